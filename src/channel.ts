@@ -1,0 +1,146 @@
+// Which jobs feed which branch: the rules of the configuration, applied to the names of Hydra's jobs.
+import * as z from 'zod/mini'
+import { branchProblem } from './branch-name.ts'
+
+/** Longer names match no rule, so that no job name can make a rule slow. */
+const MAX_JOB_LENGTH = 255
+
+/** github.com itself has 39. */
+const MAX_OWNER_LENGTH = 64
+
+const GROUP = /\{([^{}]*)\}/g
+
+/** One entry of `channels` in the configuration: one channel, one job. */
+export interface Rule {
+  project: string
+  jobset: string
+  /** `nixos-(?<host>[^/]*)\\.x86_64-linux`, as configured */
+  job: string
+  /** `job`, anchored */
+  pattern: RegExp
+  /** `alice/dotfiles` */
+  repository: string
+  /** `nixos-tested-{host}` */
+  branch: string
+}
+
+/** One branch that this program moves. */
+export interface Channel {
+  /** `alice/dotfiles` */
+  repository: string
+  /** `nixos-tested-nas` */
+  branch: string
+}
+
+export const ruleSchema = z.pipe(
+  z.strictObject(
+    {
+      project: z.string('the name of a project').check(z.minLength(1, 'the name of a project')),
+      jobset: z.string('the name of a jobset').check(z.minLength(1, 'the name of a jobset')),
+      job: z
+        .string('a regular expression')
+        .check(z.refine(isRegExp, 'a valid JavaScript regular expression')),
+      repository: z
+        .string('owner/repository')
+        .check(z.refine(isRepository, 'owner/repository, as in alice/dotfiles')),
+      branch: z.string('a branch such as nixos-tested-{host}'),
+    },
+    'an object with project, jobset, job, repository and branch',
+  ),
+  z.transform((rule, context): Rule => {
+    const problem = templateProblem(rule.branch, rule.job)
+    if (problem) {
+      context.issues.push({ code: 'custom', path: ['branch'], input: rule.branch, message: problem })
+      return z.NEVER
+    }
+    return { ...rule, pattern: new RegExp(`^(?:${rule.job})$`) }
+  }),
+)
+
+function isRegExp(source: string): boolean {
+  try {
+    // by itself, before it is anchored: “a)|(b” would close our own group
+    new RegExp(source)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** GitHub's own limits on names; an underscore is in the logins of Enterprise Managed Users only. */
+export function isRepository(fullName: string): boolean {
+  const [owner = '', name = '', ...rest] = fullName.split('/')
+  return rest.length === 0 && ownerProblem(owner) === undefined && repositoryNameProblem(name) === undefined
+}
+
+/** Why `owner` cannot be a user or an organization on GitHub; undefined where it can. */
+export function ownerProblem(owner: string): string | undefined {
+  if (owner.length > MAX_OWNER_LENGTH) return `an owner has at most ${MAX_OWNER_LENGTH} characters`
+  return /^[A-Za-z0-9][A-Za-z0-9_-]*$/.test(owner)
+    ? undefined
+    : 'an owner has letters, digits and “-”, and starts with a letter or a digit'
+}
+
+/** Why `name` cannot be a repository on GitHub; undefined where it can. */
+export function repositoryNameProblem(name: string): string | undefined {
+  if (name.endsWith('.git')) return 'a repository is named without “.git”'
+  return /^[A-Za-z0-9._-]{1,100}$/.test(name) && name !== '.' && name !== '..'
+    ? undefined
+    : 'a repository has letters, digits, “.”, “_” and “-”, at most 100'
+}
+
+export function sameRepository(a: string, b: string): boolean {
+  return a.toLowerCase() === b.toLowerCase()
+}
+
+/** `alice/dotfiles:nixos-tested-nas`, the same for every spelling of the repository. */
+export function channelKey({ repository, branch }: Channel): string {
+  return `${repository.toLowerCase()}:${branch}`
+}
+
+/** What the template cannot be, as what was expected instead; undefined where it can. */
+function templateProblem(branch: string, job: string): string | undefined {
+  const groups = groupsOf(job)
+  for (const [, name = ''] of branch.matchAll(GROUP)) {
+    if (groups.includes(name)) continue
+    const known =
+      groups.length === 0
+        ? 'there is none'
+        : `there ${groups.length === 1 ? 'is' : 'are'} ${groups.join(', ')}`
+    return `only named groups of job between braces (${known})`
+  }
+  if (/[{}]/.test(branch.replace(GROUP, ''))) return 'braces only around the name of a group'
+  const problem = branchProblem(branch.replace(GROUP, 'x'))
+  return problem && `a valid branch name (${problem})`
+}
+
+/** The names of a regular expression's groups, asked of the engine: with an empty alternative it always matches. */
+function groupsOf(source: string): string[] {
+  return Object.keys(new RegExp(`${source}|`).exec('')?.groups ?? {})
+}
+
+/** The channel that the rule makes of a job, or why it can make none; undefined where the rule does not match. */
+export function channelOfJob(
+  rule: Rule,
+  job: string,
+): { kind: 'channel'; branch: string } | { kind: 'invalid'; why: string } | undefined {
+  if (job.length > MAX_JOB_LENGTH) return undefined
+  const match = rule.pattern.exec(job)
+  if (!match) return undefined
+
+  const empty = new Set<string>()
+  const branch = rule.branch.replace(GROUP, (_, name: string) => {
+    const value = match.groups?.[name] ?? ''
+    if (value === '') empty.add(name)
+    return value
+  })
+  if (empty.size > 0) {
+    return {
+      kind: 'invalid',
+      why: `the group ${[...empty].join(', ')} of the rule “${rule.job}” is empty for this job`,
+    }
+  }
+  const problem = branchProblem(branch)
+  if (problem) return { kind: 'invalid', why: `“${branch}” is no valid branch name: ${problem}` }
+  return { kind: 'channel', branch }
+}
