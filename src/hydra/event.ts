@@ -1,0 +1,155 @@
+// The event that Hydra hands to a RunCommand hook in the file `$HYDRA_JSON`.
+// Source: src/lib/Hydra/Plugin/RunCommand.pm of Hydra; fixtures/events has what it really writes.
+import { readFileSync } from 'node:fs'
+import * as z from 'zod/mini'
+import { codeOf, messageOf, UsageError } from '../errors.ts'
+import { explainIssues } from '../schema.ts'
+
+/** An id of Hydra's tables: a PostgreSQL integer. */
+export const idSchema = z.int('an id').check(z.minimum(1, 'an id'), z.maximum(2 ** 31 - 1, 'an id'))
+
+const text = z.string('a string')
+
+// Loose: a field that Hydra adds one day must not stop a channel.
+const eventSchema = z.looseObject({ event: text }, 'an object')
+
+const buildFinishedSchema = z.looseObject(
+  {
+    event: z.literal('buildFinished', 'buildFinished'),
+    build: idSchema,
+    finished: z.boolean('true or false'),
+    /** 0 succeeded; null while the build is unfinished */
+    buildStatus: z.nullable(z.int('a number or null')),
+    project: text,
+    jobset: text,
+    job: text,
+    outputs: z.array(
+      z.looseObject(
+        { name: text, path: z.nullable(z.string('a string or null')) },
+        'an object with name and path',
+      ),
+      'a list of outputs',
+    ),
+  },
+  'an object',
+)
+
+export type BuildFinished = z.output<typeof buildFinishedSchema>
+
+/** An event of another kind: not for us. */
+export interface OtherEvent {
+  event: string
+}
+
+/** An output of a build: `{ name: 'out', path: '/nix/store/<32>-nixos-system-nas' }`; null where Hydra knows no path. */
+export type Output = BuildFinished['outputs'][number]
+
+/** What `buildStatus` means, in Hydra's words; other numbers are failures that this list does not know yet. */
+const STATUS: Readonly<Record<number, string>> = {
+  0: 'succeeded',
+  1: 'failed',
+  2: 'failed because of a dependency',
+  3: 'was aborted',
+  4: 'was cancelled',
+  6: 'failed with output',
+  7: 'timed out',
+  9: 'was aborted',
+  10: 'exceeded the log limit',
+  11: 'exceeded the output limit',
+  12: 'was not deterministic',
+}
+
+/**
+ * Reads the event of `$HYDRA_JSON`.
+ *
+ * @returns the event, and `shown`: all of it on one line of JSON, for the log
+ * @throws UsageError that names the file and the field
+ */
+export function readEvent(file: string | undefined): { event: BuildFinished | OtherEvent; shown: string } {
+  if (!file) {
+    throw new UsageError('HYDRA_JSON is not set: there is no event to read', {
+      hint: 'Hydra sets it for a RunCommand hook; to try by hand: HYDRA_JSON=event.json hydra-hook',
+    })
+  }
+  let content: string
+  try {
+    content = readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new UsageError(`cannot read the event ${file} (HYDRA_JSON): ${messageOf(error)}`, {
+      hint:
+        codeOf(error) === 'ENOENT'
+          ? 'Hydra removes the file as soon as the hooks of its build have ended'
+          : [],
+      cause: error,
+    })
+  }
+  return parseEvent(content, file)
+}
+
+/** As {@link readEvent}, of a file that has been read; `file` is for messages. */
+export function parseEvent(
+  content: string,
+  file: string,
+): { event: BuildFinished | OtherEvent; shown: string } {
+  const { json, shown } = parsePerlJson(content, file)
+  const { event } = check(eventSchema, json, file)
+  return {
+    event: event === 'buildFinished' ? check(buildFinishedSchema, json, file) : { event },
+    shown,
+  }
+}
+
+export function isBuildFinished(event: BuildFinished | OtherEvent): event is BuildFinished {
+  return event.event === 'buildFinished'
+}
+
+/** `build 4123 dotfiles:main:nixos-nas.x86_64-linux succeeded` */
+export function summarize(event: BuildFinished): string {
+  return `build ${event.build} ${event.project}:${event.jobset}:${event.job} ${stateOf(event)}`
+}
+
+function stateOf({ finished, buildStatus }: BuildFinished): string {
+  if (!finished) return 'is not finished'
+  return (buildStatus !== null && STATUS[buildStatus]) || `ended with status ${buildStatus}`
+}
+
+/**
+ * JSON as Perl writes it: JSON::XS prints a metric that is NaN or infinite as a bare `nan` or `inf`. These become
+ * null, as Hydra's other JSON backend has them.
+ */
+function parsePerlJson(content: string, file: string): { json: unknown; shown: string } {
+  try {
+    return parse(content)
+  } catch {
+    // Token by token: a pattern for a whole string would take a time that is the square of a string that is cut off.
+    let inString = false
+    const repaired = content.replace(/\\.|"|-?\b(?:nan|inf)\b/gis, token => {
+      if (token === '"') inString = !inString
+      return /^[-ni]/i.test(token) && !inString ? 'null' : token
+    })
+    try {
+      return parse(repaired)
+    } catch (error) {
+      throw new UsageError(
+        `the event ${file} (HYDRA_JSON) is not JSON, or only a part of it (${Buffer.byteLength(content)} bytes): ${messageOf(error)}`,
+      )
+    }
+  }
+}
+
+/** What is nested so deeply that it cannot be written again is refused here, too. */
+function parse(content: string): { json: unknown; shown: string } {
+  const json: unknown = JSON.parse(content)
+  return { json, shown: JSON.stringify(json) }
+}
+
+function check<Schema extends z.core.$ZodType>(
+  schema: Schema,
+  json: unknown,
+  file: string,
+): z.output<Schema> {
+  const result = z.safeParse(schema, json, { reportInput: true })
+  if (result.success) return result.data
+  const [first = '', ...more] = explainIssues(result.error.issues)
+  throw new UsageError(`the event ${file} (HYDRA_JSON) cannot be used: ${first}`, { hint: more })
+}

@@ -1,0 +1,129 @@
+// The locked flakeref of an eval, `jobsetevals.flake`: which repository and which commit Hydra evaluated.
+// Source: src/libflake/flakeref.cc and src/libfetchers/{github,git}.cc of Nix.
+
+/** A repository and a commit: `github:alice/dotfiles/<40 hex>?narHash=…`, `git+ssh://git@github.com/alice/dotfiles?rev=<40 hex>`. */
+export interface LockedFlakeref {
+  kind: 'locked'
+  /** `github.com`, without a port, in lower case */
+  host: string
+  /** `alice/dotfiles`, without `.git`; with more or fewer slashes on other forges */
+  repository: string
+  /** 40 hexadecimal digits in lower case */
+  rev: string
+}
+
+export interface UnusableFlakeref {
+  kind: 'unusable'
+  /** Why no commit of a forge's repository can be read from it, as the end of a sentence. */
+  why: string
+}
+
+/** The forges that Nix knows by name, with the host they mean unless `host=` says otherwise. */
+const FORGES: Readonly<Record<string, string>> = {
+  github: 'github.com',
+  gitlab: 'gitlab.com',
+  sourcehut: 'git.sr.ht',
+}
+
+const MAX_SHOWN = 300
+
+const NOT_TOLD = 'its user information cannot be told from the rest'
+
+/** Reads a flakeref as Hydra stores it. Never throws: an unusable one is a value that says why. */
+export function parseFlakeref(flakeref: string): LockedFlakeref | UnusableFlakeref {
+  const match = /^([a-z][a-z0-9+.-]*):([^?#]*)(?:\?([^#]*))?(?:#.*)?$/s.exec(flakeref)
+  if (!match) return unusable('it is no URL-like flakeref')
+  const [, scheme = '', path = '', query = ''] = match
+  const parameters = new URLSearchParams(query.replaceAll('+', '%2B'))
+
+  const forge = Object.hasOwn(FORGES, scheme) ? FORGES[scheme] : undefined
+  if (forge !== undefined) return parseForge(forge, path, parameters)
+  if (/^git\+(https?|ssh)$/.test(scheme)) return parseGit(flakeref, parameters)
+  if (scheme === 'git' || scheme.startsWith('git+'))
+    return unusable(`“${scheme}:” names no repository on a forge`)
+  return unusable(`“${scheme}:” names no commit of a git repository on a forge`)
+}
+
+function parseForge(
+  defaultHost: string,
+  path: string,
+  parameters: URLSearchParams,
+): LockedFlakeref | UnusableFlakeref {
+  const [owner, name, refOrRev, ...rest] = path.split('/').map(decode)
+  if (!owner || !name || rest.length > 0) return unusable('it is not of the form owner/repository/revision')
+  return locked({
+    host: parameters.get('host')?.replace(/:\d+$/, '') ?? defaultHost,
+    repository: `${owner}/${name}`,
+    rev: refOrRev ?? parameters.get('rev') ?? undefined,
+    unlocked: 'it names no revision, so it is not locked',
+  })
+}
+
+function parseGit(flakeref: string, parameters: URLSearchParams): LockedFlakeref | UnusableFlakeref {
+  let url: URL
+  try {
+    url = new URL(flakeref.slice('git+'.length))
+  } catch {
+    return unusable('its URL cannot be read')
+  }
+  return locked({
+    host: url.hostname,
+    repository: url.pathname.split('/').filter(Boolean).map(decode).join('/'),
+    rev: parameters.get('rev') ?? undefined,
+    unlocked: 'it has no rev: a working tree with uncommitted changes was evaluated',
+  })
+}
+
+function locked(parts: {
+  host: string
+  repository: string
+  rev: string | undefined
+  unlocked: string
+}): LockedFlakeref | UnusableFlakeref {
+  if (!parts.rev) return unusable(parts.unlocked)
+  if (!/^[0-9a-f]{40}$/i.test(parts.rev)) return unusable('its revision is not 40 hexadecimal digits')
+  return {
+    kind: 'locked',
+    host: parts.host.toLowerCase(),
+    repository: parts.repository.replace(/\.git$/, ''),
+    rev: parts.rev.toLowerCase(),
+  }
+}
+
+/**
+ * The flakeref for a log: `git+https://github.com/alice/dotfiles?rev=…`. User information is left out, and where it
+ * cannot be told from the rest, so is the rest.
+ */
+export function showFlakeref(flakeref: string): string {
+  const shown = withoutUserInformation(flakeref)
+  return shown.length > MAX_SHOWN ? `${shown.slice(0, MAX_SHOWN)}…` : shown
+}
+
+function withoutUserInformation(flakeref: string): string {
+  if (!flakeref.includes('://')) {
+    const rest = flakeref.replace(/^[^/?#]*@/, '')
+    return rest.includes('@') ? `(not shown: ${NOT_TOLD})` : rest
+  }
+  const scheme = flakeref.slice(0, flakeref.indexOf('://'))
+  if (!/^[a-z][a-z0-9+.-]*$/i.test(scheme)) return '(not shown: no flakeref)'
+  try {
+    // the host only; a password with a slash, “?” or “#” in it makes this throw or leaves an “@” behind
+    new URL(`http${flakeref.slice(scheme.length)}`)
+  } catch {
+    return `${scheme}://… (not shown: its URL cannot be read)`
+  }
+  const rest = flakeref.slice(scheme.length + '://'.length).replace(/^[^?#]*@/, '')
+  return rest.includes('@') ? `${scheme}://… (not shown: ${NOT_TOLD})` : `${scheme}://${rest}`
+}
+
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
+  }
+}
+
+function unusable(why: string): UnusableFlakeref {
+  return { kind: 'unusable', why }
+}

@@ -1,0 +1,187 @@
+// What is asked of Hydra's database, one function per query; its rows are checked here, once.
+// Source: src/sql/hydra.sql of Hydra. README.md explains evals, build sets and candidates.
+import * as z from 'zod/mini'
+import { OperatorError } from '../errors.ts'
+import { explainIssues } from '../schema.ts'
+import type { Sql } from './database.ts'
+import { idSchema, type Output } from './event.ts'
+
+const text = z.string('text')
+const nullableText = z.nullable(z.string('text or null'))
+
+const buildRow = z.object({
+  build: idSchema,
+  project: text,
+  jobset: text,
+  jobset_id: idSchema,
+  type: z.int('a number'),
+  job: text,
+  good: z.boolean('true or false'),
+})
+
+export interface Build {
+  id: number
+  project: string
+  jobset: string
+  jobsetId: number
+  /** a jobset without a flake has its revisions elsewhere, and no channel */
+  jobsetType: 'flake' | 'legacy'
+  job: string
+  /** finished and succeeded; a build that is being built again is not */
+  good: boolean
+}
+
+/** The build, undefined where Hydra has none of that id. */
+export async function findBuild(sql: Sql, id: number): Promise<Build | undefined> {
+  const [row] = parseRows(
+    buildRow,
+    await sql`
+      select b.id as build, j.project, j.name as jobset, b.jobset_id, j.type, b.job,
+             coalesce(b.finished = 1 and b.buildstatus = 0, false) as good
+      from builds b join jobsets j on j.id = b.jobset_id
+      where b.id = ${id}`,
+  )
+  return (
+    row && {
+      id: row.build,
+      project: row.project,
+      jobset: row.jobset,
+      jobsetId: row.jobset_id,
+      jobsetType: row.type === 1 ? 'flake' : 'legacy',
+      job: row.job,
+      good: row.good,
+    }
+  )
+}
+
+const evalRow = z.object({ eval: z.nullable(idSchema), flake: nullableText })
+
+export interface Eval {
+  id: number
+  /** the locked flakeref (flakeref.ts); null in a legacy jobset */
+  flake: string | null
+}
+
+/** The newest eval whose build set contains the build: the newest proof of it. Undefined where no eval has it. */
+export async function findNewestEvalOfBuild(sql: Sql, build: number): Promise<Eval | undefined> {
+  const [row] = parseRows(
+    evalRow,
+    await sql`
+      select e.id as eval, e.flake
+      from builds b
+      cross join lateral (
+        select max(m.eval) as base from jobsetevalmembers m where m.build = b.id
+      ) r
+      left join lateral (
+        select n.id from jobsetevals n
+        where n.jobset_id = b.jobset_id and n.hasnewbuilds = 1 and n.id > r.base
+        order by n.id limit 1
+      ) next on true
+      left join lateral (
+        select e.id, e.flake from jobsetevals e
+        where e.jobset_id = b.jobset_id and e.id >= r.base and e.id < coalesce(next.id, 2147483647)
+        order by e.id desc limit 1
+      ) e on true
+      where b.id = ${build}`,
+  )
+  return toEval(row)
+}
+
+/** The jobset's newest eval, whatever came of it; undefined where it has none. */
+export async function findNewestEval(sql: Sql, jobsetId: number): Promise<Eval | undefined> {
+  const [row] = parseRows(
+    evalRow,
+    await sql`
+      select e.id as eval, e.flake from jobsetevals e
+      where e.jobset_id = ${jobsetId} order by e.id desc limit 1`,
+  )
+  return toEval(row)
+}
+
+function toEval(row: z.output<typeof evalRow> | undefined): Eval | undefined {
+  return row?.eval ? { id: row.eval, flake: row.flake } : undefined
+}
+
+const candidateRow = z.object({ build: idSchema, eval: idSchema, flake: nullableText })
+
+export interface Candidate {
+  /** the newest good build of the job */
+  build: number
+  /** the newest eval whose build set has that build */
+  eval: Eval
+}
+
+/** The job's candidate; undefined where it never had a good build. */
+export async function findCandidate(sql: Sql, jobsetId: number, job: string): Promise<Candidate | undefined> {
+  const [row] = parseRows(
+    candidateRow,
+    // The good build with the highest id is in the newest eval in which the job is good. Its build set is its rows in
+    // the jobset's current one, else in the newest eval that has it as a member, and in the memberless evals behind.
+    await sql`
+      with
+      cur as (
+        select e.id from jobsetevals e
+        where e.jobset_id = ${jobsetId} and e.hasnewbuilds = 1
+        order by e.id desc limit 1
+      ),
+      based as materialized (
+        select s.build, coalesce(
+          (select m.eval from jobsetevalmembers m where m.eval = (select id from cur) and m.build = s.build),
+          (select max(m.eval) from jobsetevalmembers m where m.build = s.build)) as base
+        from (
+          select b.id as build from builds b
+          where b.jobset_id = ${jobsetId} and b.job = ${job} and b.finished = 1 and b.buildstatus = 0
+          order by b.id desc limit 1) s
+      )
+      select based.build, e.id as eval, e.flake
+      from based
+      left join lateral (
+        select n.id from jobsetevals n
+        where n.jobset_id = ${jobsetId} and n.hasnewbuilds = 1 and n.id > based.base
+        order by n.id limit 1) next on true
+      cross join lateral (
+        select e.id, e.flake from jobsetevals e
+        where e.jobset_id = ${jobsetId} and e.id >= based.base and e.id < coalesce(next.id, 2147483647)
+        order by e.id desc limit 1) e`,
+  )
+  return row && { build: row.build, eval: { id: row.eval, flake: row.flake } }
+}
+
+const jobRow = z.object({ job: text })
+
+/** The jobs in the newest build set of a jobset, in any state; none where there is no such jobset. */
+export async function findPresentJobs(sql: Sql, project: string, jobset: string): Promise<string[]> {
+  const rows = parseRows(
+    jobRow,
+    await sql`
+      select b.job
+      from jobsetevalmembers m join builds b on b.id = m.build
+      where m.eval = (
+        select e.id from jobsetevals e
+        where e.jobset_id = (select j.id from jobsets j where j.project = ${project} and j.name = ${jobset})
+          and e.hasnewbuilds = 1
+        order by e.id desc limit 1)`,
+  )
+  return rows.map(({ job }) => job)
+}
+
+const outputRow = z.object({ name: text, path: nullableText })
+
+export async function findOutputs(sql: Sql, build: number): Promise<Output[]> {
+  return parseRows(
+    outputRow,
+    await sql`select o.name, o.path from buildoutputs o where o.build = ${build} order by o.name`,
+  )
+}
+
+/** SQL has no types: what comes back is checked once, here. */
+function parseRows<Row extends z.core.$ZodType>(row: Row, rows: readonly unknown[]): z.output<Row>[] {
+  return rows.map(candidate => {
+    const result = z.safeParse(row, candidate, { reportInput: true })
+    if (result.success) return result.data
+    throw new OperatorError(
+      `Hydra's database answered what this program does not understand: ${explainIssues(result.error.issues).join('; ')}`,
+      { hint: 'is this Hydra newer than this program? An update of hydra-channels may know its tables' },
+    )
+  })
+}

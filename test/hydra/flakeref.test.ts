@@ -1,0 +1,337 @@
+// Locked flakerefs as Nix writes them, and what of one may be shown.
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { parseFlakeref, showFlakeref } from '../../src/hydra/flakeref.ts'
+
+const REV = '3f2c9d1e5a7b8c6d4e3f2a1b0c9d8e7f6a5b4c3d'
+// `/` stays raw in it
+const NAR_HASH = 'narHash=sha256-/gP3/C8%2Bx/0123456789abcdef0123456789abcdef01/hTSA%3D'
+
+describe('a locked flakeref', () => {
+  const FORMS: { flakeref: string; host?: string; repository?: string }[] = [
+    { flakeref: `github:alice/dotfiles/${REV}` },
+    { flakeref: `github:alice/dotfiles/${REV}?${NAR_HASH}` },
+    { flakeref: `github:alice/dotfiles/${REV}?dir=a/b&${NAR_HASH}` },
+    { flakeref: `github:alice/dotfiles/${REV}?host=ghe.example.org&${NAR_HASH}`, host: 'ghe.example.org' },
+    {
+      flakeref: `github:alice/dotfiles/${REV}?dir=x&host=GHE.example.org:8443&${NAR_HASH}`,
+      host: 'ghe.example.org',
+    },
+    { flakeref: `github:alice/dotfiles?rev=${REV}` },
+    { flakeref: `github:Alice/DotFiles/${REV}`, repository: 'Alice/DotFiles' },
+    { flakeref: `github:alice/dotfiles.git/${REV}` },
+    { flakeref: `github:alice/dotfiles/${REV.toUpperCase()}` },
+    { flakeref: `github:alice/dotfiles/${REV}#nixosConfigurations.nas` },
+    { flakeref: `github:alice/dotfiles/${REV}?${NAR_HASH}#nas` },
+    { flakeref: `gitlab:alice/dotfiles/${REV}?${NAR_HASH}`, host: 'gitlab.com' },
+    {
+      flakeref: `gitlab:group%2Fsub/dotfiles/${REV}?host=git.example.org&${NAR_HASH}`,
+      host: 'git.example.org',
+      repository: 'group/sub/dotfiles',
+    },
+    {
+      flakeref: `sourcehut:~alice/dotfiles/${REV}?${NAR_HASH}`,
+      host: 'git.sr.ht',
+      repository: '~alice/dotfiles',
+    },
+    {
+      flakeref: `sourcehut:%7Ealice/dotfiles/${REV}`,
+      host: 'git.sr.ht',
+      repository: '~alice/dotfiles',
+    },
+    { flakeref: `git+https://github.com/alice/dotfiles?ref=refs/heads/main&rev=${REV}` },
+    { flakeref: `git+https://github.com/alice/dotfiles.git?rev=${REV}` },
+    { flakeref: `git+https://github.com/alice/dotfiles/?rev=${REV}` },
+    { flakeref: `git+https://github.com:443/alice/dotfiles?rev=${REV}` },
+    { flakeref: `git+https://GitHub.com/alice/dotfiles?rev=${REV}` },
+    { flakeref: `git+https://alice:geheim@github.com/alice/dotfiles?rev=${REV}` },
+    {
+      flakeref: `git+http://git.example.org:8080/a/b/c.git?rev=${REV}`,
+      host: 'git.example.org',
+      repository: 'a/b/c',
+    },
+    {
+      flakeref: `git+ssh://git@github.com/alice/dotfiles.git?dir=x&ref=main&rev=${REV}&shallow=1&submodules=1`,
+    },
+    { flakeref: `git+ssh://git@GitHub.com:22/alice/dotfiles?rev=${REV}` },
+    { flakeref: `git+https://github.com/alice/dotfiles?ref=a@b%26rev%3Dx&rev=${REV}` },
+    // Nix writes `+` as `%2B`, so a raw one is no blank
+    { flakeref: `github:alice/dotfiles/${REV}?host=a%2Bb`, host: 'a+b' },
+    { flakeref: `github:alice/dotfiles/${REV}?host=a+b`, host: 'a+b' },
+  ]
+  for (const { flakeref, host = 'github.com', repository = 'alice/dotfiles' } of FORMS) {
+    test(flakeref, () => {
+      assert.deepEqual(parseFlakeref(flakeref), { kind: 'locked', host, repository, rev: REV })
+    })
+  }
+})
+
+describe('a flakeref that names no commit of a forge', () => {
+  const NO_URL = 'it is no URL-like flakeref'
+  const NO_FORM = 'it is not of the form owner/repository/revision'
+  const UNLOCKED = 'it names no revision, so it is not locked'
+  const DIRTY = 'it has no rev: a working tree with uncommitted changes was evaluated'
+  const NO_REV = 'its revision is not 40 hexadecimal digits'
+  const UNREADABLE = 'its URL cannot be read'
+  const noCommit = (scheme: string) => `“${scheme}:” names no commit of a git repository on a forge`
+  const noForge = (scheme: string) => `“${scheme}:” names no repository on a forge`
+
+  const FORMS: [flakeref: string, why: string][] = [
+    ['', NO_URL],
+    ['nixpkgs', NO_URL],
+    ['nixpkgs/nixos-26.05', NO_URL],
+    ['/srv/dotfiles', NO_URL],
+    ['./dotfiles', NO_URL],
+    ['.', NO_URL],
+    [' github:alice/dotfiles', NO_URL],
+    [`Github:alice/dotfiles/${REV}`, NO_URL],
+    [`git@github.com:alice/dotfiles?rev=${REV}`, NO_URL],
+    ['github:', NO_FORM],
+    ['github:alice', NO_FORM],
+    ['github:/dotfiles', NO_FORM],
+    [`github:alice//${REV}`, NO_FORM],
+    [`github:alice/dotfiles/${REV}/x`, NO_FORM],
+    ['github:alice/dotfiles/feature/x', NO_FORM],
+    [`github://alice/dotfiles/${REV}`, NO_FORM],
+    ['github:alice/dotfiles', UNLOCKED],
+    ['github:alice/dotfiles/', UNLOCKED],
+    ['github:alice/dotfiles?ref=main', UNLOCKED],
+    [`github:alice/dotfiles?${NAR_HASH}`, UNLOCKED],
+    ['github:alice/dotfiles/main', NO_REV],
+    ['github:alice/dotfiles/3f2c9d1', NO_REV],
+    [`github:alice/dotfiles/${REV}0`, NO_REV],
+    [`github:alice/dotfiles/${'z'.repeat(40)}`, NO_REV],
+    [`github:alice/dotfiles/${'_'.repeat(40)}`, NO_REV],
+    [`github:alice/dotfiles/${REV}\n`, NO_REV],
+    // SHA-256, which GitHub does not have
+    [`github:alice/dotfiles/${REV}${'0'.repeat(24)}`, NO_REV],
+    [`gitlab:group/sub/dotfiles/${REV}`, NO_FORM],
+    ['git+https://github.com/alice/dotfiles', DIRTY],
+    ['git+https://github.com/alice/dotfiles?dirtyRev=x&ref=main', DIRTY],
+    [`git+https://github.com/alice/dotfiles#?rev=${REV}`, DIRTY],
+    ['git+https://github.com/alice/dotfiles?rev=main', NO_REV],
+    [`git+ssh://git@github.com:alice/dotfiles?rev=${REV}`, UNREADABLE],
+    [`git+https://?rev=${REV}`, UNREADABLE],
+    [`git+file:///srv/dotfiles?rev=${REV}`, noForge('git+file')],
+    [`git:///srv/dotfiles?rev=${REV}`, noForge('git')],
+    [`git://github.com/alice/dotfiles?rev=${REV}`, noForge('git')],
+    [`path:/srv/dotfiles?${NAR_HASH}&rev=${REV}`, noCommit('path')],
+    [`path:./dotfiles`, noCommit('path')],
+    [
+      `tarball+https://github.com/alice/dotfiles/archive/${REV}.tar.gz?${NAR_HASH}`,
+      noCommit('tarball+https'),
+    ],
+    [`https://github.com/alice/dotfiles/archive/${REV}.tar.gz`, noCommit('https')],
+    [`file+https://example.org/x?${NAR_HASH}`, noCommit('file+https')],
+    [`hg+https://example.org/x?rev=${REV}`, noCommit('hg+https')],
+    ['flake:nixpkgs', noCommit('flake')],
+    [`constructor:alice/dotfiles/${REV}`, noCommit('constructor')],
+  ]
+  for (const [flakeref, why] of FORMS) {
+    test(`${JSON.stringify(flakeref)}: ${why}`, () => {
+      assert.deepEqual(parseFlakeref(flakeref), { kind: 'unusable', why })
+    })
+  }
+})
+
+/** Text as flakerefs are made of, so that much of it comes far. */
+const flakeish = fc.oneof(
+  fc.string({ unit: 'binary' }),
+  fc
+    .array(
+      fc.constantFrom(
+        ...[
+          'github:',
+          'gitlab:',
+          'git+https://',
+          'git+ssh://',
+          'git+file://',
+          'path:',
+          '/',
+          '//',
+          '?',
+          '#',
+          '&',
+        ],
+        ...[
+          'rev=',
+          'host=',
+          REV,
+          'alice',
+          'dotfiles',
+          '.git',
+          '%2F',
+          '%',
+          '%zz',
+          '@',
+          ':',
+          '[',
+          ']',
+          ' ',
+          '\n',
+          '\0',
+        ],
+      ),
+      { maxLength: 12 },
+    )
+    .map(parts => parts.join('')),
+)
+
+test('whatever the text, a flakeref is locked with 40 digits, or unusable with a reason; nothing is thrown', () => {
+  fc.assert(
+    fc.property(flakeish, text => {
+      const flakeref = parseFlakeref(text)
+      if (flakeref.kind === 'locked') {
+        assert.match(flakeref.rev, /^[0-9a-f]{40}$/)
+        assert.equal(flakeref.host, flakeref.host.toLowerCase())
+      } else assert.notEqual(flakeref.why, '')
+      assert.equal(typeof showFlakeref(text), 'string')
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+test('a flakeref of 200,000 characters is read and shown at once', () => {
+  const start = performance.now()
+  for (const part of ['://', '@', 'a', '/', '?', '%', '&', 'git+https://', ':']) {
+    const long = part.repeat(200_000 / part.length)
+    for (const text of [
+      long,
+      `github:${long}`,
+      `git+https://${long}`,
+      `git+https://${long}@`,
+      `x${long}\n`,
+    ]) {
+      parseFlakeref(text)
+      assert.ok(showFlakeref(text).length <= 301)
+    }
+  }
+  // no measurement: what is quadratic takes hours
+  assert.ok(performance.now() - start < 5000)
+})
+
+describe('a flakeref is shown', () => {
+  const NOT_TOLD = 'its user information cannot be told from the rest'
+  const SHOWN: { what: string; flakeref: string; shown?: string }[] = [
+    { what: 'as it is', flakeref: `github:alice/dotfiles/${REV}?dir=x&${NAR_HASH}` },
+    {
+      what: 'as it is: git',
+      flakeref: `git+https://github.com:8443/alice/dotfiles?ref=refs/heads/main&rev=${REV}`,
+    },
+    { what: 'as it is: a path', flakeref: 'path:/srv/dotfiles?rev=x' },
+    { what: 'as it is: a path in a URL', flakeref: 'git+file:///srv/dotfiles' },
+    { what: 'as it is: no flakeref at all', flakeref: 'nixpkgs' },
+    { what: 'as it is: nothing', flakeref: '' },
+    {
+      what: 'without a user',
+      flakeref: 'git+ssh://git@github.com/alice/dotfiles?ref=main',
+      shown: 'git+ssh://github.com/alice/dotfiles?ref=main',
+    },
+    {
+      what: 'without a token',
+      flakeref: 'git+https://ghp_geheim@github.com/alice/dotfiles',
+      shown: 'git+https://github.com/alice/dotfiles',
+    },
+    {
+      what: 'without a password',
+      flakeref: 'git+https://alice:geheim@github.com/alice/dotfiles',
+      shown: 'git+https://github.com/alice/dotfiles',
+    },
+    {
+      what: 'without a password that has an “@” in it',
+      flakeref: 'git+https://alice:ge@heim@github.com/alice/dotfiles',
+      shown: 'git+https://github.com/alice/dotfiles',
+    },
+    {
+      what: 'without a password that has odd characters in it',
+      flakeref: 'git+https://alice:ge%40%2F:heim"<[@github.com/alice/dotfiles',
+      shown: 'git+https://github.com/alice/dotfiles',
+    },
+    {
+      what: 'without a password that has a slash in it',
+      flakeref: 'git+https://alice:12/geheim@github.com/alice/dotfiles',
+      shown: 'git+https://github.com/alice/dotfiles',
+    },
+    {
+      what: 'without anything where a password has a slash in it and no port before that',
+      flakeref: 'git+https://alice:ge/heim@github.com/alice/dotfiles',
+      shown: 'git+https://… (not shown: its URL cannot be read)',
+    },
+    {
+      what: 'without anything where a password may begin with “?”',
+      flakeref: 'git+https://alice:?geheim@github.com/alice/dotfiles',
+      shown: `git+https://… (not shown: ${NOT_TOLD})`,
+    },
+    {
+      what: 'without anything where a password may have a “#” in it',
+      flakeref: 'git+https://alice:12#geheim@github.com/alice/dotfiles',
+      shown: `git+https://… (not shown: ${NOT_TOLD})`,
+    },
+    {
+      what: 'without anything where a token may have a “?” in it',
+      flakeref: 'git+https://ge?heim@github.com/alice/dotfiles',
+      shown: `git+https://… (not shown: ${NOT_TOLD})`,
+    },
+    {
+      what: 'without anything where a branch may be the end of a password',
+      flakeref: 'git+ssh://git@github.com/alice/dotfiles?ref=a@b',
+      shown: `git+ssh://… (not shown: ${NOT_TOLD})`,
+    },
+    {
+      what: 'without anything where the URL is broken',
+      flakeref: 'git+ssh://github.com:alice/dotfiles',
+      shown: 'git+ssh://… (not shown: its URL cannot be read)',
+    },
+    {
+      what: 'without anything where no scheme stands before “://”',
+      flakeref: 'alice:geheim@https://github.com/alice/dotfiles',
+      shown: '(not shown: no flakeref)',
+    },
+    {
+      what: 'without a user before a host and a path',
+      flakeref: 'git@github.com:alice/x',
+      shown: 'github.com:alice/x',
+    },
+    {
+      what: 'without user information behind a scheme without slashes',
+      flakeref: 'git+https:alice:geheim@github.com/alice/x',
+      shown: 'github.com/alice/x',
+    },
+    {
+      what: 'without anything where there is one slash',
+      flakeref: 'git+https:/alice:geheim@github.com/alice/x',
+      shown: `(not shown: ${NOT_TOLD})`,
+    },
+    {
+      what: 'with its first 300 characters',
+      flakeref: `path:/${'x'.repeat(400)}`,
+      shown: `path:/${'x'.repeat(294)}…`,
+    },
+  ]
+  for (const { what, flakeref, shown = flakeref } of SHOWN) {
+    test(what, () => {
+      assert.equal(showFlakeref(flakeref), shown)
+      assert.doesNotMatch(showFlakeref(flakeref), /ge.?heim|heim/)
+    })
+  }
+
+  test('whatever the user information, it is not in what is shown', () => {
+    const unit = fc.constantFrom(...'ab1/?#@:%&=[]\\ "+.~\n', '%40', '%2F', '://', '?ref=', '#a')
+    const odd = fc.string({ unit, maxLength: 8 })
+    const scheme = fc.constantFrom('git+https', 'git+ssh', 'git+http', 'https', 'tarball+https', 'x', 'GIT')
+    const rest = fc.constantFrom('/alice/dotfiles', `:8443/alice/dotfiles?rev=${REV}`, '?ref=a@b#c', '')
+    fc.assert(
+      fc.property(scheme, odd, odd, fc.boolean(), rest, (scheme, before, after, user, rest) => {
+        const information = `${user ? 'alice:' : ''}${before}GEHEIM${after}`
+        const flakeref = `${scheme}://${information}@github.com${rest}`
+        assert.ok(!showFlakeref(flakeref).includes('GEHEIM'), showFlakeref(flakeref))
+        // nor in the reason, which is shown beside it
+        assert.ok(
+          !JSON.stringify({ ...parseFlakeref(flakeref), repository: '', host: '' }).includes('GEHEIM'),
+        )
+      }),
+      { numRuns: 3000 },
+    )
+  })
+})
