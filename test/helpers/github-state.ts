@@ -1,0 +1,293 @@
+// What the test GitHub knows: accounts, installations, repositories and the tokens it handed out.
+
+import { type KeyObject, randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { git, listRefs, type NewCommit, writeCommits, ZERO_SHA } from './github-git.ts'
+
+export type Permissions = Record<string, string>
+
+/** One per account, as on GitHub: repositories of one owner share its permissions and its suspension. */
+export interface Installation {
+  id: number
+  owner: string
+  suspended: boolean
+  permissions: Permissions
+}
+
+export interface Token {
+  value: string
+  /** `undefined` for a personal token, which sees all repositories. */
+  installation: Installation | undefined
+  /** `undefined`: every repository of the installation. */
+  repositoryIds: Set<number> | undefined
+  permissions: Permissions
+  /** Milliseconds, by the server's clock. */
+  expiresAt: number
+}
+
+export interface App {
+  id: number
+  clientId: string
+  slug: string
+  publicKey: KeyObject
+}
+
+export interface RefMove {
+  /** `refs/heads/x` */
+  ref: string
+  from: string | undefined
+  to: string
+  /** Milliseconds, by the server's clock. */
+  at: number
+}
+
+export interface CommitOptions {
+  parents?: string[]
+  message?: string
+  /** Added to the first parent's tree. */
+  files?: Record<string, string>
+  /** Unix seconds. */
+  date?: number
+}
+
+export interface TestRepository {
+  readonly fullName: string
+  readonly id: number
+  readonly gitDir: string
+  /** Writes a commit that no branch holds yet, and returns its sha. */
+  commit(options?: CommitOptions): Promise<string>
+  /** A line of commits, oldest first; the first is a child of `from`, or a root. */
+  history(count: number, from?: string): Promise<string[]>
+  setBranch(branch: string, sha: string): Promise<void>
+  deleteBranch(branch: string): Promise<void>
+  branch(name: string): Promise<string | undefined>
+  branches(): Promise<Record<string, string>>
+  installed: boolean
+  /** Of the owner's installation, which all its repositories share. */
+  suspended: boolean
+  /** Of the owner's installation, which all its repositories share. */
+  permissions: Permissions
+  archived: boolean
+  defaultBranch: string
+  private: boolean
+  /** Refuses writes to a branch; the pattern is exact, or a prefix that ends in `*`. */
+  protect(branchPattern: string, message: string): void
+  rename(newFullName: string): void
+  readonly moves: readonly RefMove[]
+}
+
+export class State {
+  readonly app: App
+  /** Without a slash at the end. */
+  readonly apiUrl: string
+  readonly secrets: string[] = []
+  readonly tokens = new Map<string, Token>()
+  comparePageTwoWithoutStatus = false
+  readonly #directory: string
+  readonly #clockSkewSeconds: number
+  readonly #repositories = new Map<number, Repository>()
+  readonly #idByName = new Map<string, number>()
+  readonly #installations = new Map<string, Installation>()
+  readonly #accounts = new Map<string, number>()
+
+  constructor(options: { app: App; apiUrl: string; directory: string; clockSkewSeconds: number }) {
+    this.app = options.app
+    this.apiUrl = options.apiUrl
+    this.#directory = options.directory
+    this.#clockSkewSeconds = options.clockSkewSeconds
+  }
+
+  /** Milliseconds. */
+  now(): number {
+    return Date.now() + this.#clockSkewSeconds * 1000
+  }
+
+  async createRepository(fullName: string, defaultBranch: string): Promise<Repository> {
+    const id = 501_000 + this.#repositories.size + 1
+    const repository = new Repository(this, { id, fullName, defaultBranch, directory: this.#directory })
+    await git(repository.gitDir, ['init', '--quiet', '--bare', '--template=', repository.gitDir])
+    await git(repository.gitDir, ['symbolic-ref', 'HEAD', `refs/heads/${defaultBranch}`])
+    this.#repositories.set(id, repository)
+    this.nameRepository(fullName, id)
+    return repository
+  }
+
+  /** A name goes on meaning its repository after a rename, until another repository takes it. */
+  nameRepository(fullName: string, id: number): void {
+    this.#idByName.set(fullName.toLowerCase(), id)
+  }
+
+  findRepository(nameOrId: string | number): Repository | undefined {
+    const id = typeof nameOrId === 'number' ? nameOrId : this.#idByName.get(nameOrId.toLowerCase())
+    return id === undefined ? undefined : this.#repositories.get(id)
+  }
+
+  installationOf(owner: string): Installation {
+    const key = owner.toLowerCase()
+    let installation = this.#installations.get(key)
+    if (!installation) {
+      const permissions = { contents: 'write', workflows: 'write', metadata: 'read' }
+      installation = { id: 61_000 + this.#installations.size + 1, owner, suspended: false, permissions }
+      this.#installations.set(key, installation)
+    }
+    return installation
+  }
+
+  /** `undefined` where the App is installed on none of the owner's repositories. */
+  findInstallation(id: number): Installation | undefined {
+    const found = [...this.#installations.values()].find(installation => installation.id === id)
+    return found && this.repositoriesOf(found).length > 0 ? found : undefined
+  }
+
+  repositoriesOf(installation: Installation): Repository[] {
+    const all = [...this.#repositories.values()]
+    return all.filter(repository => repository.installed && repository.installation === installation)
+  }
+
+  /** `all` when no repository of the owner is left out. */
+  selectionOf(installation: Installation): 'all' | 'selected' {
+    const all = [...this.#repositories.values()].filter(({ installation: its }) => its === installation)
+    return all.every(({ installed }) => installed) ? 'all' : 'selected'
+  }
+
+  accountId(login: string): number {
+    const key = login.toLowerCase()
+    const id = this.#accounts.get(key) ?? 9_000 + this.#accounts.size + 1
+    this.#accounts.set(key, id)
+    return id
+  }
+
+  /** About 520 characters and two dots, as GitHub's are since they are JWTs inside. */
+  newInstallationToken(token: Omit<Token, 'value' | 'expiresAt'>): Token {
+    const part = (bytes: number) => randomBytes(bytes).toString('base64url')
+    const value = `ghs_${this.app.id}_eyJ${part(24)}.eyJ${part(96)}.${part(256)}`
+    return this.addToken({ ...token, value, expiresAt: this.now() + 3_600_000 })
+  }
+
+  addToken(token: Token): Token {
+    this.tokens.set(token.value, token)
+    this.secrets.push(token.value)
+    return token
+  }
+}
+
+export class Repository implements TestRepository {
+  readonly id: number
+  readonly gitDir: string
+  readonly moves: RefMove[] = []
+  readonly protections: { pattern: string; message: string }[] = []
+  installed = true
+  archived = false
+  private = false
+  defaultBranch: string
+  readonly #state: State
+  #fullName: string
+  #commits = 0
+
+  constructor(
+    state: State,
+    options: { id: number; fullName: string; defaultBranch: string; directory: string },
+  ) {
+    this.#state = state
+    this.id = options.id
+    this.#fullName = options.fullName
+    this.defaultBranch = options.defaultBranch
+    this.gitDir = join(options.directory, `${options.id}.git`)
+  }
+
+  get fullName(): string {
+    return this.#fullName
+  }
+
+  get owner(): string {
+    return this.#fullName.split('/')[0] ?? ''
+  }
+
+  get name(): string {
+    return this.#fullName.split('/')[1] ?? ''
+  }
+
+  get installation(): Installation {
+    return this.#state.installationOf(this.owner)
+  }
+
+  get suspended(): boolean {
+    return this.installation.suspended
+  }
+
+  set suspended(suspended: boolean) {
+    this.installation.suspended = suspended
+  }
+
+  get permissions(): Permissions {
+    return this.installation.permissions
+  }
+
+  set permissions(permissions: Permissions) {
+    this.installation.permissions = permissions
+  }
+
+  async commit(options: CommitOptions = {}): Promise<string> {
+    const [sha = ''] = await writeCommits(this.gitDir, [this.#next(options)])
+    return sha
+  }
+
+  async history(count: number, from?: string): Promise<string[]> {
+    if (count === 0) return []
+    const commits = Array.from({ length: count }, (_, index) => {
+      const parent = index === 0 ? from : `:${index}`
+      return this.#next(parent === undefined ? {} : { parents: [parent] })
+    })
+    return writeCommits(this.gitDir, commits)
+  }
+
+  // The number makes commits distinct, and the same from run to run.
+  #next(options: CommitOptions): NewCommit {
+    const number = ++this.#commits
+    return {
+      parents: options.parents ?? [],
+      message: options.message ?? `commit ${number}`,
+      files: options.files ?? { 'counter.txt': `${number}\n` },
+      date: options.date ?? 1_700_000_000 + number * 60,
+    }
+  }
+
+  async setBranch(branch: string, sha: string): Promise<void> {
+    await git(this.gitDir, ['update-ref', `refs/heads/${branch}`, sha])
+  }
+
+  async deleteBranch(branch: string): Promise<void> {
+    await git(this.gitDir, ['update-ref', '-d', `refs/heads/${branch}`])
+  }
+
+  async branch(name: string): Promise<string | undefined> {
+    return (await this.branches())[name]
+  }
+
+  async branches(): Promise<Record<string, string>> {
+    const refs = await listRefs(this.gitDir)
+    const branches = refs.filter(({ ref }) => ref.startsWith('refs/heads/'))
+    return Object.fromEntries(branches.map(({ ref, sha }) => [ref.slice('refs/heads/'.length), sha]))
+  }
+
+  protect(pattern: string, message: string): void {
+    this.protections.push({ pattern, message })
+  }
+
+  protectionOf(branch: string): string | undefined {
+    return this.protections.find(({ pattern }) =>
+      pattern.endsWith('*') ? branch.startsWith(pattern.slice(0, -1)) : branch === pattern,
+    )?.message
+  }
+
+  rename(newFullName: string): void {
+    this.#fullName = newFullName
+    this.#state.nameRepository(newFullName, this.id)
+  }
+
+  /** Compare-and-swap; git refuses when the ref is not at `from` any more. `from: undefined` must not exist. */
+  async moveRef(ref: string, from: string | undefined, to: string): Promise<void> {
+    await git(this.gitDir, ['update-ref', ref, to, from ?? ZERO_SHA])
+    this.moves.push({ ref, from, to, at: this.#state.now() })
+  }
+}
