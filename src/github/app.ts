@@ -1,0 +1,82 @@
+// An installation token of the App, for one repository and no more than it needs.
+// https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app
+import { RequestError } from '@octokit/request-error'
+import { OperatorError } from '../errors.ts'
+import type { AppCredentials } from './credentials.ts'
+import { explainRefusal, grantPermission, suspended } from './refusal.ts'
+import { createClient, type GitHubClient, messageOfAnswer, type RequestOptions } from './request.ts'
+import type { Access } from './token-cache.ts'
+
+/**
+ * Two requests: the installation on the repository, and a token that is narrowed to it.
+ *
+ * @throws OperatorError where the App is not installed, suspended, lacks `contents: write`, or its key is refused
+ */
+export async function mintToken(
+  credentials: AppCredentials,
+  repository: string,
+  options: RequestOptions,
+): Promise<Access> {
+  const { createAppAuth } = await import('@octokit/auth-app')
+  // a client of its own: auth-app and plugin-retry in one would retry inside of each other's retries
+  const client = createClient(options, {
+    authStrategy: createAppAuth,
+    auth: { appId: credentials.appId, privateKey: credentials.privateKey },
+  })
+  try {
+    const { installation, repositoryId } = await findInstallation(client, repository)
+    const [, name = ''] = repository.split('/')
+    // asking for a permission that the installation lacks is refused as a whole
+    const workflows = installation.permissions.workflows === 'write' ? { workflows: 'write' as const } : {}
+    const { data } = await client.rest.apps.createInstallationAccessToken({
+      installation_id: installation.id,
+      ...(repositoryId === undefined ? { repositories: [name] } : { repository_ids: [repositoryId] }),
+      permissions: { contents: 'write', ...workflows },
+    })
+    const [found] = data.repositories ?? []
+    if (!found) throw new OperatorError('GitHub made a token for no repository')
+    return {
+      token: data.token,
+      expiresAt: data.expires_at,
+      fullName: found.full_name,
+      defaultBranch: found.default_branch ?? '',
+      archived: found.archived ?? false,
+      permissions: { ...(data.permissions as Record<string, string>) },
+    }
+  } catch (error) {
+    throw explainRefusal(error, { as: 'app' })
+  }
+}
+
+async function findInstallation(client: GitHubClient, repository: string) {
+  const [owner = '', repo = ''] = repository.split('/')
+  const { data: installation, url } = await client.rest.apps
+    .getRepoInstallation({ owner, repo })
+    .catch(async error => {
+      throw error instanceof RequestError && error.status === 404 ? await notInstalled(client, error) : error
+    })
+  if (installation.suspended_at) {
+    const { why, hint } = suspended(installation.suspended_at)
+    throw new OperatorError(why, { hint })
+  }
+  if (installation.permissions.contents !== 'write') {
+    throw new OperatorError('the GitHub App lacks the permission contents: write', {
+      hint: grantPermission('contents: write'),
+    })
+  }
+  // a renamed repository redirects to /repositories/ID, and a token is made for the ID: its old name is not known there
+  const id = /\/repositories\/(\d+)\//.exec(url)?.[1]
+  return { installation, repositoryId: id === undefined ? undefined : Number(id) }
+}
+
+/** The App's own page says where it can be installed; a key that is refused is found out on the way. */
+async function notInstalled(client: GitHubClient, error: RequestError): Promise<OperatorError> {
+  const { data: app } = await client.rest.apps.getAuthenticated()
+  return new OperatorError(
+    'the GitHub App is not installed on this repository, or there is no such repository',
+    {
+      hint: `install it at ${app?.html_url ?? 'its page on GitHub'}/installations/new`,
+      cause: new Error(messageOfAnswer(error)),
+    },
+  )
+}

@@ -1,0 +1,134 @@
+// Whose name we act in: flags, then the environment, then the configuration. Secrets come as the path of a file.
+import { createPrivateKey } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { GitHubConfig } from '../config.ts'
+import { messageOf, UsageError } from '../errors.ts'
+
+export interface AppCredentials {
+  kind: 'app'
+  /** client id or App id */
+  appId: string
+  /** PEM, PKCS#1 or PKCS#8 */
+  privateKey: string
+  /** for the log: `flags`, `environment`, `configuration` */
+  source: string
+}
+
+export interface TokenCredentials {
+  kind: 'token'
+  token: string
+  source: 'GITHUB_TOKEN'
+}
+
+export type Credentials = AppCredentials | TokenCredentials
+
+interface Found {
+  appId: string | undefined
+  keyFile: string | undefined
+  source: string
+  /** how the two are called there */
+  names: readonly [string, string]
+}
+
+export interface CredentialSources {
+  flags?: { appId?: string | undefined; privateKeyFile?: string | undefined }
+  env: Readonly<Record<string, string | undefined>>
+  config: Pick<GitHubConfig, 'appId' | 'privateKeyFile'>
+  /** `GITHUB_TOKEN` stands in for an App in `channel-update` only: a person's token has no place in a hook. */
+  personalToken: 'accepted' | 'ignored'
+}
+
+/**
+ * The first that is there of: flags, environment, (`GITHUB_TOKEN`,) configuration.
+ *
+ * @throws UsageError when there is none, or only half of one, or when the key file is missing or no PEM
+ */
+export function findCredentials({ flags = {}, env, config, personalToken }: CredentialSources): Credentials {
+  const fromFlags: Found = {
+    appId: flags.appId,
+    keyFile: flags.privateKeyFile,
+    source: 'flags',
+    names: ['--app-id', '--private-key-file'],
+  }
+  const fromEnvironment: Found = {
+    appId: env.GITHUB_APP_ID || undefined,
+    keyFile: env.GITHUB_APP_PRIVATE_KEY_FILE || undefined,
+    source: 'environment',
+    names: ['GITHUB_APP_ID', 'GITHUB_APP_PRIVATE_KEY_FILE'],
+  }
+  const fromConfig: Found = {
+    appId: config.appId,
+    keyFile: config.privateKeyFile,
+    source: 'configuration',
+    names: ['github.appId', 'github.privateKeyFile'],
+  }
+  for (const { keyFile, names } of [fromFlags, fromEnvironment, fromConfig]) {
+    if (keyFile?.includes('-----BEGIN')) {
+      throw new UsageError(`${names[1]} holds a key itself: expected the path of its file`)
+    }
+  }
+  for (const found of [fromFlags, fromEnvironment]) {
+    if (found.appId !== undefined || found.keyFile !== undefined) return read(found, found.keyFile)
+  }
+  if (personalToken === 'accepted' && env.GITHUB_TOKEN) {
+    return { kind: 'token', token: env.GITHUB_TOKEN, source: 'GITHUB_TOKEN' }
+  }
+  if (fromConfig.appId !== undefined || fromConfig.keyFile !== undefined) {
+    return read(fromConfig, inCredentialsDirectory(fromConfig.keyFile, env))
+  }
+  throw new UsageError('there are no credentials of a GitHub App', {
+    hint: `set github.appId and github.privateKeyFile in the configuration${personalToken === 'accepted' ? ', or --app-id and --private-key-file, or GITHUB_TOKEN' : ''}`,
+  })
+}
+
+/** systemd's LoadCredential puts the key there; only the configuration's path is looked up so, a shell has its own folder. */
+function inCredentialsDirectory(
+  keyFile: string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+  if (keyFile === undefined || keyFile.startsWith('/')) return keyFile
+  const directory = env.CREDENTIALS_DIRECTORY
+  if (!directory) {
+    throw new UsageError(
+      `cannot find the App's private key “${keyFile}” (github.privateKeyFile): a relative path is looked up in $CREDENTIALS_DIRECTORY, which is not set`,
+      { hint: `give the unit LoadCredential=${keyFile}:/path/of/the/key, or configure an absolute path` },
+    )
+  }
+  return join(directory, keyFile)
+}
+
+function read({ appId, source, names }: Found, keyFile: string | undefined): AppCredentials {
+  const [idName, keyName] = names
+  if (!appId || !keyFile) {
+    throw new UsageError(`${appId ? keyName : idName} is missing: ${idName} and ${keyName} belong together`)
+  }
+  let privateKey: string
+  try {
+    privateKey = readFileSync(keyFile, 'utf8')
+  } catch (error) {
+    throw new UsageError(`cannot read the App's private key ${keyFile} (${keyName}): ${messageOf(error)}`, {
+      cause: error,
+    })
+  }
+  if (!/-----BEGIN (?:RSA )?PRIVATE KEY-----[^-]+-----END (?:RSA )?PRIVATE KEY-----/.test(privateKey)) {
+    throw new UsageError(`${keyFile} (${keyName}) holds no private key in PEM form`, {
+      hint: 'use the .pem file that GitHub made, as it is: a private key that is not encrypted',
+    })
+  }
+  if (!isRsaKey(privateKey)) {
+    throw new UsageError(`${keyFile} (${keyName}) holds no RSA private key that can be read`, {
+      hint: 'use the .pem file that GitHub made, as it is',
+    })
+  }
+  return { kind: 'app', appId, privateKey, source }
+}
+
+function isRsaKey(pem: string): boolean {
+  try {
+    // auth-app takes “\n” for a line break, as some secret stores write it
+    return createPrivateKey(pem.replaceAll('\\n', '\n')).asymmetricKeyType === 'rsa'
+  } catch {
+    return false
+  }
+}

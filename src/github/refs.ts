@@ -1,0 +1,165 @@
+// The endpoints of GitHub that this program uses, a function each. What is ordinary in an answer is a value; every
+// other status travels up untouched. https://docs.github.com/rest/git/refs and …/rest/commits/commits#compare-two-commits
+import { RequestError } from '@octokit/request-error'
+import { type GitHubClient, messageOfAnswer } from './request.ts'
+
+/** A repository, as the client asks for it: `{ owner: 'alice', repo: 'dotfiles' }`. */
+export interface RepositoryName {
+  owner: string
+  repo: string
+}
+
+/** How `head` stands to `base`; `ahead` means that base can be fast-forwarded to head. */
+export interface Comparison {
+  status: 'identical' | 'ahead' | 'behind' | 'diverged'
+  /** commits that only head has */
+  aheadBy: number
+  /** commits that only base has */
+  behindBy: number
+  /** the commit that base was, 40 digits */
+  baseSha: string
+  /** where the two parted, 40 digits */
+  mergeBaseSha: string
+}
+
+/**
+ * Compares two commits, each given as a sha or as `refs/heads/x` (a bare name could mean a tag).
+ *
+ * @returns `not-found` where one of them, or the whole repository, is not there: GitHub does not say which
+ */
+export async function compare(
+  client: GitHubClient,
+  repository: RepositoryName,
+  base: string,
+  head: string,
+): Promise<Comparison | 'unrelated' | 'not-found'> {
+  const ask = (page: { per_page?: number; page?: number }) =>
+    client.rest.repos.compareCommitsWithBasehead({ ...repository, basehead: `${base}...${head}`, ...page })
+  try {
+    // the second page says the same in 1 kB that the first says in up to 2.5 MB, with every file and commit
+    let { data } = await ask({ per_page: 1, page: 2 })
+    if (!isComparison(data)) ({ data } = await ask({}))
+    if (!isComparison(data)) throw new Error(`GitHub's comparison of ${base} and ${head} has no status`)
+    return {
+      status: data.status,
+      aheadBy: data.ahead_by,
+      behindBy: data.behind_by,
+      baseSha: data.base_commit.sha,
+      mergeBaseSha: data.merge_base_commit.sha,
+    }
+  } catch (error) {
+    if (!isRefused(error, 404)) throw error
+    return /^No common ancestor/.test(messageOfAnswer(error)) ? 'unrelated' : 'not-found'
+  }
+}
+
+function isComparison(data: {
+  status?: string
+  base_commit?: unknown
+  merge_base_commit?: unknown
+}): boolean {
+  return data.status !== undefined && Boolean(data.base_commit) && Boolean(data.merge_base_commit)
+}
+
+/** The commit that a branch is at; undefined where there is no such branch (or no such repository). */
+export async function findBranch(
+  client: GitHubClient,
+  repository: RepositoryName,
+  branch: string,
+): Promise<string | undefined> {
+  try {
+    const { data } = await client.rest.git.getRef({ ...repository, ref: `heads/${branch}` })
+    return data.object.sha
+  } catch (error) {
+    if (isRefused(error, 404)) return undefined
+    throw error
+  }
+}
+
+/** Whether the repository, or one of its forks, has the commit. */
+export async function hasCommit(
+  client: GitHubClient,
+  repository: RepositoryName,
+  sha: string,
+): Promise<boolean> {
+  try {
+    await client.rest.repos.getCommit({ ...repository, ref: sha, per_page: 1, page: 2 })
+    return true
+  } catch (error) {
+    if (isRefused(error, 422)) return false
+    throw error
+  }
+}
+
+/** A branch that stands in the way of another: git keeps them as files, and `a` cannot be beside `a/b`. */
+export async function findConflictingBranch(
+  client: GitHubClient,
+  repository: RepositoryName,
+  branch: string,
+): Promise<string | undefined> {
+  const parts = branch.split('/')
+  for (let length = 1; length < parts.length; length++) {
+    const above = parts.slice(0, length).join('/')
+    if ((await findBranch(client, repository, above)) !== undefined) return above
+  }
+  const { data } = await client.rest.git.listMatchingRefs({ ...repository, ref: `heads/${branch}/` })
+  return data[0]?.ref.replace(/^refs\/heads\//, '')
+}
+
+/** The repository's own spelling of its name, after redirects. */
+export async function getFullName(client: GitHubClient, repository: RepositoryName): Promise<string> {
+  const { data } = await client.rest.repos.get({ ...repository })
+  return data.full_name
+}
+
+/** What became of a write; `message` is GitHub's. */
+export type Written =
+  | { kind: 'written' }
+  /** it met another state than the one that it was decided on */
+  | { kind: 'raced'; message: string }
+  /** a race, a rule, or a branch that is in the way: GitHub does not say which */
+  | { kind: 'unclear'; message: string }
+  | { kind: 'unknown-commit' }
+
+export async function createBranch(
+  client: GitHubClient,
+  repository: RepositoryName,
+  branch: string,
+  sha: string,
+): Promise<Written> {
+  return written(() => client.rest.git.createRef({ ...repository, ref: `refs/heads/${branch}`, sha }))
+}
+
+/** Moves a branch forward; GitHub itself refuses whatever is no fast-forward. */
+export async function fastForward(
+  client: GitHubClient,
+  repository: RepositoryName,
+  branch: string,
+  sha: string,
+): Promise<Written> {
+  return written(() =>
+    client.rest.git.updateRef({ ...repository, ref: `heads/${branch}`, sha, force: false }),
+  )
+}
+
+async function written(write: () => Promise<unknown>): Promise<Written> {
+  try {
+    await write()
+    return { kind: 'written' }
+  } catch (error) {
+    const message = error instanceof RequestError ? messageOfAnswer(error) : ''
+    if (isRefused(error, 422)) {
+      if (/^(Update is not a fast forward|Reference (already exists|does not exist))/.test(message)) {
+        return { kind: 'raced', message }
+      }
+      if (/^Reference update failed/.test(message)) return { kind: 'unclear', message }
+      if (/^Object does not exist/.test(message)) return { kind: 'unknown-commit' }
+    }
+    if (isRefused(error, 409) && !/empty/i.test(message)) return { kind: 'raced', message }
+    throw error
+  }
+}
+
+function isRefused(error: unknown, status: number): error is RequestError {
+  return error instanceof RequestError && error.status === status
+}

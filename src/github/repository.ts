@@ -1,0 +1,187 @@
+// One repository on GitHub, as the App (or a person) that may write to it: the endpoints of refs.ts with a token that
+// is fetched early, kept between processes, and renewed once when GitHub refuses it.
+
+import { RequestError } from '@octokit/request-error'
+import { Mutex } from 'async-mutex'
+import { sameRepository } from '../channel.ts'
+import type { AppCredentials, Credentials } from './credentials.ts'
+import * as refs from './refs.ts'
+import { explainRefusal, isNotAccessible, lackingPermissions } from './refusal.ts'
+import { createClient, DeadlineError, type RequestOptions } from './request.ts'
+import { type Access, openTokenCache, WANTED_PERMISSIONS } from './token-cache.ts'
+
+/** GitHub may refuse a token for some seconds after it was made. */
+const FRESH_TOKEN_MS = 10_000
+const FRESH_TOKEN_WAITS_SECONDS = [1, 2]
+
+export interface RepositoryOptions extends RequestOptions {
+  /** `alice/dotfiles` */
+  repository: string
+  credentials: Credentials
+  /** where installation tokens are kept; undefined keeps none */
+  cacheDirectory: string | undefined
+}
+
+/** What GitHub said of the repository when it made the token. */
+export interface Facts {
+  /** its name now: another one than ours after a rename */
+  fullName: string
+  defaultBranch: string
+  archived: boolean
+}
+
+export interface GitHubRepository {
+  /** Fetches the token, cached or new, ahead of the first request. Undefined for a person's token, which says nothing. */
+  facts(wanted?: 'cached' | 'fresh'): Promise<Facts | undefined>
+  compare(base: string, head: string): ReturnType<typeof refs.compare>
+  findBranch(branch: string): Promise<string | undefined>
+  hasCommit(sha: string): Promise<boolean>
+  findConflictingBranch(branch: string): Promise<string | undefined>
+  createBranch(branch: string, sha: string): ReturnType<typeof refs.createBranch>
+  fastForward(branch: string, sha: string): ReturnType<typeof refs.fastForward>
+  /** Waits before another look, as long as there is time. */
+  pause(seconds: number): Promise<void>
+  /** The repository's new name, where GitHub has redirected from ours. */
+  findNewName(): Promise<string | undefined>
+}
+
+export function openRepository(options: RepositoryOptions): GitHubRepository {
+  const { credentials, deadline, secondMs } = options
+  const tokens = credentials.kind === 'app' ? installationTokens(credentials, options) : undefined
+  const client = createClient(options)
+  const writes = new Mutex()
+  let redirected = false
+
+  // outermost, around the retries: every attempt of a request has the same token
+  client.hook.wrap('request', async (request, parameters) => {
+    for (let renewals = 0, waits = 0; ; ) {
+      const access = await tokens?.access()
+      const token = access?.token ?? (credentials.kind === 'token' ? credentials.token : '')
+      // in place: the hooks further inside hold the same object, whatever this one passes on
+      parameters.headers.authorization = `Bearer ${token}`
+      try {
+        const response = await request(parameters)
+        redirected ||= /\/repositories\/\d+\//.test(response.url)
+        return response
+      } catch (error) {
+        if (!tokens || !access || !isTokenRefused(error)) throw error
+        // the permissions may have been widened since an older token was made, so even a clear refusal is asked again
+        if (renewals === 0 && tokens.renew(access)) {
+          renewals++
+          continue
+        }
+        const seconds = FRESH_TOKEN_WAITS_SECONDS[waits++]
+        if (seconds === undefined || !tokens.isFresh() || isDenied(error, access)) throw error
+        await pause(seconds)
+      }
+    }
+  })
+
+  async function pause(seconds: number): Promise<void> {
+    if (seconds * secondMs >= deadline.remainingMs()) throw new DeadlineError()
+    await new Promise(resolve => setTimeout(resolve, seconds * secondMs))
+  }
+
+  async function ask<T>(endpoint: (name: refs.RepositoryName) => Promise<T>): Promise<T> {
+    const access = await tokens?.access()
+    const [owner = '', repo = ''] = (access?.fullName ?? options.repository).split('/')
+    try {
+      return await endpoint({ owner, repo })
+    } catch (error) {
+      throw explainRefusal(error, {
+        as: credentials.kind === 'app' ? 'installation' : 'person',
+        granted: (await tokens?.access())?.permissions,
+      })
+    }
+  }
+
+  return {
+    async facts(wanted = 'cached') {
+      const access = await tokens?.access()
+      if (access && wanted === 'fresh' && tokens?.renew(access)) return tokens.access()
+      return access
+    },
+    compare: (base, head) => ask(name => refs.compare(client, name, base, head)),
+    findBranch: branch => ask(name => refs.findBranch(client, name, branch)),
+    hasCommit: sha => ask(name => refs.hasCommit(client, name, sha)),
+    findConflictingBranch: branch => ask(name => refs.findConflictingBranch(client, name, branch)),
+    createBranch: (branch, sha) =>
+      ask(name => writes.runExclusive(() => refs.createBranch(client, name, branch, sha))),
+    fastForward: (branch, sha) =>
+      ask(name => writes.runExclusive(() => refs.fastForward(client, name, branch, sha))),
+    pause,
+    async findNewName() {
+      const access = await tokens?.access()
+      const fullName = redirected ? await ask(name => refs.getFullName(client, name)) : access?.fullName
+      return fullName === undefined || sameRepository(fullName, options.repository) ? undefined : fullName
+    },
+  }
+}
+
+interface InstallationTokens {
+  access(): Promise<Access>
+  /** Makes another token in place of a refused one; false where the refused one is only seconds old. */
+  renew(refused: Access): boolean
+  isFresh(): boolean
+}
+
+/** At most one token is made at a time, however many requests find the old one refused. */
+function installationTokens(credentials: AppCredentials, options: RepositoryOptions): InstallationTokens {
+  const cache = openTokenCache(options.cacheDirectory, credentials, {
+    apiUrl: options.apiUrl,
+    repository: options.repository,
+    permissions: WANTED_PERMISSIONS,
+  })
+  let current: Promise<Access> | undefined
+  let origin: 'cached' | 'new' = 'cached'
+  /** undefined while one is being made */
+  let newest: { token: string; madeAt: number } | undefined
+
+  async function mint(): Promise<Access> {
+    const { mintToken } = await import('./app.ts')
+    const access = await mintToken(credentials, options.repository, options)
+    newest = { token: access.token, madeAt: Date.now() }
+    cache.store(access)
+    return access
+  }
+
+  function startMinting(): Promise<Access> {
+    origin = 'new'
+    newest = undefined
+    const minting = mint()
+    // whoever awaits it handles the failure; nobody may, when another part of the run has failed before
+    minting.catch(() => {})
+    return minting
+  }
+
+  const isFresh = () => newest !== undefined && Date.now() - newest.madeAt < FRESH_TOKEN_MS
+
+  return {
+    access() {
+      if (!current) {
+        const cached = cache.find()
+        current = cached ? Promise.resolve(cached) : startMinting()
+      }
+      return current
+    },
+    renew(refused) {
+      const renewed = origin === 'new' && refused.token !== newest?.token
+      if (!renewed) {
+        if (origin === 'new' && isFresh()) return false
+        cache.drop()
+        current = startMinting()
+      }
+      return true
+    },
+    isFresh,
+  }
+}
+
+function isTokenRefused(error: unknown): error is RequestError {
+  return error instanceof RequestError && (error.status === 401 || isNotAccessible(error))
+}
+
+/** Refused for a permission that this token does not have: another token would have no more. */
+function isDenied(error: RequestError, access: Access): boolean {
+  return error.status === 403 && lackingPermissions(error, access.permissions) !== undefined
+}

@@ -1,0 +1,185 @@
+// One way to ask GitHub: Octokit with the API version pinned, every attempt and the whole bounded in time, 5xx and
+// lost connections retried, limits obeyed. The token comes from app.ts, the meaning of refusals from refusal.ts.
+// https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
+import type { Octokit as Core } from '@octokit/core'
+import type { OctokitOptions } from '@octokit/core/types'
+import { retry } from '@octokit/plugin-retry'
+import { RequestError } from '@octokit/request-error'
+import { Octokit } from '@octokit/rest'
+import packageJson from '../../package.json' with { type: 'json' }
+import type { Deadline } from '../deadline.ts'
+import { LATER, OperatorError } from '../errors.ts'
+import { type Http, HttpError } from '../http.ts'
+
+export const USER_AGENT = `hydra-channels/${packageJson.version}`
+
+/** Supported until 2028-03. Octokit itself sends none. */
+const API_VERSION = '2022-11-28'
+
+/** Refusals that refs.ts takes for an answer. */
+const READ_BY_MESSAGE = [404, 409, 422]
+
+/** plugin-retry's own list, and 409 and 429: those are decided here, because it does not know `retry-after`. */
+const DO_NOT_RETRY = [400, 401, 403, 404, 409, 410, 422, 429, 451]
+
+export interface RequestOptions {
+  http: Http
+  apiUrl: string
+  attemptTimeoutMs: number
+  deadline: Deadline
+  /** what plugin-retry's 1, 4 and 9 are multiplied with, and the seconds of a limit; 1,000 outside of tests */
+  secondMs: number
+}
+
+export type GitHubClient = InstanceType<typeof Client>
+
+// Plugins wrap each other from the inside out: limits first says how long to wait, then retry waits.
+const Client = Octokit.plugin(limits, retry)
+
+/** An Octokit without authentication; `more` adds one. */
+export function createClient(options: RequestOptions, more: Record<string, unknown> = {}): GitHubClient {
+  // the log is ours alone: Octokit would write every failed or deprecated request to it
+  const silent = () => {}
+  const log = { debug: silent, info: silent, warn: silent, error: silent }
+  const client = new Client({
+    baseUrl: options.apiUrl,
+    request: { fetch: fetchFor(options), log },
+    retry: { doNotRetry: DO_NOT_RETRY, retryAfterBaseValue: options.secondMs },
+    limits: { deadline: options.deadline, secondMs: options.secondMs },
+    log,
+    ...more,
+  })
+  client.hook.before('request', request => {
+    request.headers['user-agent'] = USER_AGENT
+    request.headers['x-github-api-version'] = API_VERSION
+    // all requests of a client share this object, and plugin-retry counts in it
+    request.request = { ...request.request, retryCount: 0, retries: undefined }
+  })
+  return client
+}
+
+interface FetchInit {
+  method: string
+  headers: Record<string, string>
+  body?: string
+}
+
+function fetchFor({ http, attemptTimeoutMs, deadline }: RequestOptions) {
+  return async (url: string, { method, headers, body }: FetchInit) => {
+    const remainingMs = deadline.remainingMs()
+    if (remainingMs <= 0) throw new DeadlineError()
+    const timeoutMs = Math.min(attemptTimeoutMs, remainingMs)
+    const response = await http.fetch(url, { method, headers, body, timeoutMs }).catch(error => {
+      // a timer may be a millisecond early
+      throw deadline.remainingMs() <= 1 ? new DeadlineError({ cause: error }) : error
+    })
+    const { status } = response
+    const json = isJson(await response.text())
+    // Octokit would hand on half of an answer, a proxy's page or an odd redirect as if it were data, and a page with
+    // status 404 would be read as "there is no such branch"
+    if ((status < 300 || READ_BY_MESSAGE.includes(status)) && !json) {
+      throw new HttpError(`the answer (status ${status}) is not JSON`)
+    }
+    if (status >= 300 && status < 400) throw new HttpError(`the answer has the status ${status}`)
+    // Octokit goes by the type, and may know nothing to do with a proxy's
+    const type = json ? 'application/json' : 'text/plain'
+    return { ...response, headers: new Map([...response.headers, ['content-type', type]]) }
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** The time of the GitHub part is over. Octokit hands an `AbortError` on as it is, and plugin-retry does not retry it. */
+export class DeadlineError extends OperatorError {
+  override name = 'AbortError'
+
+  constructor(options: ErrorOptions = {}) {
+    super('GitHub did not answer in the time that was left (github.deadlineSeconds)', {
+      hint: LATER,
+      ...options,
+    })
+  }
+}
+
+declare module '@octokit/core/types' {
+  interface OctokitOptions {
+    limits?: { deadline: Deadline; secondMs: number }
+  }
+}
+
+function limits(octokit: Core, { limits: options }: OctokitOptions): Record<string, never> {
+  if (!options) return {}
+  const { deadline, secondMs } = options
+  octokit.hook.error('request', (error, request) => {
+    if (!(error instanceof RequestError)) throw error
+    const waited = (request.request as { retryCount?: number }).retryCount ?? 0
+    const asked = limitSeconds(error)
+    if (asked !== undefined) {
+      // a limit that is still there after a wait is asked more and more seldom
+      const seconds = Math.max(asked, waited ** 2)
+      if (seconds * secondMs >= deadline.remainingMs()) {
+        throw new RateLimitError(error, { asked, waits: seconds > asked ? waited : 0 })
+      }
+      const { retry } = octokit as Core & ReturnType<typeof import('@octokit/plugin-retry').retry>
+      throw retry.retryRequest(error, waited + 1, seconds)
+    }
+    const useless = error.cause instanceof HttpError && error.cause.retry === 'useless'
+    // a retry that begins after the deadline is only a later failure
+    if (useless || (waited + 1) ** 2 * secondMs >= deadline.remainingMs()) request.request.retries = 0
+    throw error
+  })
+  return {}
+}
+
+class RateLimitError extends OperatorError {
+  override name = 'RateLimitError'
+
+  constructor(error: RequestError, { asked, waits }: { asked: number; waits: number }) {
+    const reached = `GitHub's rate limit is reached (${messageOfAnswer(error)})`
+    super(
+      waits > 0
+        ? `${reached}, and still is after ${waits} waits`
+        : `${reached}: it asks to wait ${asked} s, longer than the time left`,
+      { hint: LATER, cause: error },
+    )
+  }
+}
+
+/**
+ * How long GitHub asks to wait, in seconds, where it refused because of a primary or secondary limit: `retry-after`,
+ * else until `x-ratelimit-reset` when nothing remains, else a minute. Undefined for every other refusal.
+ */
+export function limitSeconds(error: RequestError): number | undefined {
+  if (error.status !== 403 && error.status !== 429) return undefined
+  const headers = error.response?.headers ?? {}
+  const after = Number(headers['retry-after'])
+  if (headers['retry-after'] !== undefined && Number.isFinite(after)) return Math.max(1, Math.ceil(after))
+  if (headers['x-ratelimit-remaining'] === '0') {
+    // by GitHub's clock, which may not be ours
+    const now = Date.parse(headers.date ?? '') || Date.now()
+    const reset = Number(headers['x-ratelimit-reset']) * 1000
+    return Number.isFinite(reset) ? Math.max(1, Math.ceil((reset - now) / 1000)) : 60
+  }
+  return error.status === 429 || /rate limit|abuse detection/i.test(messageOfAnswer(error)) ? 60 : undefined
+}
+
+/** GitHub's own words on one line, without the link that Octokit puts behind them; '' where there was no answer. */
+export function messageOfAnswer(error: RequestError): string {
+  const data: unknown = error.response?.data
+  if (typeof data === 'object' && data !== null && 'message' in data) return oneLine(String(data.message))
+  return typeof data === 'string' ? oneLine(textOf(data)).slice(0, 200) : ''
+}
+
+const oneLine = (text: string) => text.replace(/\s+/g, ' ').trim()
+
+/** A page, without what a browser would not show. */
+function textOf(html: string): string {
+  return html.replace(/<(head|style|script)\b.*?<\/\1>/gis, ' ').replace(/<[^>]*>/g, ' ')
+}

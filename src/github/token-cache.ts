@@ -1,0 +1,109 @@
+// Installation tokens, kept between processes: every hook is a process of its own, and a token costs two requests.
+import { createHash } from 'node:crypto'
+import {
+  closeSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import * as z from 'zod/mini'
+import type { AppCredentials } from './credentials.ts'
+
+/** GitHub's clock and ours may differ, and a run takes its time. */
+const EXPIRY_MARGIN_MS = 5 * 60_000
+
+/** What app.ts asks for: part of a cached token's name, so that another wish leads to another token. */
+export const WANTED_PERMISSIONS = 'contents:write,workflows:write?'
+
+const accessSchema = z.object({
+  token: z.string().check(z.minLength(1)),
+  /** ISO 8601 */
+  expiresAt: z.iso.datetime(),
+  /** `alice/dotfiles`, as GitHub spells it now: another name than the configured one after a rename */
+  fullName: z.string(),
+  defaultBranch: z.string(),
+  archived: z.boolean(),
+  /** `{ contents: 'write', metadata: 'read' }`: what GitHub granted to this token */
+  permissions: z.record(z.string(), z.string()),
+})
+
+/** An installation token for one repository, with what GitHub said of it when it made the token. */
+export type Access = z.output<typeof accessSchema>
+
+export interface TokenCache {
+  find(): Access | undefined
+  store(access: Access): void
+  drop(): void
+}
+
+/** The folder that systemd or the session made for such files; undefined where there is none. */
+export function findCacheDirectory(env: Readonly<Record<string, string | undefined>>): string | undefined {
+  const directories = [env.RUNTIME_DIRECTORY?.split(':')[0], env.XDG_RUNTIME_DIR]
+  return directories.find(directory => directory?.startsWith('/') && isDirectory(directory))
+}
+
+/** One file for each API, App, key, repository and set of permissions. Without a directory, nothing is kept. */
+export function openTokenCache(
+  directory: string | undefined,
+  { appId, privateKey }: AppCredentials,
+  key: { apiUrl: string; repository: string; permissions: string },
+): TokenCache {
+  if (directory === undefined) return { find: () => undefined, store() {}, drop() {} }
+  const hash = createHash('sha256')
+    .update(JSON.stringify([key.apiUrl, appId, privateKey, key.repository.toLowerCase(), key.permissions]))
+    .digest('hex')
+  const file = join(directory, `hydra-channels-token-${hash.slice(0, 32)}.json`)
+
+  return {
+    find() {
+      const access = readPrivate(file)
+      return access && Date.parse(access.expiresAt) - Date.now() > EXPIRY_MARGIN_MS ? access : undefined
+    },
+    store(access) {
+      const temporary = `${file}.${process.pid}`
+      try {
+        writeFileSync(temporary, JSON.stringify(access), { mode: 0o600, flag: 'wx' })
+        renameSync(temporary, file)
+      } catch {
+        // a token that cannot be kept is asked for again; that is no reason to hold up a channel
+        rmSync(temporary, { force: true })
+      }
+    },
+    drop() {
+      try {
+        rmSync(file, { force: true })
+      } catch {
+        // refused once more by the next process, which then makes another one too
+      }
+    },
+  }
+}
+
+/** Undefined where the file is missing, unreadable, half-written by something else, or not ours alone. */
+function readPrivate(file: string): Access | undefined {
+  let descriptor: number
+  try {
+    descriptor = openSync(file, 'r')
+  } catch {
+    return undefined
+  }
+  try {
+    const { uid, mode } = fstatSync(descriptor)
+    if (uid !== process.geteuid?.() || (mode & 0o077) !== 0) return undefined
+    const result = accessSchema.safeParse(JSON.parse(readFileSync(descriptor, 'utf8')))
+    return result.data
+  } catch {
+    return undefined
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+}
