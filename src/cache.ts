@@ -1,0 +1,253 @@
+// The binary cache: copies a build's outputs by starting the owner's systemd unit for each path, and looks for them
+// there. The unit's instance is the whole store path, as `%I` (systemd.unit(5)).
+import { spawn } from 'node:child_process'
+import type { CacheConfig } from './config.ts'
+import { codeOf, LATER, messageOf, OperatorError } from './errors.ts'
+import type { Http } from './http.ts'
+import type { Output } from './hydra/event.ts'
+import { count, printableLines } from './log.ts'
+
+/** systemd's own limit on the name of a unit. */
+const MAX_UNIT_NAME = 255
+
+/** What systemd says that is worth repeating; more of it is in the journal. */
+const MAX_LINES = 20
+
+/** After a copy, a cache may deny for a moment that it has the path, and it may have cached that answer: 31 s in all. */
+const LOOK_WAITS_SECONDS = [1, 2, 4, 8, 16]
+const LOOK_TIMEOUT_MS = 15_000
+
+export interface CacheOptions {
+  config: CacheConfig
+  http: Http
+  /** `copy-and-look` for a build that may be missing; a dry run only looks */
+  mode: 'copy-and-look' | 'look'
+  env: Readonly<Record<string, string | undefined>>
+  log: (line: string) => void
+  /** a second of waiting; shorter in tests */
+  secondMs: number
+}
+
+/** Whether there is anything to copy with, or to look at. */
+export function isCacheConfigured(config: CacheConfig | undefined): config is CacheConfig {
+  return config?.unit !== undefined || config?.url !== undefined
+}
+
+/**
+ * Copies the outputs of a build to the cache, and looks for them there.
+ *
+ * @throws OperatorError where an output cannot be copied or is not seen; no channel may move then
+ */
+export async function copyOutputs(outputs: readonly Output[], options: CacheOptions): Promise<void> {
+  const { config, log } = options
+  const paths = pathsOf(outputs, log)
+  if (options.mode === 'look') return lookOnly(paths, options)
+  if (config.unit !== undefined) {
+    const units = await unitsOf(paths, config.unit, options)
+    await startUnits(units, options)
+    log(`copied ${count(paths.length, 'output')} to the cache`)
+  }
+  if (config.url !== undefined) {
+    const url = config.url
+    const looks = await Promise.allSettled(paths.map(path => waitFor(path, url, options)))
+    const failed = looks.find(look => look.status === 'rejected')
+    if (failed) throw failed.reason
+    log(`saw ${count(paths.length, 'output')} at ${url}`)
+  }
+}
+
+/** A dry run: what the cache has already, and what would be copied. */
+async function lookOnly(paths: readonly string[], { config, http, log }: CacheOptions): Promise<void> {
+  const { url, unit } = config
+  const looks = await Promise.all(
+    paths.map(async path => ({
+      path,
+      problem: url === undefined ? undefined : await findProblem(path, url, http),
+    })),
+  )
+  for (const { path, problem } of looks) {
+    if (url !== undefined && !problem) log(`the cache has ${path} (dry run)`)
+    else if (unit !== undefined || !problem) log(`would copy ${path} to the cache (dry run)`)
+    else throw new OperatorError(problem.message, { hint: problem.hint })
+  }
+}
+
+function pathsOf(outputs: readonly Output[], log: (line: string) => void): string[] {
+  for (const { name, path } of outputs) {
+    if (path === null) log(`skipped output ${name}: Hydra knows no path of it`)
+  }
+  const paths = outputs.flatMap(({ path }) => path ?? [])
+  if (paths.length === 0) {
+    throw new OperatorError(
+      'no output of the build has a path: there is nothing that could be copied to the cache',
+    )
+  }
+  for (const path of paths) {
+    if (!isStorePath(path)) throw new OperatorError(`the output ${path} is no store path; it is not copied`)
+  }
+  return paths
+}
+
+/** `/nix/store/<32>-<name>`, in any store directory. */
+function isStorePath(path: string): boolean {
+  return /^(?:\/[A-Za-z0-9+._-]+)+\/[0-9a-z]{32}-[A-Za-z0-9+\-._?=]+$/.test(path) && !/\/\.{1,2}\//.test(path)
+}
+
+/** `copy-cache@-nix-store-….service` for each path. */
+async function unitsOf(paths: readonly string[], template: string, options: CacheOptions): Promise<string[]> {
+  for (const path of paths) {
+    // systemd-escape refuses all paths together, and does not say which it was
+    const length = template.length + escapedLength(path)
+    if (length > MAX_UNIT_NAME) {
+      throw new OperatorError(
+        `cannot copy ${path}: its unit would have a name of ${length} characters, and systemd takes ${MAX_UNIT_NAME}`,
+        { hint: 'a shorter name of the package or system helps: every “-” in it counts four' },
+      )
+    }
+  }
+  // without --path, %I is the whole path again, with the slash at its beginning
+  const args = [`--template=${template}`, '--', ...paths]
+  const { status, lines, stdout } = await run('systemd-escape', args, options)
+  const units = stdout.trim().split(/\s+/)
+  if (status !== 0 || units.length !== paths.length) {
+    throw new OperatorError(`cannot make unit names of ${template}: systemd-escape ${ended(status)}`, {
+      hint: lines,
+    })
+  }
+  return units
+}
+
+/** systemd.unit(5): what is not a letter, a digit, “:”, “_”, “.” or “/” becomes four characters, as in `\x2d`. */
+function escapedLength(path: string): number {
+  return path.length + 3 * (path.match(/[^A-Za-z0-9:_./]/g)?.length ?? 0)
+}
+
+async function startUnits(units: readonly string[], options: CacheOptions): Promise<void> {
+  const { status, lines } = await run('systemctl', ['--no-ask-password', 'start', '--', ...units], options)
+  if (status === 0) return
+  const journal = `see journalctl -u '${units[0]}'`
+  if (status === 'timeout') {
+    throw new OperatorError(
+      `cannot copy to the cache: systemctl start did not end within ${options.config.timeoutSeconds} s (cache.timeoutSeconds)`,
+      { hint: [...lines, `the copy may still be running: ${journal}`] },
+    )
+  }
+  throw new OperatorError(`cannot copy to the cache: systemctl start ${ended(status)}`, {
+    // of a unit that failed, systemctl itself says where to look
+    hint: lines.some(line => line.includes('journalctl')) ? lines : [...lines, journal],
+  })
+}
+
+type Status = number | 'timeout' | NodeJS.Signals
+
+function ended(status: Status): string {
+  return typeof status === 'number' ? `ended with status ${status}` : `was ended (${status})`
+}
+
+/** Runs a command of systemd, without a shell, within `cache.timeoutSeconds`. */
+function run(
+  command: string,
+  args: readonly string[],
+  { config, env }: CacheOptions,
+): Promise<{ status: Status; stdout: string; lines: string[] }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, {
+      env: { ...env, LC_ALL: 'C.UTF-8', SYSTEMD_COLORS: '0' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let timedOut = false
+    const timer = setTimeout(() => {
+      timedOut = true
+      child.kill('SIGKILL')
+      // whatever it started may hold the pipes open
+      child.stdout.destroy()
+      child.stderr.destroy()
+    }, config.timeoutSeconds * 1000)
+    const stopWithUs = () => child.kill()
+    process.once('exit', stopWithUs)
+
+    let stdout = ''
+    let output = ''
+    child.stdout.on('data', (chunk: Buffer) => {
+      stdout += chunk
+      output += chunk
+    })
+    child.stderr.on('data', (chunk: Buffer) => {
+      output += chunk
+    })
+    const settle = () => {
+      clearTimeout(timer)
+      process.removeListener('exit', stopWithUs)
+    }
+    child.on('error', error => {
+      settle()
+      const missing = codeOf(error) === 'ENOENT'
+      reject(
+        new OperatorError(
+          `cannot copy to the cache: ${missing ? `there is no ${command} in PATH` : messageOf(error)}`,
+          {
+            hint: missing ? 'a cache unit needs systemd; cache.url alone needs none' : [],
+            cause: error,
+          },
+        ),
+      )
+    })
+    child.on('close', (code, signal) => {
+      settle()
+      const lines = printableLines(output).slice(-MAX_LINES)
+      resolve({ status: timedOut ? 'timeout' : (code ?? signal ?? 1), stdout, lines })
+    })
+  })
+}
+
+/** Asks for the path's narinfo until the cache has it, or says for good that it has not. */
+async function waitFor(path: string, url: string, { http, secondMs }: CacheOptions): Promise<void> {
+  for (const seconds of [...LOOK_WAITS_SECONDS, undefined]) {
+    const problem = await findProblem(path, url, http)
+    if (!problem) return
+    if (seconds === undefined || problem.passing === 'no') {
+      throw new OperatorError(problem.message, { hint: problem.hint })
+    }
+    await new Promise(resolve => setTimeout(resolve, seconds * secondMs))
+  }
+}
+
+interface Problem {
+  message: string
+  hint: string
+  /** whether another look may find it gone */
+  passing: 'maybe' | 'no'
+}
+
+/** Why the cache does not have a store path; undefined where its narinfo is there. */
+async function findProblem(path: string, url: string, http: Http): Promise<Problem | undefined> {
+  const hash = path.slice(path.lastIndexOf('/') + 1).slice(0, 32)
+  const narinfo = `${url}/${hash}.narinfo`
+  const missing = `the cache does not have ${path}: ${narinfo}`
+  let status: number
+  let text: string
+  try {
+    const response = await http.fetch(narinfo, { timeoutMs: LOOK_TIMEOUT_MS })
+    status = response.status
+    text = await response.text()
+  } catch (error) {
+    return {
+      message: `cannot ask the cache for ${path}: ${messageOf(error)} (GET ${narinfo})`,
+      hint: LATER,
+      passing: 'maybe',
+    }
+  }
+  if (status !== 200) {
+    const passing = [403, 404, 408, 425, 429].includes(status) || status >= 500
+    const hint = status === 404 ? 'does the copy unit upload to this cache?' : 'check cache.url'
+    return { message: `${missing} answers ${status}`, hint, passing: passing ? 'maybe' : 'no' }
+  }
+  const storePath = /^StorePath: *(.*?)\s*$/m.exec(text)?.[1]
+  if (storePath === path) return undefined
+  const other = storePath === undefined ? 'no narinfo' : `of ${storePath.slice(0, 300)}`
+  return {
+    message: `${missing} is ${other}`,
+    hint: 'check cache.url: is a binary cache of Nix there?',
+    passing: 'no',
+  }
+}

@@ -1,0 +1,89 @@
+// What all commands have in common: arguments, --help and --version, errors, signals and the exit status.
+import { constants } from 'node:os'
+import { type ParseArgsConfig, parseArgs } from 'node:util'
+import packageJson from '../../package.json' with { type: 'json' }
+import { messageOf, OperatorError, UsageError } from '../errors.ts'
+import { createLog, type Log } from '../log.ts'
+
+type Options = NonNullable<ParseArgsConfig['options']>
+
+const COMMON = { help: { type: 'boolean' }, version: { type: 'boolean' } } as const satisfies Options
+
+export interface Command<O extends Options> {
+  name: string
+  /** printed by --help */
+  help: string
+  options: O
+  /** what is written to standard output; `get-flake-commit` keeps that for the commit alone */
+  logTo: 'stdout' | 'stderr'
+  run(invocation: Invocation<O>): Promise<'ok' | 'failed'>
+}
+
+export interface Invocation<O extends Options> {
+  values: ReturnType<typeof parseArgs<{ options: O; allowPositionals: true }>>['values']
+  positionals: string[]
+  env: Readonly<Record<string, string | undefined>>
+  log: Log
+  /** says an error with what to do about it, and goes on */
+  report: (error: unknown) => void
+}
+
+/** Runs a command to its end and leaves the process: 0 expected, 1 trouble, 2 unusable arguments or configuration. */
+export async function main<O extends Options>(command: Command<O>): Promise<void> {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      process.stderr.write(`${command.name}: stopped by ${signal}\n`)
+      process.exit(128 + constants.signals[signal])
+    })
+  }
+  // a reader that went away (`| head`) is no reason for a stack
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
+  const err = createLog(text => process.stderr.write(text))
+  const log = command.logTo === 'stderr' ? err : createLog(text => process.stdout.write(text))
+  const report = (error: unknown) => {
+    for (const line of describeError(error)) err.line(line)
+  }
+  try {
+    const { values, positionals } = parse(command)
+    if (values.help) process.stdout.write(command.help)
+    else if (values.version) process.stdout.write(`${command.name} ${packageJson.version}\n`)
+    else {
+      const invocation = { values, positionals, env: process.env, log, report }
+      process.exit((await command.run(invocation as Invocation<O>)) === 'ok' ? 0 : 1)
+    }
+  } catch (error) {
+    report(error)
+    process.exit(error instanceof UsageError ? 2 : 1)
+  }
+}
+
+function parse<O extends Options>({ name, options }: Command<O>) {
+  try {
+    const { values, positionals } = parseArgs({ options: { ...options, ...COMMON }, allowPositionals: true })
+    return { values: values as { help?: boolean; version?: boolean }, positionals }
+  } catch (error) {
+    throw new UsageError(messageOf(error), { hint: `see ${name} --help` })
+  }
+}
+
+/** The configuration's file, where the option or the environment names one. */
+export function configFile(
+  flag: string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+  return flag ?? (env.HYDRA_CHANNELS_CONFIG || undefined)
+}
+
+/** For the operator: message and hint. For everybody else, a bug or an outage: message, causes and stack. */
+function describeError(error: unknown): string[] {
+  if (error instanceof OperatorError) return [error.message, ...error.hint]
+  const lines = ['unexpected error, please report it:']
+  for (let at: unknown = error; at !== undefined; at = at instanceof Error ? at.cause : undefined) {
+    const text = at instanceof Error ? (at.stack ?? at.message) : String(at)
+    lines.push(
+      ...text.split('\n').map((line, index) => (index === 0 && at !== error ? `caused by ${line}` : line)),
+    )
+  }
+  return lines
+}

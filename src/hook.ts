@@ -1,0 +1,268 @@
+// What a finished build leads to: its outputs in the cache, and the channels of its job at their candidate. An old build
+// that finishes late finds the newer candidate here, and a build that is being built again finds the older one.
+import { advance } from './advance.ts'
+import { type CacheOptions, copyOutputs, isCacheConfigured } from './cache.ts'
+import {
+  ambiguous,
+  type Candidate,
+  checkBuild,
+  type JobFacts,
+  jobsOfChannel,
+  judgeCandidate,
+  type PresentJobs,
+  showJob,
+} from './candidate.ts'
+import { type Channel, channelKey, channelOfJob, type Rule, sameRepository } from './channel.ts'
+import { type Config, expectedHost } from './config.ts'
+import type { Deadline } from './deadline.ts'
+import { OperatorError } from './errors.ts'
+import type { GitHubRepository } from './github/repository.ts'
+import { checkWritable, createContainment, describeRename } from './guard.ts'
+import type { Http } from './http.ts'
+import type { Database } from './hydra/database.ts'
+import type { BuildFinished, Output } from './hydra/event.ts'
+import { type Log, short } from './log.ts'
+import { describeOutcome, isTrouble, type Outcome } from './outcome.ts'
+
+export interface HookOptions {
+  config: Config
+  /** `look` copies nothing and moves nothing */
+  mode: 'move' | 'look'
+  log: Log
+  /** says an error with what to do about it, and goes on */
+  report: (error: unknown) => void
+  env: Readonly<Record<string, string | undefined>>
+  http: Http
+  /** a second of waiting; shorter in tests */
+  secondMs: number
+  openDatabase: () => Promise<Database>
+  openGitHub: () => Promise<{ deadline: Deadline; repository: (name: string) => GitHubRepository }>
+}
+
+/**
+ * Handles a build that succeeded.
+ *
+ * @returns `failed` where a channel is in trouble that was logged
+ * @throws OperatorError where no channel could be looked at: the copy, the database or the credentials failed
+ */
+export async function handleBuild(event: BuildFinished, options: HookOptions): Promise<'ok' | 'failed'> {
+  const { config, log, mode } = options
+  const { cache } = config
+
+  // every build is copied, channel or not, and before all else: nothing may age during an upload
+  const cacheOptions = isCacheConfigured(cache) ? cacheOptionsFor(cache, options) : undefined
+  if (cacheOptions) await copyOutputs(event.outputs, cacheOptions)
+
+  const { channels, invalid } = channelsOf(event, config.channels)
+  if (channels.length === 0 && invalid.length === 0) {
+    log.line(`no rule matches ${showJob(event)}: nothing to move`)
+    return 'ok'
+  }
+  for (const error of invalid) options.report(error)
+  if (channels.length === 0) return 'failed'
+
+  const [facts, github] = await Promise.all([
+    lookUp(event, channels, options),
+    options.openGitHub().then(opened => {
+      // both tokens and rows take their time; a token that cannot be had is each channel's own trouble, below
+      for (const { repository } of channels)
+        opened
+          .repository(repository)
+          .facts()
+          .catch(() => {})
+      return opened
+    }),
+  ])
+  if (!facts.good) {
+    log.line(
+      `build ${event.build} is not good any more: it is built again or failed since, and its own event will come`,
+    )
+  }
+
+  // the outputs of another build than the event's are not copied yet; once, however many channels need them
+  let copied: Promise<void> | undefined
+  const prove = (candidate: Candidate) => async () => {
+    if (!cacheOptions || candidate.build === event.build) return
+    copied ??= github.deadline.exclude(() => copyOutputs(facts.outputs, cacheOptions))
+    await copied
+  }
+  const contained = createContainment()
+
+  const results = await Promise.allSettled(
+    channels.map(async channel => {
+      const repository = github.repository(channel.repository)
+      const jobs = jobsOfChannel(channel, event, config.channels, facts.present)
+      if (!jobs.some(job => showJob(job) === showJob(event))) return { channel, follows: jobs.map(showJob) }
+      if (jobs.length > 1) throw ambiguous(jobs)
+
+      const host = expectedHost(config.github)
+      const candidate = judgeCandidate(event, facts, { repository: channel.repository, host })
+      if (!candidate) return { channel }
+      await checkWritable(repository, channel)
+      const outcome = await advance({
+        channel,
+        sha: candidate.sha,
+        repository,
+        mode,
+        findObjection: () => contained(repository, candidate),
+        prove: prove(candidate),
+      })
+      return { channel, candidate, outcome, rename: await describeRename(repository, channel) }
+    }),
+  )
+  return conclude(event, facts, channels, results, options)
+}
+
+function cacheOptionsFor(config: NonNullable<Config['cache']>, options: HookOptions): CacheOptions {
+  const { http, env, secondMs, log } = options
+  return {
+    config,
+    http,
+    env,
+    secondMs,
+    mode: options.mode === 'move' ? 'copy-and-look' : 'look',
+    log: line => log.line(line),
+  }
+}
+
+/** The channels that the rules make of the event's job, each once, and what is wrong with the others. */
+function channelsOf(
+  event: BuildFinished,
+  rules: readonly Rule[],
+): { channels: Channel[]; invalid: OperatorError[] } {
+  const channels = new Map<string, Channel>()
+  const invalid: OperatorError[] = []
+  for (const rule of rules) {
+    if (rule.project !== event.project || rule.jobset !== event.jobset) continue
+    const made = channelOfJob(rule, event.job)
+    if (made?.kind === 'channel') {
+      const channel = { repository: rule.repository, branch: made.branch }
+      // the first spelling of a repository counts
+      if (!channels.has(channelKey(channel))) channels.set(channelKey(channel), channel)
+    } else if (made) {
+      invalid.push(
+        new OperatorError(`cannot name a channel for ${showJob(event)} in ${rule.repository}: ${made.why}`, {
+          hint: 'correct the rule, or make its job leave this one out',
+        }),
+      )
+    }
+  }
+  return { channels: [...channels.values()], invalid }
+}
+
+interface Facts extends JobFacts {
+  /** whether the event's own build is still good */
+  good: boolean
+  present: PresentJobs[]
+  /** of the candidate's build, where that is another one than the event's */
+  outputs: Output[]
+}
+
+/** One look at Hydra's database: all that decides, of one moment. */
+async function lookUp(
+  event: BuildFinished,
+  channels: readonly Channel[],
+  options: HookOptions,
+): Promise<Facts> {
+  const [query, database] = await Promise.all([import('./hydra/queries.ts'), options.openDatabase()])
+  try {
+    return await database.look(async sql => {
+      const presentJobs = Promise.all(
+        jobsetsFor(channels, options.config.channels).map(async ({ project, jobset }) => ({
+          project,
+          jobset,
+          jobs: await query.findPresentJobs(sql, project, jobset),
+        })),
+      )
+      presentJobs.catch(() => {})
+      const build = await query.findBuild(sql, event.build)
+      checkBuild(event, build)
+      const [candidate, newestEval, present] = await Promise.all([
+        query.findCandidate(sql, build.jobsetId, build.job),
+        query.findNewestEval(sql, build.jobsetId),
+        presentJobs,
+      ])
+      if (build.good && build.jobsetType === 'flake' && !candidate) {
+        throw new OperatorError(`build ${event.build} is in no eval of Hydra's database`)
+      }
+      const outputs =
+        candidate && candidate.build !== event.build ? await query.findOutputs(sql, candidate.build) : []
+      return { jobsetType: build.jobsetType, good: build.good, candidate, newestEval, present, outputs }
+    })
+  } finally {
+    // the answers are there: nothing waits for the goodbye
+    database.close().catch(() => {})
+  }
+}
+
+/** The jobsets whose jobs could lead to the channels too. */
+function jobsetsFor(
+  channels: readonly Channel[],
+  rules: readonly Rule[],
+): { project: string; jobset: string }[] {
+  const found = new Map<string, { project: string; jobset: string }>()
+  for (const { project, jobset, repository } of rules) {
+    if (channels.some(channel => sameRepository(channel.repository, repository))) {
+      found.set(JSON.stringify([project, jobset]), { project, jobset })
+    }
+  }
+  return [...found.values()]
+}
+
+interface Result {
+  channel: Channel
+  candidate?: Candidate
+  outcome?: Outcome
+  rename?: string | undefined
+  /** the jobs that the channel follows instead */
+  follows?: string[]
+}
+
+/** Says what became of each channel, in the order of the rules; the last line is the verdict. */
+function conclude(
+  event: BuildFinished,
+  facts: Facts,
+  channels: readonly Channel[],
+  results: readonly PromiseSettledResult<Result>[],
+  { config, log, report }: HookOptions,
+): 'ok' | 'failed' {
+  const host = expectedHost(config.github)
+  let failed = false
+  const first = results.find(result => result.status === 'fulfilled' && result.value.candidate)
+  if (first?.status === 'fulfilled' && first.value.candidate) {
+    const { candidate, channel } = first.value
+    const build = candidate.build === event.build ? '' : `, with the newest good build ${candidate.build}`
+    const forge = host === 'github.com' ? 'github:' : `${host}/`
+    log.line(`eval ${candidate.eval}${build}: ${forge}${channel.repository}/${short(candidate.sha)}`)
+  }
+  for (const [index, result] of results.entries()) {
+    const channel = channels[index] as Channel
+    if (result.status === 'rejected') {
+      failed = true
+      report(cannotMove(channel, result.reason))
+      continue
+    }
+    const { outcome, rename, follows } = result.value
+    if (rename) log.line(rename)
+    if (outcome) {
+      failed ||= isTrouble(outcome)
+      for (const line of describeOutcome(channel, outcome, `https://${host}`)) log.line(line)
+    } else if (follows) {
+      log.line(
+        `${channel.repository} ${channel.branch}: not moved: ${showJob(event)} is not in the jobset any more, and the channel follows ${follows.join(', ')}`,
+      )
+    } else if (!facts.candidate) {
+      log.line(`${channel.repository} ${channel.branch}: not moved: the job has no good build now`)
+    }
+  }
+  return failed ? 'failed' : 'ok'
+}
+
+/** Adds to an operator's error what was tried; a bug keeps its own words and its stack. */
+export function cannotMove({ repository, branch }: Channel, error: unknown): unknown {
+  if (!(error instanceof OperatorError)) return error
+  return new OperatorError(`cannot move ${branch} in ${repository}: ${error.message}`, {
+    hint: error.hint,
+    cause: error.cause,
+  })
+}

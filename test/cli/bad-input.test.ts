@@ -1,0 +1,338 @@
+// Every way to hand a command something that it cannot use: what it says, and how it ends. README.md has the statuses.
+import assert from 'node:assert/strict'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { keepSecrets } from '../helpers/command.ts'
+import { flakeOf } from '../helpers/hydra.ts'
+import { createStage, JOB, type Stage } from '../helpers/stage.ts'
+
+const SUCCESS = readFileSync(
+  fileURLToPath(new URL('../../fixtures/events/success.json', import.meta.url)),
+  'utf8',
+)
+
+let stage: Stage
+let sha: string
+/** a good build of the job in the newest eval */
+let build: number
+
+before(async () => {
+  stage = await createStage()
+  ;[sha = ''] = await stage.repository.history(1)
+  await stage.repository.setBranch('main', sha)
+  build = await stage.built(sha)
+})
+
+after(() => stage.close())
+
+interface Case {
+  what: string
+  /** the event: a build, an object, or the path of a file below the stage's directory */
+  event?: () => number | object | string | Promise<number | object | string>
+  file?: string
+  config?: () => Record<string, unknown>
+  env?: () => Record<string, string | undefined>
+  args?: string[]
+  status: 1 | 2
+  /** a line of the log, with DIR for the stage's directory */
+  message: string | RegExp
+}
+
+const eventFile = (content: string) => () => {
+  const path = join(stage.directory, 'event.json')
+  writeFileSync(path, content)
+  return path
+}
+
+const flake = (text: string | null) => async () => {
+  const id = await stage.hydra.eval({
+    jobset: stage.jobset,
+    flake: text,
+    builds: [{ job: 'nixos-odd.x86_64-linux' }],
+  })
+  const [row] = await stage.hydra.sql<
+    { build: number }[]
+  >`select build from jobsetevalmembers where eval = ${id}`
+  return row?.build ?? 0
+}
+
+const EVENTS: Case[] = [
+  {
+    what: 'HYDRA_JSON is not set',
+    event: () => '',
+    status: 2,
+    message: 'HYDRA_JSON is not set: there is no event to read',
+  },
+  {
+    what: 'the event is not there',
+    event: () => '/nonexistent/event.json',
+    status: 2,
+    message:
+      "cannot read the event /nonexistent/event.json (HYDRA_JSON): ENOENT: no such file or directory, open '/nonexistent/event.json'",
+  },
+  {
+    what: 'the event is a folder',
+    event: () => {
+      mkdirSync(join(stage.directory, 'folder'), { recursive: true })
+      return join(stage.directory, 'folder')
+    },
+    status: 2,
+    message: 'cannot read the event DIR/folder (HYDRA_JSON): EISDIR: illegal operation on a directory, read',
+  },
+  {
+    what: 'the event is cut in half',
+    event: eventFile(SUCCESS.slice(0, SUCCESS.length / 2)),
+    status: 2,
+    message: /^the event DIR\/event\.json \(HYDRA_JSON\) is not JSON, or only a part of it \(427 bytes\): /m,
+  },
+  {
+    what: 'the event is empty',
+    event: eventFile(''),
+    status: 2,
+    message:
+      'the event DIR/event.json (HYDRA_JSON) is not JSON, or only a part of it (0 bytes): Unexpected end of JSON input',
+  },
+  {
+    what: 'the event is a list',
+    event: eventFile('[]'),
+    status: 2,
+    message: 'the event DIR/event.json (HYDRA_JSON) cannot be used: the whole: is [], expected an object',
+  },
+  {
+    what: 'the event has no kind',
+    event: eventFile('{}'),
+    status: 2,
+    message: 'the event DIR/event.json (HYDRA_JSON) cannot be used: event: missing, expected a string',
+  },
+  {
+    what: 'a field of the event has another type',
+    event: eventFile(JSON.stringify({ ...JSON.parse(SUCCESS), build: '1001' })),
+    status: 2,
+    message: 'the event DIR/event.json (HYDRA_JSON) cannot be used: build: is "1001", expected an id',
+  },
+  {
+    what: 'a field of the event is missing',
+    event: eventFile(JSON.stringify({ ...JSON.parse(SUCCESS), job: undefined })),
+    status: 2,
+    message: 'the event DIR/event.json (HYDRA_JSON) cannot be used: job: missing, expected a string',
+  },
+  {
+    what: 'an unknown option',
+    args: ['--confg', 'x'],
+    status: 2,
+    message: /^Unknown option '--confg'/m,
+  },
+  { what: 'an argument', args: ['1001'], status: 2, message: 'hydra-hook takes no argument, but got “1001”' },
+]
+
+const CONFIGURATIONS: Case[] = [
+  {
+    what: 'no configuration',
+    args: ['--config', '/nonexistent/config.json'],
+    status: 2,
+    message:
+      "cannot read the configuration /nonexistent/config.json: ENOENT: no such file or directory, open '/nonexistent/config.json'",
+  },
+  {
+    what: 'an unknown key',
+    config: () => ({ cahce: {} }),
+    status: 2,
+    message: 'the configuration DIR/config.json cannot be used: cahce: unknown key',
+  },
+  {
+    what: 'no credentials',
+    config: () => ({ github: { apiUrl: stage.github.apiUrl } }),
+    status: 2,
+    message: 'there are no credentials of a GitHub App',
+  },
+  {
+    what: 'the key file is missing',
+    config: () => ({ github: { ...stage.config.github, privateKeyFile: '/nonexistent/key.pem' } }),
+    status: 2,
+    message:
+      "cannot read the App's private key /nonexistent/key.pem (github.privateKeyFile): ENOENT: no such file or directory, open '/nonexistent/key.pem'",
+  },
+  {
+    what: 'the key file is no PEM',
+    config: () => ({
+      github: { ...stage.config.github, privateKeyFile: join(stage.directory, 'config.json') },
+    }),
+    status: 2,
+    message: 'DIR/config.json (github.privateKeyFile) holds no private key in PEM form',
+  },
+  {
+    what: 'a relative key file outside of a unit',
+    config: () => ({ github: { ...stage.config.github, privateKeyFile: 'app-key' } }),
+    status: 2,
+    message:
+      "cannot find the App's private key “app-key” (github.privateKeyFile): a relative path is looked up in $CREDENTIALS_DIRECTORY, which is not set",
+  },
+  {
+    what: 'hook.mode is one that this version does not have',
+    config: () => ({ hook: { mode: 'detached' } }),
+    status: 2,
+    message: 'hook.mode "detached" needs a reconcile service, which this version does not have',
+  },
+]
+
+const CACHE: Case[] = [
+  {
+    what: 'the copy unit fails',
+    env: () => (stage.systemd.ends('failed'), {}),
+    config: () => ({ cache: { unit: 'copy-cache@.service' } }),
+    status: 1,
+    message: 'cannot copy to the cache: systemctl start ended with status 1',
+  },
+  {
+    what: 'the copy unit is unknown',
+    env: () => (stage.systemd.ends('unknown'), {}),
+    config: () => ({ cache: { unit: 'copy-cache@.service' } }),
+    status: 1,
+    message:
+      /^Failed to start copy-cache@-nix-store-.*\.service: Unit copy-cache@-nix-store-.*\.service not found\.$/m,
+  },
+  {
+    what: 'the copy unit may not be started',
+    env: () => (stage.systemd.ends('denied'), {}),
+    config: () => ({ cache: { unit: 'copy-cache@.service' } }),
+    status: 1,
+    message: /^Failed to start copy-cache@.*: Interactive authentication required\.$/m,
+  },
+  {
+    what: 'the copy unit does not end in time',
+    env: () => (stage.systemd.ends('hangs'), {}),
+    config: () => ({ cache: { unit: 'copy-cache@.service', timeoutSeconds: 0.3 } }),
+    status: 1,
+    message: 'cannot copy to the cache: systemctl start did not end within 0.3 s (cache.timeoutSeconds)',
+  },
+  {
+    what: 'systemd is missing',
+    config: () => ({ cache: { unit: 'copy-cache@.service' } }),
+    env: () => ({ PATH: '/nonexistent' }),
+    status: 1,
+    message: 'cannot copy to the cache: there is no systemd-escape in PATH',
+  },
+  {
+    what: 'no output has a path',
+    event: () => withOutputs([{ name: 'out', path: null }]),
+    config: () => ({ cache: { unit: 'copy-cache@.service' } }),
+    status: 1,
+    message: 'no output of the build has a path: there is nothing that could be copied to the cache',
+  },
+  {
+    what: 'an output that is no store path',
+    event: () => withOutputs([{ name: 'out', path: '/nix/store/../../etc/passwd' }]),
+    config: () => ({ cache: { unit: 'copy-cache@.service' } }),
+    status: 1,
+    message: 'the output /nix/store/../../etc/passwd is no store path; it is not copied',
+  },
+  {
+    what: 'a unit name that systemd would not take',
+    event: () => withOutputs([{ name: 'out', path: `/nix/store/${'a'.repeat(32)}-${'a-'.repeat(50)}` }]),
+    config: () => ({ cache: { unit: 'copy-cache@.service' } }),
+    status: 1,
+    message:
+      /^cannot copy \/nix\/store\/a{32}-(?:a-){50}: its unit would have a name of \d{3} characters, and systemd takes 255$/m,
+  },
+]
+
+async function withOutputs(outputs: object[]): Promise<object> {
+  return { ...(await stage.hydra.eventOf(build)), outputs }
+}
+
+const DATABASE: Case[] = [
+  {
+    what: 'the build is unknown',
+    event: async () => ({ ...(await stage.hydra.eventOf(build)), build: 999_999 }),
+    status: 1,
+    message: "Hydra's database has no build 999999",
+  },
+  {
+    what: 'event and database disagree',
+    event: async () => ({ ...(await stage.hydra.eventOf(build)), job: 'nixos-other.x86_64-linux' }),
+    status: 1,
+    message: `event and database disagree: build 1 is dotfiles:main:nixos-other.x86_64-linux in the event, and dotfiles:main:${JOB} in Hydra's database`,
+  },
+  {
+    what: 'the database is not there',
+    config: () => ({ database: { host: stage.directory } }),
+    status: 1,
+    message:
+      /^cannot ask Hydra's database at DIR:5432, database hydra, role hydra \(configuration\): .*ENOENT/m,
+  },
+  {
+    what: 'the connection string cannot be read',
+    config: () => ({ database: undefined }),
+    env: () => ({ HYDRA_DATABASE_URL: 'mysql://hydra:geheim-geheim@host/hydra' }),
+    status: 2,
+    message:
+      'cannot read HYDRA_DATABASE_URL: expected postgres://USER@HOST:PORT/DATABASE (its value may hold a password and is not shown)',
+  },
+  {
+    what: 'the eval has no flakeref',
+    event: flake(null),
+    status: 1,
+    message:
+      /^cannot move nixos-tested-odd in alice\/dotfiles: eval \d+ has no flakeref, so it names no commit$/m,
+  },
+  {
+    what: 'the flakeref is of a dirty tree',
+    event: flake('git+https://geheim-geheim@github.com/alice/dotfiles?ref=main'),
+    status: 1,
+    message:
+      /^cannot move .*: the flakeref of eval \d+ cannot be used: git\+https:\/\/github\.com\/alice\/dotfiles\?ref=main: it has no rev: a working tree with uncommitted changes was evaluated$/m,
+  },
+  {
+    what: 'the flakeref is a path',
+    event: flake('path:/srv/dotfiles?rev=0123456789012345678901234567890123456789'),
+    status: 1,
+    message: /: path:\/srv\/dotfiles\?rev=\d{40}: “path:” names no commit of a git repository on a forge$/m,
+  },
+  {
+    what: 'the revision is not hexadecimal',
+    event: flake(`github:alice/dotfiles/${'z'.repeat(40)}`),
+    status: 1,
+    message: /: its revision is not 40 hexadecimal digits$/m,
+  },
+  {
+    what: 'the flakeref is of another repository',
+    event: () => flake(flakeOf(sha, { owner: 'mallory' }))(),
+    status: 1,
+    message:
+      /^cannot move .*: the flakeref of eval \d+ is of another repository: github:mallory\/dotfiles\/.* is not github\.com\/alice\/dotfiles$/m,
+  },
+  {
+    what: 'the flakeref is of another host',
+    event: () => flake(`github:alice/dotfiles/${sha}?host=ghe.example.org`)(),
+    status: 1,
+    message:
+      /is of another repository: github:alice\/dotfiles\/.*\?host=ghe\.example\.org is not github\.com\/alice\/dotfiles$/m,
+  },
+]
+
+keepSecrets(['geheim-geheim'])
+
+for (const { what, event, config, env, args, status, message } of [
+  ...EVENTS,
+  ...CONFIGURATIONS,
+  ...CACHE,
+  ...DATABASE,
+]) {
+  test(`${what}: exit ${status}`, async () => {
+    stage.systemd.ends('ok')
+    const kept = stage.config
+    stage.config = { ...kept, ...config?.() }
+    try {
+      const result = await stage.hook((await event?.()) ?? build, args ?? [], { env: env?.() ?? {} })
+      const log = result.log.replaceAll(stage.directory, 'DIR')
+      if (typeof message === 'string') assert.ok(log.split('\n').includes(message), log)
+      else assert.match(log, message)
+      assert.equal(result.status, status)
+      assert.deepEqual(await stage.repository.branches(), { main: sha })
+    } finally {
+      stage.config = kept
+    }
+  })
+}

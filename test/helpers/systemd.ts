@@ -1,0 +1,80 @@
+// A systemctl of the test's own, first in PATH; systemd-escape is the machine's.
+import { execFileSync } from 'node:child_process'
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** How `systemctl start` ends: in systemd's own words, read off systemd 252. */
+const ENDINGS = {
+  ok: 'exit 0',
+  failed: `echo "Job for $unit failed because the control process exited with error code." >&2
+echo "See \\"systemctl status $unit\\" and \\"journalctl -xeu $unit\\" for details." >&2
+exit 1`,
+  unknown: 'echo "Failed to start $unit: Unit $unit not found." >&2; exit 5',
+  denied: 'echo "Failed to start $unit: Interactive authentication required." >&2; exit 1',
+  hangs: 'sleep 600',
+  'control characters': 'printf "Failed to start \\033[31m$unit\\033[0m\\n" >&2; exit 1',
+} as const
+
+export type Ending = keyof typeof ENDINGS
+
+export interface TestSystemd {
+  /** for PATH */
+  bin: string
+  /** how `systemctl start` ends from now on; of units whose name has `only`, the others succeed */
+  ends(ending: Ending, only?: string): void
+  /** the arguments of every systemctl so far */
+  calls(): string[][]
+}
+
+export function createSystemd(directory: string): TestSystemd {
+  const bin = join(directory, 'bin')
+  const log = join(directory, 'systemctl.log')
+  mkdirSync(bin)
+  const systemd: TestSystemd = {
+    bin,
+    ends(ending, only = '') {
+      const script = `#!/bin/sh
+printf '%s\\n' "$@" END >> '${log}'
+for unit in "$@"; do
+  case "$unit" in *@*'${only}'*)
+${ENDINGS[ending]}
+  ;; esac
+done
+`
+      writeFileSync(join(bin, 'systemctl'), script)
+      chmodSync(join(bin, 'systemctl'), 0o755)
+    },
+    calls() {
+      if (!existsSync(log)) return []
+      const calls: string[][] = [[]]
+      for (const line of readFileSync(log, 'utf8').split('\n').slice(0, -1)) {
+        if (line === 'END') calls.push([])
+        else calls.at(-1)?.push(line)
+      }
+      return calls.slice(0, -1)
+    },
+  }
+  systemd.ends('ok')
+  bringEscape(bin)
+  return systemd
+}
+
+/** A machine without systemd has no systemd-escape: then one that does what the manual says of it, and says so. */
+function bringEscape(bin: string): void {
+  try {
+    execFileSync('systemd-escape', ['--version'], { stdio: 'ignore' })
+  } catch {
+    process.stderr.write('# no systemd-escape on this machine: the tests bring one of their own\n')
+    const script = `#!${process.execPath}
+const template = process.argv[2].replace('--template=', '')
+const escape = text => [...Buffer.from(text)].map((byte, index) => {
+  const char = String.fromCharCode(byte)
+  if (char === '/') return '-'
+  return /[A-Za-z0-9:_]/.test(char) || (char === '.' && index > 0) ? char : '\\\\x' + byte.toString(16).padStart(2, '0')
+}).join('')
+console.log(process.argv.slice(4).map(text => template.replace('@', '@' + escape(text))).join(' '))
+`
+    writeFileSync(join(bin, 'systemd-escape'), script)
+    chmodSync(join(bin, 'systemd-escape'), 0o755)
+  }
+}
