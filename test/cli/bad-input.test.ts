@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { keepSecrets } from '../helpers/command.ts'
 import { flakeOf } from '../helpers/hydra.ts'
 import { createStage, JOB, type Stage } from '../helpers/stage.ts'
+import type { Ending } from '../helpers/systemd.ts'
 
 const SUCCESS = readFileSync(
   fileURLToPath(new URL('../../fixtures/events/success.json', import.meta.url)),
@@ -34,6 +35,8 @@ interface Case {
   file?: string
   config?: () => Record<string, unknown>
   env?: () => Record<string, string | undefined>
+  /** how systemctl ends */
+  copy?: Ending
   args?: string[]
   status: 1 | 2
   /** a line of the log, with DIR for the stage's directory */
@@ -180,14 +183,14 @@ const CONFIGURATIONS: Case[] = [
 const CACHE: Case[] = [
   {
     what: 'the copy unit fails',
-    env: () => (stage.systemd.ends('failed'), {}),
+    copy: 'failed',
     config: () => ({ cache: { unit: 'copy-cache@.service' } }),
     status: 1,
     message: 'cannot copy to the cache: systemctl start ended with status 1',
   },
   {
     what: 'the copy unit is unknown',
-    env: () => (stage.systemd.ends('unknown'), {}),
+    copy: 'unknown',
     config: () => ({ cache: { unit: 'copy-cache@.service' } }),
     status: 1,
     message:
@@ -195,14 +198,14 @@ const CACHE: Case[] = [
   },
   {
     what: 'the copy unit may not be started',
-    env: () => (stage.systemd.ends('denied'), {}),
+    copy: 'denied',
     config: () => ({ cache: { unit: 'copy-cache@.service' } }),
     status: 1,
     message: /^Failed to start copy-cache@.*: Interactive authentication required\.$/m,
   },
   {
     what: 'the copy unit does not end in time',
-    env: () => (stage.systemd.ends('hangs'), {}),
+    copy: 'hangs',
     config: () => ({ cache: { unit: 'copy-cache@.service', timeoutSeconds: 0.3 } }),
     status: 1,
     message: 'cannot copy to the cache: systemctl start did not end within 0.3 s (cache.timeoutSeconds)',
@@ -314,14 +317,14 @@ const DATABASE: Case[] = [
 
 keepSecrets(['geheim-geheim'])
 
-for (const { what, event, config, env, args, status, message } of [
+for (const { what, event, config, env, copy = 'ok', args, status, message } of [
   ...EVENTS,
   ...CONFIGURATIONS,
   ...CACHE,
   ...DATABASE,
 ]) {
   test(`${what}: exit ${status}`, async () => {
-    stage.systemd.ends('ok')
+    stage.systemd.ends(copy)
     const kept = stage.config
     stage.config = { ...kept, ...config?.() }
     try {
