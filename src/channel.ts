@@ -1,9 +1,14 @@
 // Which jobs feed which branch: the rules of the configuration, applied to the names of Hydra's jobs.
+import { createContext, Script } from 'node:vm'
 import * as z from 'zod/mini'
 import { branchProblem } from './branch-name.ts'
+import { codeOf } from './errors.ts'
 
-/** Longer names match no rule, so that no job name can make a rule slow. */
+/** Longer names match no rule. */
 const MAX_JOB_LENGTH = 255
+
+/** What a rule may take for one name: an ordinary one takes microseconds, and nested repetitions take for ever. */
+const MAX_MATCH_MS = 1_000
 
 /** github.com itself has 39. */
 const MAX_OWNER_LENGTH = 64
@@ -119,13 +124,37 @@ function groupsOf(source: string): string[] {
   return Object.keys(new RegExp(`${source}|`).exec('')?.groups ?? {})
 }
 
+const sandbox = createContext(Object.create(null)) as { pattern: RegExp; name: string }
+const exec = new Script('pattern.exec(name)')
+
+/**
+ * A job is named by whoever may push to the flake, and `(?:[a-z]+-?)+` needs twice the time for every letter more. Only
+ * node:vm can end a regular expression that runs.
+ */
+function execWithin(pattern: RegExp, name: string): RegExpExecArray | null | 'too slow' {
+  sandbox.pattern = pattern
+  sandbox.name = name
+  try {
+    return exec.runInContext(sandbox, { timeout: MAX_MATCH_MS })
+  } catch (error) {
+    if (codeOf(error) === 'ERR_SCRIPT_EXECUTION_TIMEOUT') return 'too slow'
+    throw error
+  }
+}
+
 /** The channel that the rule makes of a job, or why it can make none; undefined where the rule does not match. */
 export function channelOfJob(
   rule: Rule,
   job: string,
 ): { kind: 'channel'; branch: string } | { kind: 'invalid'; why: string } | undefined {
   if (job.length > MAX_JOB_LENGTH) return undefined
-  const match = rule.pattern.exec(job)
+  const match = execWithin(rule.pattern, job)
+  if (match === 'too slow') {
+    return {
+      kind: 'invalid',
+      why: `the rule “${rule.job}” does not come to an end on this name: it nests repetitions`,
+    }
+  }
   if (!match) return undefined
 
   const empty = new Set<string>()

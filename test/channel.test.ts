@@ -327,3 +327,21 @@ describe('names of GitHub', () => {
     assert.equal(channelKey({ repository: 'Alice/Dotfiles', branch: 'Nas' }), 'alice/dotfiles:Nas')
   })
 })
+
+test('a rule that nests repetitions does not hang on a name that is made for it', () => {
+  const job = 'nixos-(?<host>(?:[a-z0-9]+-?)+)\\.x86_64-linux'
+  const rule = ruleSchema.parse({
+    project: 'p',
+    jobset: 'j',
+    job,
+    repository: 'a/b',
+    branch: 'tested-{host}',
+  })
+  assert.deepEqual(channelOfJob(rule, 'nixos-nas.x86_64-linux'), { kind: 'channel', branch: 'tested-nas' })
+  const made = channelOfJob(rule, `nixos-${'a'.repeat(200)}.aarch64-linux`)
+  assert.equal(made?.kind, 'invalid')
+  assert.match(
+    made?.kind === 'invalid' ? made.why : '',
+    /does not come to an end on this name: it nests repetitions$/,
+  )
+})
