@@ -160,7 +160,9 @@ function exchange(
     })
     const fail = (error: Error) => {
       clearTimeout(timer)
-      reject(error instanceof HttpError ? error : new HttpError(reason(error), { cause: error }))
+      // a certificate is no better a second later
+      const retry = /CERT|SIGNATURE|TLS/.test(codeOf(error) ?? '') ? 'useless' : 'worthwhile'
+      reject(error instanceof HttpError ? error : new HttpError(reason(error), { cause: error, retry }))
     }
     // not left to the request: one that still waits for its connection (a silent proxy) keeps its error to itself
     const giveUp = (error: HttpError) => {
