@@ -1,6 +1,7 @@
 // The binary cache: copies a build's outputs by starting the owner's systemd unit for each path, and looks for them
 // there. The unit's instance is the whole store path, as `%I` (systemd.unit(5)).
 import { spawn } from 'node:child_process'
+import { Semaphore } from 'async-mutex'
 import type { CacheConfig } from './config.ts'
 import { codeOf, LATER, messageOf, OperatorError } from './errors.ts'
 import type { Http } from './http.ts'
@@ -53,6 +54,39 @@ export async function copyOutputs(outputs: readonly Output[], options: CacheOpti
     const failed = looks.find(look => look.status === 'rejected')
     if (failed) throw failed.reason
     log(`saw ${count(paths.length, 'output')} at ${url}`)
+  }
+}
+
+/**
+ * Proves the outputs of several builds: looks in the cache first where it can, and copies what is missing,
+ * `cache.parallel` at once and each path once, however many channels want it.
+ *
+ * @throws OperatorError as {@link copyOutputs}
+ */
+export function createProver(options: CacheOptions): (outputs: readonly Output[]) => Promise<void> {
+  const { config, http, log } = options
+  const { unit, url } = config
+  const slots = new Semaphore(config.parallel)
+  const proofs = new Map<string, Promise<void>>()
+
+  async function prove(path: string): Promise<void> {
+    if (url !== undefined && !(await findProblem(path, url, http))) return
+    if (unit !== undefined) await startUnits(await unitsOf([path], unit, options), options)
+    if (url !== undefined) await waitFor(path, url, options)
+  }
+
+  return async outputs => {
+    const paths = pathsOf(outputs, log)
+    if (options.mode === 'look') return lookOnly(paths, options)
+    const looks = await Promise.allSettled(
+      paths.map(path => {
+        const proof = proofs.get(path) ?? slots.runExclusive(() => prove(path))
+        proofs.set(path, proof)
+        return proof
+      }),
+    )
+    const failed = looks.find(look => look.status === 'rejected')
+    if (failed) throw failed.reason
   }
 }
 

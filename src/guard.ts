@@ -8,25 +8,15 @@ import type { GitHubRepository } from './github/repository.ts'
 import type { Outcome } from './outcome.ts'
 
 /**
- * Asks whether a candidate's commit was taken back. Evals are in the order of time, not of commits: after main was
- * reset, the newest good eval may hold a commit that is in no branch any more. So the commit must be in the history of
- * the newest eval's. One compare for each pair of commits, shared by the channels.
+ * Whether a candidate's commit was taken back. Evals are in the order of time, not of commits: after main was reset, the
+ * newest good eval may hold a commit that is in no branch any more. So it must be in the history of the newest eval's.
  */
-export function createContainment(): (
+export async function findWithdrawal(
   repository: GitHubRepository,
-  candidate: Candidate,
-) => Promise<Outcome | undefined> {
-  const answers = new Map<GitHubRepository, Map<string, Promise<boolean>>>()
-
-  return async (repository, { sha, eval: evalId, newest }) => {
-    if (!newest || newest.sha === sha) return undefined
-    const known = answers.get(repository) ?? new Map<string, Promise<boolean>>()
-    answers.set(repository, known)
-    const pair = `${sha} ${newest.sha}`
-    const answer = known.get(pair) ?? isContained(repository, sha, newest.sha)
-    known.set(pair, answer)
-    return (await answer) ? undefined : { kind: 'withdrawn', sha, eval: evalId, newest }
-  }
+  { sha, eval: evalId, newest }: Candidate,
+): Promise<Outcome | undefined> {
+  if (!newest || newest.sha === sha || (await isContained(repository, sha, newest.sha))) return undefined
+  return { kind: 'withdrawn', sha, eval: evalId, newest }
 }
 
 async function isContained(repository: GitHubRepository, sha: string, newest: string): Promise<boolean> {

@@ -1,7 +1,7 @@
 // What a finished build leads to: its outputs in the cache, and the channels of its job at their candidate. An old build
 // that finishes late finds the newer candidate here, and a build that is being built again finds the older one.
 import { advance } from './advance.ts'
-import { type CacheOptions, copyOutputs, isCacheConfigured } from './cache.ts'
+import { type CacheOptions, copyOutputs, createProver, isCacheConfigured } from './cache.ts'
 import {
   ambiguous,
   type Candidate,
@@ -17,7 +17,7 @@ import { type Config, expectedHost } from './config.ts'
 import type { Deadline } from './deadline.ts'
 import { OperatorError } from './errors.ts'
 import type { GitHubRepository } from './github/repository.ts'
-import { checkWritable, createContainment, describeRename } from './guard.ts'
+import { checkWritable, describeRename, findWithdrawal } from './guard.ts'
 import type { Http } from './http.ts'
 import type { Database } from './hydra/database.ts'
 import type { BuildFinished, Output } from './hydra/event.ts'
@@ -79,14 +79,12 @@ export async function handleBuild(event: BuildFinished, options: HookOptions): P
     )
   }
 
-  // the outputs of another build than the event's are not copied yet; once, however many channels need them
-  let copied: Promise<void> | undefined
+  // the outputs of another build than the event's may not be in the cache yet
+  const proveOutputs = cacheOptions && createProver(cacheOptions)
   const prove = (candidate: Candidate) => async () => {
-    if (!cacheOptions || candidate.build === event.build) return
-    copied ??= github.deadline.exclude(() => copyOutputs(facts.outputs, cacheOptions))
-    await copied
+    if (!proveOutputs || candidate.build === event.build) return
+    await github.deadline.exclude(() => proveOutputs(facts.outputs))
   }
-  const contained = createContainment()
 
   const results = await Promise.allSettled(
     channels.map(async channel => {
@@ -104,7 +102,7 @@ export async function handleBuild(event: BuildFinished, options: HookOptions): P
         sha: candidate.sha,
         repository,
         mode,
-        findObjection: () => contained(repository, candidate),
+        findObjection: () => findWithdrawal(repository, candidate),
         prove: prove(candidate),
       })
       return { channel, candidate, outcome, rename: await describeRename(repository, channel) }

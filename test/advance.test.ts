@@ -4,7 +4,7 @@ import { describe, type TestContext, test } from 'node:test'
 import { advance, decide, type Move, type Seen } from '../src/advance.ts'
 import type { Candidate } from '../src/candidate.ts'
 import type { GitHubRepository } from '../src/github/repository.ts'
-import { checkWritable, createContainment } from '../src/guard.ts'
+import { checkWritable, findWithdrawal } from '../src/guard.ts'
 import type { Outcome } from '../src/outcome.ts'
 import type { TestRepository } from './helpers/github.ts'
 import { type Scene, sceneFor } from './helpers/scene.ts'
@@ -408,7 +408,7 @@ describe('a commit that was taken back', () => {
   test('is withdrawn, and moves nothing', async t => {
     const { scene, repo, repository, c1, c4, s1, move } = await draw(t)
     await repo.setBranch('channel', c1)
-    const findObjection = () => createContainment()(repository, candidate(s1, c4))
+    const findObjection = () => findWithdrawal(repository, candidate(s1, c4))
     assert.deepEqual(await move({ sha: s1, findObjection }), {
       kind: 'withdrawn',
       sha: s1,
@@ -422,7 +422,7 @@ describe('a commit that was taken back', () => {
   test('is told by how the two commits stand to each other', async t => {
     const { scene, repository, c2, c3, c4, s1, a1 } = await draw(t)
     const ask = async (sha: string, newest?: string) =>
-      (await createContainment()(repository, candidate(sha, newest)))?.kind
+      (await findWithdrawal(repository, candidate(sha, newest)))?.kind
     assert.equal(await ask(c3), undefined)
     assert.equal(await ask(c3, c3), undefined)
     assert.deepEqual(scene.requests(), [])
@@ -437,16 +437,15 @@ describe('a commit that was taken back', () => {
 
   test('is asked for once, however many channels want to know', async t => {
     const { scene, repository, c3, c4 } = await draw(t)
-    const contained = createContainment()
-    const answers = await Promise.all([1, 2, 3].map(() => contained(repository, candidate(c3, c4))))
-    assert.deepEqual(answers, [undefined, undefined, undefined])
-    assert.equal(await contained(repository, candidate(c3, c4)), undefined)
+    const ask = () => findWithdrawal(repository, candidate(c3, c4))
+    assert.deepEqual(await Promise.all([ask(), ask(), ask()]), [undefined, undefined, undefined])
+    assert.equal(await ask(), undefined)
     assert.deepEqual(scene.requests(), ['GET /compare/c3...c4'])
   })
 
   test('is no matter of guessing where GitHub knows one of the two not', async t => {
     const { scene, repository, c3, c4 } = await draw(t)
-    const ask = (sha: string, newest: string) => createContainment()(repository, candidate(sha, newest))
+    const ask = (sha: string, newest: string) => findWithdrawal(repository, candidate(sha, newest))
     for (const [sha, newest] of [
       [NOWHERE, c4],
       [c3, NOWHERE],

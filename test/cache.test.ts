@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { type CacheOptions, copyOutputs } from '../src/cache.ts'
+import { type CacheOptions, copyOutputs, createProver } from '../src/cache.ts'
 import { OperatorError } from '../src/errors.ts'
 import { createHttp } from '../src/http.ts'
 import { startCache, type TestCache } from './helpers/cache.ts'
@@ -18,6 +18,7 @@ interface Scene {
   cache: TestCache
   lines: string[]
   copy(outputs: { name: string; path: string | null }[], more?: Partial<CacheOptions>): Promise<void>
+  prover(): ReturnType<typeof createProver>
 }
 
 async function scene(t: TestContext, configure: (url: string) => object): Promise<Scene> {
@@ -31,20 +32,20 @@ async function scene(t: TestContext, configure: (url: string) => object): Promis
     rmSync(directory, { recursive: true })
   })
   const lines: string[] = []
+  const options: CacheOptions = {
+    config: { timeoutSeconds: 60, parallel: 4, ...configure(cache.url) },
+    http,
+    mode: 'copy-and-look',
+    env: { PATH: `${systemd.bin}${delimiter}${process.env.PATH}` },
+    log: line => lines.push(line),
+    secondMs: 1,
+  }
   return {
     systemd,
     cache,
     lines,
-    copy: (outputs, more = {}) =>
-      copyOutputs(outputs, {
-        config: { timeoutSeconds: 60, parallel: 4, ...configure(cache.url) },
-        http,
-        mode: 'copy-and-look',
-        env: { PATH: `${systemd.bin}${delimiter}${process.env.PATH}` },
-        log: line => lines.push(line),
-        secondMs: 1,
-        ...more,
-      }),
+    copy: (outputs, more = {}) => copyOutputs(outputs, { ...options, ...more }),
+    prover: () => createProver(options),
   }
 }
 
@@ -165,4 +166,39 @@ test('a proof by the URL alone needs no systemd', async t => {
   cache.paths.add(OUT)
   await copy([{ name: 'out', path: OUT }], { env: { PATH: '/nonexistent' } })
   assert.deepEqual(systemd.calls(), [])
+})
+
+test('what the cache has already is not copied, and what several builds share is copied once', async t => {
+  const { cache, systemd, prover } = await scene(t, url => ({ unit: 'copy@.service', url }))
+  cache.paths.add(OUT)
+  const prove = prover()
+  await prove([{ name: 'out', path: OUT }])
+  assert.deepEqual(systemd.calls(), [])
+
+  cache.next.push(404)
+  cache.paths.add(DEV)
+  await Promise.all([
+    prove([{ name: 'dev', path: DEV }]),
+    prove([
+      { name: 'out', path: OUT },
+      { name: 'dev', path: DEV },
+    ]),
+  ])
+  assert.equal(systemd.calls().length, 1)
+  assert.equal(cache.requests.filter(request => request.includes('00002')).length, 2)
+})
+
+test('a path that cannot be copied fails every build that needs it, and no other', async t => {
+  const { systemd, prover } = await scene(t, () => ({ unit: 'copy@.service' }))
+  systemd.ends('failed', '00002')
+  const prove = prover()
+  const [out, dev, both] = await Promise.allSettled([
+    prove([{ name: 'out', path: OUT }]),
+    prove([{ name: 'dev', path: DEV }]),
+    prove([
+      { name: 'out', path: OUT },
+      { name: 'dev', path: DEV },
+    ]),
+  ])
+  assert.deepEqual([out.status, dev.status, both.status], ['fulfilled', 'rejected', 'rejected'])
 })

@@ -14,6 +14,8 @@ import { type Access, openTokenCache, WANTED_PERMISSIONS } from './token-cache.t
 const FRESH_TOKEN_MS = 10_000
 const FRESH_TOKEN_WAITS_SECONDS = [1, 2]
 
+const SHA = /^[0-9a-f]{40}$/
+
 export interface RepositoryOptions extends RequestOptions {
   /** `alice/dotfiles` */
   repository: string
@@ -50,6 +52,7 @@ export function openRepository(options: RepositoryOptions): GitHubRepository {
   const tokens = credentials.kind === 'app' ? installationTokens(credentials, options) : undefined
   const client = createClient(options)
   const writes = new Mutex()
+  const comparisons = new Map<string, ReturnType<typeof refs.compare>>()
   let redirected = false
 
   // outermost, around the retries: every attempt of a request has the same token
@@ -101,7 +104,20 @@ export function openRepository(options: RepositoryOptions): GitHubRepository {
       if (access && wanted === 'fresh' && tokens?.renew(access)) return tokens.access()
       return access
     },
-    compare: (base, head) => ask(name => refs.compare(client, name, base, head)),
+    compare(base, head) {
+      const compare = () => ask(name => refs.compare(client, name, base, head))
+      // what two commits are to each other does not change, and many channels ask about the same two
+      if (!SHA.test(base) || !SHA.test(head)) return compare()
+      const pair = `${base} ${head}`
+      const known = comparisons.get(pair) ?? compare()
+      comparisons.set(pair, known)
+      // but a commit that was just pushed may be found a moment later
+      known.then(
+        comparison => comparison === 'not-found' && comparisons.delete(pair),
+        () => comparisons.delete(pair),
+      )
+      return known
+    },
     findBranch: branch => ask(name => refs.findBranch(client, name, branch)),
     hasCommit: sha => ask(name => refs.hasCommit(client, name, sha)),
     findConflictingBranch: branch => ask(name => refs.findConflictingBranch(client, name, branch)),
