@@ -68,11 +68,14 @@ export function requireToken(state: State, credentials: string | undefined): Tok
 }
 
 /** GitHub does not tell a repository that does not exist from one that the token may not see. */
-export function requireVisible(token: Token, repository: Repository): void {
-  if (!token.installation) return
+export function isVisible(token: Token, repository: Repository): boolean {
+  if (!token.installation) return true
   const covered = repository.installed && repository.installation === token.installation
-  const chosen = token.repositoryIds?.has(repository.id) ?? true
-  if (!covered || !chosen) throw new Refusal(404, 'Not Found')
+  return covered && (token.repositoryIds?.has(repository.id) ?? true)
+}
+
+export function requireVisible(token: Token, repository: Repository): void {
+  if (!isVisible(token, repository)) throw new Refusal(404, 'Not Found')
 }
 
 const LEVELS = ['read', 'write', 'admin']
@@ -90,6 +93,13 @@ export function may(token: Token, name: string, level: string): boolean {
 export function requirePermission(token: Token, name: string, level: string): void {
   if (may(token, name, level)) return
   throw new Refusal(403, NOT_ACCESSIBLE, { 'X-Accepted-GitHub-Permissions': `${name}=${level}` })
+}
+
+export function requireContents(token: Token, repository: Repository, level: 'read' | 'write'): void {
+  requirePermission(token, 'contents', level)
+  if (level === 'write' && repository.archived) {
+    throw new Refusal(403, 'Repository was archived so is read-only.')
+  }
 }
 
 /** GitHub names no permission when it is the workflows rule that refuses. */

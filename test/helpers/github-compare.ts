@@ -67,7 +67,7 @@ async function findParting(gitDir: string, { base, head, aheadBy, behindBy }: Si
   return aheadBy === 0 ? head : findMergeBase(gitDir, base, head)
 }
 
-function statusOf(aheadBy: number, behindBy: number): string {
+export function statusOf(aheadBy: number, behindBy: number): string {
   if (aheadBy > 0 && behindBy > 0) return 'diverged'
   if (aheadBy > 0) return 'ahead'
   return behindBy > 0 ? 'behind' : 'identical'

@@ -4,7 +4,7 @@ import {
   credentialsOf,
   Refusal,
   requireApp,
-  requirePermission,
+  requireContents,
   requireToken,
   requireVisible,
 } from './github-auth.ts'
@@ -53,7 +53,7 @@ export async function answerOf(state: State, arrival: Arrival, violations: strin
     const { status, message, headers } = error
     answer = { status, headers, body: errorShape(status, message) }
   }
-  violations.push(...checkRequest(route.operation, arrival.body ?? {}))
+  violations.push(...(answer.violations ?? []), ...checkRequest(route.operation, arrival.body ?? {}))
   // Sent as JSON, so checked as JSON: an undefined field is a field that is missing.
   const sent: unknown = JSON.parse(JSON.stringify(answer.body))
   if (answer.checked !== false) violations.push(...checkAnswer(route.operation, answer.status, sent))
@@ -78,14 +78,15 @@ async function play(
   }
 
   const token = requireToken(state, credentials)
+  if (route.scope === 'global') {
+    requireJson(arrival)
+    return route.run({ ...request, found: { token } })
+  }
   const repository = requireRepository(state, nameOrId)
   requireVisible(token, repository)
   const redirect = moved(state, repository, arrival, nameOrId)
   if (redirect) return redirect
-  if (route.contents) requirePermission(token, 'contents', route.contents)
-  if (route.contents === 'write' && repository.archived) {
-    throw new Refusal(403, 'Repository was archived so is read-only.')
-  }
+  if (route.contents) requireContents(token, repository, route.contents)
   requireJson(arrival)
   return route.run({ ...request, found: { repository, token } })
 }

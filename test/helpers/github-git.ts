@@ -227,11 +227,25 @@ export async function listChanges(
   return [...changes.values()]
 }
 
-/** Each file under .github/workflows as `blob path`. */
-export async function listWorkflows(gitDir: string, sha: string): Promise<string[]> {
-  const lines = await git(gitDir, ['ls-tree', '-r', '-z', sha, '--', '.github/workflows/'])
-  return lines
-    .split('\0')
+/** Each file under .github/workflows of any of the commits, as `blob path`. */
+export async function listWorkflows(gitDir: string, shas: string[]): Promise<string[]> {
+  const input = shas.map(sha => `${sha}:.github/workflows\n`).join('')
+  const answers = (await git(gitDir, ['cat-file', '--batch-check'], input)).split('\n')
+  const trees = answers.filter(line => / tree \d+$/.test(line)).map(line => line.slice(0, 40))
+  // Many commits have few such trees between them.
+  const lists = await Promise.all([...new Set(trees)].map(tree => git(gitDir, ['ls-tree', '-r', '-z', tree])))
+  return lists
+    .flatMap(lines => lines.split('\0'))
     .filter(line => line !== '')
     .map(line => line.split(' ').slice(2).join(' '))
+}
+
+/** All or none, as git's own transaction; `from: undefined` must not exist. */
+export async function updateRefs(
+  gitDir: string,
+  updates: { ref: string; from: string | undefined; to: string }[],
+): Promise<void> {
+  const lines = updates.map(({ ref, from, to }) => `update ${ref}\0${to}\0${from ?? ZERO_SHA}\0`)
+  const input = ['start\0', ...lines, 'prepare\0', 'commit\0']
+  await git(gitDir, ['update-ref', '--stdin', '-z'], input.join(''))
 }

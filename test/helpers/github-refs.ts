@@ -13,7 +13,7 @@ import {
 } from './github-git.ts'
 import type { RepositoryRoute } from './github-routes.ts'
 import { refShape } from './github-shapes.ts'
-import type { Repository, Token } from './github-state.ts'
+import type { RefMove, Repository, Token } from './github-state.ts'
 
 const getRef: RepositoryRoute = {
   operation: 'GET /repos/{owner}/{repo}/git/ref/{ref}',
@@ -97,17 +97,21 @@ async function requireObject(repository: Repository, sha: string): Promise<void>
   if (!found) throw new Refusal(422, 'Object does not exist')
 }
 
-async function write(
-  repository: Repository,
-  token: Token,
-  refs: Ref[],
-  { ref, from, to }: { ref: string; from: string | undefined; to: string },
-): Promise<void> {
-  if (await bringsWorkflows(repository, refs, to)) requireWorkflows(token)
-  const refusal = repository.protectionOf(ref.replace(/^refs\/heads\//, ''))
-  if (refusal !== undefined) throw new Refusal(422, refusal)
+async function write(repository: Repository, token: Token, refs: Ref[], move: Move): Promise<void> {
+  if (await bringsWorkflows(repository, refs, [move.to])) requireWorkflows(token)
+  await tryMoves(repository, [move])
+}
+
+type Move = Omit<RefMove, 'at'>
+
+/** Throws GitHub's 422, and then none has moved. */
+export async function tryMoves(repository: Repository, moves: Move[]): Promise<void> {
+  for (const { ref, from, to } of moves) {
+    const refusal = repository.protectionOf(ref.replace(/^refs\/heads\//, ''))
+    if (refusal !== undefined && from !== to) throw new Refusal(422, refusal)
+  }
   try {
-    await repository.moveRef(ref, from, to)
+    await repository.moveRefs(moves)
   } catch (error) {
     // A directory/file conflict, or somebody was faster.
     if (error instanceof GitError) throw new Refusal(422, 'Reference update failed')
@@ -115,15 +119,13 @@ async function write(
   }
 }
 
-/** Whether the commit has a workflow file, path and content, that is on no branch tip. */
-async function bringsWorkflows(repository: Repository, refs: Ref[], sha: string): Promise<boolean> {
-  const wanted = new Set(await listWorkflows(repository.gitDir, sha))
-  const tips = new Set(refs.filter(({ ref }) => ref.startsWith('refs/heads/')).map(ref => ref.sha))
-  for (const tip of tips) {
-    if (wanted.size === 0) break
-    for (const file of await listWorkflows(repository.gitDir, tip)) wanted.delete(file)
-  }
-  return wanted.size > 0
+/** Whether a commit has a workflow file, path and content, that is on no branch tip. */
+export async function bringsWorkflows(repository: Repository, refs: Ref[], shas: string[]): Promise<boolean> {
+  const wanted = await listWorkflows(repository.gitDir, shas)
+  if (wanted.length === 0) return false
+  const tips = refs.filter(({ ref }) => ref.startsWith('refs/heads/')).map(ref => ref.sha)
+  const held = new Set(await listWorkflows(repository.gitDir, tips))
+  return wanted.some(file => !held.has(file))
 }
 
 export const refRoutes: RepositoryRoute[] = [getRef, matchingRefs, createRef, updateRef]

@@ -1,8 +1,10 @@
-// The REST routes that are not about refs or comparisons, and what every route is made of.
+// The REST routes that are about neither refs nor comparisons, the list of all routes, and what a route
+// is made of.
 
 import { chooseToken, Refusal, type TokenRequest } from './github-auth.ts'
 import { compareRoute } from './github-compare.ts'
 import { findCommits, listChanges, listRefs, readCommits } from './github-git.ts'
+import { graphqlRoute } from './github-graphql.ts'
 import { refRoutes } from './github-refs.ts'
 import {
   appShape,
@@ -21,6 +23,8 @@ export interface Answer {
   headers?: Record<string, string>
   /** False where the answer is meant to break GitHub's own schema. */
   checked?: boolean
+  /** What the client did wrong, where GitHub's schemas do not say it. */
+  violations?: string[]
 }
 
 export interface Request<Found> {
@@ -48,7 +52,8 @@ export type AppRepositoryRoute = RouteOf<'repository', 'app', { repository: Repo
 export type RepositoryRoute = RouteOf<'repository', 'token', { repository: Repository; token: Token }> & {
   contents?: 'read' | 'write'
 }
-export type Route = AppRoute | AppRepositoryRoute | RepositoryRoute
+export type TokenRoute = RouteOf<'global', 'token', { token: Token }>
+export type Route = AppRoute | AppRepositoryRoute | RepositoryRoute | TokenRoute
 
 const appRoutes: AppRoute[] = [
   {
@@ -154,4 +159,5 @@ export const routes: Route[] = [
   commitRoute,
   compareRoute,
   ...refRoutes,
+  graphqlRoute,
 ]

@@ -6,7 +6,7 @@ import type { Installation, Repository, State } from './github-state.ts'
 const HTML = 'https://github.com'
 const BORN = '2024-01-02T03:04:05Z'
 
-const nodeId = (prefix: string, id: string | number) =>
+export const nodeId = (prefix: string, id: string | number) =>
   `${prefix}_${Buffer.from(`test:${id}`).toString('base64url')}`
 
 export const errorShape = (status: number, message: string) => ({

@@ -2,7 +2,7 @@
 
 import { type KeyObject, randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { git, listRefs, type NewCommit, writeCommits, ZERO_SHA } from './github-git.ts'
+import { git, listRefs, type NewCommit, updateRefs, writeCommits } from './github-git.ts'
 
 export type Permissions = Record<string, string>
 
@@ -59,6 +59,8 @@ export interface TestRepository {
   /** A line of commits, oldest first; the first is a child of `from`, or a root. */
   history(count: number, from?: string): Promise<string[]>
   setBranch(branch: string, sha: string): Promise<void>
+  /** As `setBranch` of each, in the time of one. */
+  setBranches(branches: Record<string, string>): Promise<void>
   deleteBranch(branch: string): Promise<void>
   branch(name: string): Promise<string | undefined>
   branches(): Promise<Record<string, string>>
@@ -133,6 +135,10 @@ export class State {
     return installation
   }
 
+  repositories(): Repository[] {
+    return [...this.#repositories.values()]
+  }
+
   /** `undefined` where the App is installed on none of the owner's repositories. */
   findInstallation(id: number): Installation | undefined {
     const found = [...this.#installations.values()].find(installation => installation.id === id)
@@ -140,13 +146,13 @@ export class State {
   }
 
   repositoriesOf(installation: Installation): Repository[] {
-    const all = [...this.#repositories.values()]
+    const all = this.repositories()
     return all.filter(repository => repository.installed && repository.installation === installation)
   }
 
   /** `all` when no repository of the owner is left out. */
   selectionOf(installation: Installation): 'all' | 'selected' {
-    const all = [...this.#repositories.values()].filter(({ installation: its }) => its === installation)
+    const all = this.repositories().filter(({ installation: its }) => its === installation)
     return all.every(({ installed }) => installed) ? 'all' : 'selected'
   }
 
@@ -256,6 +262,11 @@ export class Repository implements TestRepository {
     await git(this.gitDir, ['update-ref', `refs/heads/${branch}`, sha])
   }
 
+  async setBranches(branches: Record<string, string>): Promise<void> {
+    const lines = Object.entries(branches).map(([branch, sha]) => `update refs/heads/${branch} ${sha}\n`)
+    await git(this.gitDir, ['update-ref', '--stdin'], lines.join(''))
+  }
+
   async deleteBranch(branch: string): Promise<void> {
     await git(this.gitDir, ['update-ref', '-d', `refs/heads/${branch}`])
   }
@@ -285,9 +296,10 @@ export class Repository implements TestRepository {
     this.#state.nameRepository(newFullName, this.id)
   }
 
-  /** Compare-and-swap; git refuses when the ref is not at `from` any more. `from: undefined` must not exist. */
-  async moveRef(ref: string, from: string | undefined, to: string): Promise<void> {
-    await git(this.gitDir, ['update-ref', ref, to, from ?? ZERO_SHA])
-    this.moves.push({ ref, from, to, at: this.#state.now() })
+  /** Compare-and-swap of all or none; git refuses when a ref is not at `from` any more, and that is a GitError. */
+  async moveRefs(moves: Omit<RefMove, 'at'>[]): Promise<void> {
+    await updateRefs(this.gitDir, moves)
+    const at = this.#state.now()
+    for (const { ref, from, to } of moves) if (from !== to) this.moves.push({ ref, from, to, at })
   }
 }

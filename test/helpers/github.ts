@@ -1,5 +1,5 @@
-// A GitHub for tests: its REST API over HTTP, with a real bare git repository behind each of its
-// repositories, so that git itself answers what is an ancestor. Messages and shapes are GitHub's own.
+// A GitHub for tests: its REST API and a little GraphQL over HTTP, with a real bare git repository behind each
+// of its repositories, so that git itself answers what is an ancestor. Messages and shapes are GitHub's own.
 
 import { generateKeyPairSync } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
@@ -190,8 +190,7 @@ export async function startGitHub(options: GitHubOptions = {}): Promise<TestGitH
     const headers = request.headers as Record<string, string | undefined>
     const [pathAndBase = '', search = ''] = rawUrl.split(/\?(.*)/s)
     const query = new URLSearchParams(search)
-    const inside = pathAndBase.startsWith(`${basePath}/`)
-    const rawPath = inside ? pathAndBase.slice(basePath.length) : undefined
+    const rawPath = pathInside(pathAndBase, basePath)
     const path = decode(rawPath ?? pathAndBase)
     const credentials = credentialsOf(headers.authorization)
     const token = credentials === undefined ? undefined : state.tokens.get(credentials)
@@ -231,6 +230,15 @@ export async function startGitHub(options: GitHubOptions = {}): Promise<TestGitH
     if (fault?.kind === 'truncate') sendHalf(response, packed)
     else send(response, packed)
   }
+}
+
+/** GraphQL is beside an Enterprise Server's `/api/v3`, not in it: https://HOST/api/graphql. */
+function pathInside(path: string, basePath: string): string | undefined {
+  if (basePath === '/api/v3') {
+    if (path === '/api/graphql') return '/graphql'
+    if (path === '/api/v3/graphql') return undefined
+  }
+  return path.startsWith(`${basePath}/`) ? path.slice(basePath.length) : undefined
 }
 
 function badManners({ method, path, headers }: RequestRecord): string[] {
