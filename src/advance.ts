@@ -152,12 +152,21 @@ async function refuseConflict(repository: GitHubRepository, branch: string): Pro
   const other = await repository.findConflictingBranch(branch)
   if (other === undefined) return
   throw new OperatorError(`the branch ${other} is in the way: git cannot have both ${other} and ${branch}`, {
-    hint: 'delete or rename that branch, or change the rule',
+    hint: 'delete or rename that branch, or choose another name',
   })
 }
 
 export function unknownCommit(sha: string): OperatorError {
   return new OperatorError(`GitHub has no commit ${sha} in this repository`, {
     hint: 'was it pushed there? Hydra may have fetched it from somewhere else, or it was removed since',
+  })
+}
+
+/** Adds to an operator's error what was tried; a bug keeps its own words and its stack. */
+export function cannotMove({ repository, branch }: Channel, error: unknown): unknown {
+  if (!(error instanceof OperatorError)) return error
+  return new OperatorError(`cannot move ${branch} in ${repository}: ${error.message}`, {
+    hint: error.hint,
+    cause: error.cause,
   })
 }

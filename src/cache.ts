@@ -59,34 +59,49 @@ export async function copyOutputs(outputs: readonly Output[], options: CacheOpti
 
 /**
  * Proves the outputs of several builds: looks in the cache first where it can, and copies what is missing,
- * `cache.parallel` at once and each path once, however many channels want it.
+ * `cache.parallel` at once and each path once, however many channels want it. `of` says whose outputs they are, for the
+ * log: `build 4123`.
  *
+ * @returns whether anything had to be copied, which takes its time
  * @throws OperatorError as {@link copyOutputs}
  */
-export function createProver(options: CacheOptions): (outputs: readonly Output[]) => Promise<void> {
+export function createProver(
+  options: CacheOptions,
+): (outputs: readonly Output[], of: string) => Promise<'copied' | 'seen'> {
   const { config, http, log } = options
   const { unit, url } = config
   const slots = new Semaphore(config.parallel)
-  const proofs = new Map<string, Promise<void>>()
+  const proofs = new Map<string, Promise<'copied' | 'seen'>>()
+  const proven = new Set<string>()
 
-  async function prove(path: string): Promise<void> {
-    if (url !== undefined && !(await findProblem(path, url, http))) return
+  async function prove(path: string): Promise<'copied' | 'seen'> {
+    if (url !== undefined && !(await findProblem(path, url, http))) return 'seen'
     if (unit !== undefined) await startUnits(await unitsOf([path], unit, options), options)
     if (url !== undefined) await waitFor(path, url, options)
+    return unit === undefined ? 'seen' : 'copied'
   }
 
-  return async outputs => {
+  return async (outputs, of) => {
     const paths = pathsOf(outputs, log)
-    if (options.mode === 'look') return lookOnly(paths, options)
+    if (options.mode === 'look') {
+      await lookOnly(paths, options)
+      return 'seen'
+    }
     const looks = await Promise.allSettled(
       paths.map(path => {
+        // what was proven before this call costs it no time
+        if (proven.has(path)) return 'seen'
         const proof = proofs.get(path) ?? slots.runExclusive(() => prove(path))
         proofs.set(path, proof)
         return proof
       }),
     )
+    for (const [index, path] of paths.entries()) if (looks[index]?.status === 'fulfilled') proven.add(path)
     const failed = looks.find(look => look.status === 'rejected')
     if (failed) throw failed.reason
+    const copied = looks.filter(look => look.status === 'fulfilled' && look.value === 'copied').length
+    log(`${of}: copied ${count(copied, 'output')} to the cache, saw ${paths.length - copied} there`)
+    return copied > 0 ? 'copied' : 'seen'
   }
 }
 

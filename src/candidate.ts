@@ -1,10 +1,10 @@
 // Which commit a job's channel should be at, judged from what Hydra's database says. Pure: facts in, a verdict out.
-import { channelOfJob, type Rule, sameRepository } from './channel.ts'
+import { channelsOfJobs, type Rule, sameRepository } from './channel.ts'
 import { OperatorError } from './errors.ts'
 import type { BuildFinished } from './hydra/event.ts'
 import { parseFlakeref, showFlakeref } from './hydra/flakeref.ts'
 
-/** Rows of database.ts, as much of them as decides. */
+/** Rows of queries.ts, as much of them as decides. */
 export interface EvalFacts {
   id: number
   flake: string | null
@@ -111,7 +111,7 @@ function commitOf(
   return flakeref.rev
 }
 
-/** Jobs of the newest build set of a jobset, in any state. */
+/** Jobs of a jobset now: of its newest build set, in any state, and those that its newest eval could not evaluate. */
 export interface PresentJobs {
   project: string
   jobset: string
@@ -133,9 +133,8 @@ export function jobsOfChannel(
     if (!sameRepository(rule.repository, channel.repository)) continue
     for (const { project, jobset, jobs } of present) {
       if (project !== rule.project || jobset !== rule.jobset) continue
-      for (const job of jobs) {
-        const made = channelOfJob(rule, job)
-        if (made?.kind === 'channel' && made.branch === channel.branch) {
+      for (const { job, made } of channelsOfJobs(rule, jobs)) {
+        if (made.kind === 'channel' && made.branch === channel.branch) {
           found.set(showJob({ project, jobset, job }), { project, jobset, job })
         }
       }

@@ -2,12 +2,12 @@
 import { createContext, Script } from 'node:vm'
 import * as z from 'zod/mini'
 import { branchProblem } from './branch-name.ts'
-import { codeOf } from './errors.ts'
+import { codeOf, OperatorError } from './errors.ts'
 
 /** Longer names match no rule. */
 const MAX_JOB_LENGTH = 255
 
-/** What a rule may take for one name: an ordinary one takes microseconds, and nested repetitions take for ever. */
+/** What a rule may take: for a name it takes microseconds, unless it nests repetitions, and then it takes for ever. */
 const MAX_MATCH_MS = 1_000
 
 /** github.com itself has 39. */
@@ -124,39 +124,49 @@ function groupsOf(source: string): string[] {
   return Object.keys(new RegExp(`${source}|`).exec('')?.groups ?? {})
 }
 
-const sandbox = createContext(Object.create(null)) as { pattern: RegExp; name: string }
-const exec = new Script('pattern.exec(name)')
+const sandbox = createContext(Object.create(null)) as { pattern: RegExp; names: readonly string[] }
+const execAll = new Script('names.map(name => pattern.exec(name))')
 
 /**
  * A job is named by whoever may push to the flake, and `(?:[a-z]+-?)+` needs twice the time for every letter more. Only
  * node:vm can end a regular expression that runs.
+ *
+ * @throws OperatorError where the rule does not come to an end
  */
-function execWithin(pattern: RegExp, name: string): RegExpExecArray | null | 'too slow' {
-  sandbox.pattern = pattern
-  sandbox.name = name
+function matchAll(rule: Rule, names: readonly string[]): (RegExpExecArray | null)[] {
+  sandbox.pattern = rule.pattern
+  sandbox.names = names
   try {
-    return exec.runInContext(sandbox, { timeout: MAX_MATCH_MS })
+    return execAll.runInContext(sandbox, { timeout: MAX_MATCH_MS })
   } catch (error) {
-    if (codeOf(error) === 'ERR_SCRIPT_EXECUTION_TIMEOUT') return 'too slow'
-    throw error
+    if (codeOf(error) !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error
+    const which = names.length === 1 ? names[0] : `the jobs of ${rule.project}:${rule.jobset}`
+    throw new OperatorError(
+      `the rule “${rule.job}” does not come to an end on ${which}: it nests repetitions`,
+      {
+        hint: 'write job without a repetition inside of a repetition',
+      },
+    )
   }
 }
 
-/** The channel that the rule makes of a job, or why it can make none; undefined where the rule does not match. */
-export function channelOfJob(
-  rule: Rule,
-  job: string,
-): { kind: 'channel'; branch: string } | { kind: 'invalid'; why: string } | undefined {
-  if (job.length > MAX_JOB_LENGTH) return undefined
-  const match = execWithin(rule.pattern, job)
-  if (match === 'too slow') {
-    return {
-      kind: 'invalid',
-      why: `the rule “${rule.job}” does not come to an end on this name: it nests repetitions`,
-    }
-  }
-  if (!match) return undefined
+export type MadeChannel = { kind: 'channel'; branch: string } | { kind: 'invalid'; why: string }
 
+/** The jobs that a rule matches, and the channel that it makes of each, or why it can make none. */
+export function channelsOfJobs(rule: Rule, jobs: readonly string[]): { job: string; made: MadeChannel }[] {
+  const names = jobs.filter(job => job.length <= MAX_JOB_LENGTH)
+  return matchAll(rule, names).flatMap((match, index) => {
+    const job = names[index]
+    return match && job !== undefined ? [{ job, made: channelOf(rule, match) }] : []
+  })
+}
+
+/** As {@link channelsOfJobs}, of one job; undefined where the rule does not match. */
+export function channelOfJob(rule: Rule, job: string): MadeChannel | undefined {
+  return channelsOfJobs(rule, [job])[0]?.made
+}
+
+function channelOf(rule: Rule, match: RegExpExecArray): MadeChannel {
   const empty = new Set<string>()
   const branch = rule.branch.replace(GROUP, (_, name: string) => {
     const value = match.groups?.[name] ?? ''

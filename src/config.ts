@@ -1,5 +1,5 @@
 // The configuration file: JSON, strict, no secrets. README.md has the table of keys.
-import { existsSync, readFileSync } from 'node:fs'
+import { accessSync, constants, readFileSync } from 'node:fs'
 import * as z from 'zod/mini'
 import { ruleSchema } from './channel.ts'
 import { codeOf, messageOf, UsageError } from './errors.ts'
@@ -105,7 +105,6 @@ const configSchema = z.strictObject(
 export type Config = z.output<typeof configSchema>
 export type GitHubConfig = Config['github']
 export type CacheConfig = NonNullable<Config['cache']>
-export type DatabaseConfig = NonNullable<Config['database']>
 
 /** What holds where there is no configuration file (`channel-update`, `get-flake-commit`). */
 export const NO_CONFIG: Config = configSchema.parse({ channels: [] })
@@ -146,13 +145,18 @@ export function parseConfig(content: string, file: string): Config {
 }
 
 /**
- * The file that was named, which must be there; else the default one, which need not.
+ * The file that was named, which must be there; else the default one, where this user may read it.
  *
  * @throws UsageError as {@link readConfig}
  */
 export function findConfig(named: string | undefined): Config {
   if (named !== undefined) return readConfig(named)
-  return existsSync(DEFAULT_CONFIG_FILE) ? readConfig(DEFAULT_CONFIG_FILE) : NO_CONFIG
+  try {
+    accessSync(DEFAULT_CONFIG_FILE, constants.R_OK)
+  } catch {
+    return NO_CONFIG
+  }
+  return readConfig(DEFAULT_CONFIG_FILE)
 }
 
 /**

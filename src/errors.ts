@@ -38,4 +38,4 @@ export function messageOf(error: unknown): string {
 }
 
 /** Said where the trouble passes by itself. */
-export const LATER = 'the next finished build of the job tries again'
+export const LATER = 'the next run tries again'

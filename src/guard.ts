@@ -4,6 +4,7 @@ import { unknownCommit } from './advance.ts'
 import type { Candidate } from './candidate.ts'
 import type { Channel } from './channel.ts'
 import { OperatorError } from './errors.ts'
+import { ARCHIVED } from './github/refusal.ts'
 import type { GitHubRepository } from './github/repository.ts'
 import type { Outcome } from './outcome.ts'
 
@@ -36,11 +37,7 @@ export async function checkWritable(repository: GitHubRepository, { branch }: Ch
   // what came with a cached token may be an hour old
   const facts = await repository.facts('fresh')
   if (isFine(facts)) return
-  if (facts?.archived) {
-    throw new OperatorError('the repository is archived, so it is read-only', {
-      hint: 'unarchive it in its settings, or take its rule out of the configuration',
-    })
-  }
+  if (facts?.archived) throw new OperatorError(ARCHIVED.why, ARCHIVED)
   throw new OperatorError(`${branch} is the default branch of the repository, and no channel`, {
     hint: 'give the channel another name in the rule (branch)',
   })

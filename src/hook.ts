@@ -1,6 +1,6 @@
 // What a finished build leads to: its outputs in the cache, and the channels of its job at their candidate. An old build
 // that finishes late finds the newer candidate here, and a build that is being built again finds the older one.
-import { advance } from './advance.ts'
+import { advance, cannotMove } from './advance.ts'
 import { type CacheOptions, copyOutputs, createProver, isCacheConfigured } from './cache.ts'
 import {
   ambiguous,
@@ -15,7 +15,7 @@ import {
 import { type Channel, channelKey, channelOfJob, type Rule, sameRepository } from './channel.ts'
 import { type Config, expectedHost } from './config.ts'
 import type { Deadline } from './deadline.ts'
-import { OperatorError } from './errors.ts'
+import { LATER, OperatorError } from './errors.ts'
 import type { GitHubRepository } from './github/repository.ts'
 import { checkWritable, describeRename, findWithdrawal } from './guard.ts'
 import type { Http } from './http.ts'
@@ -46,69 +46,106 @@ export interface HookOptions {
  * @throws OperatorError where no channel could be looked at: the copy, the database or the credentials failed
  */
 export async function handleBuild(event: BuildFinished, options: HookOptions): Promise<'ok' | 'failed'> {
-  const { config, log, mode } = options
+  const { config, log } = options
   const { cache } = config
 
   // every build is copied, channel or not, and before all else: nothing may age during an upload
   const cacheOptions = isCacheConfigured(cache) ? cacheOptionsFor(cache, options) : undefined
   if (cacheOptions) await copyOutputs(event.outputs, cacheOptions)
+  else if (cache) log.line('cache has neither unit nor url in the configuration: nothing is copied or proven')
 
   const { channels, invalid } = channelsOf(event, config.channels)
   if (channels.length === 0 && invalid.length === 0) {
     log.line(`no rule matches ${showJob(event)}: nothing to move`)
     return 'ok'
   }
+  const ended = channels.length > 0 ? await bringChannels(event, channels, cacheOptions, options) : 'ok'
   for (const error of invalid) options.report(error)
-  if (channels.length === 0) return 'failed'
+  return invalid.length > 0 ? 'failed' : ended
+}
 
+/** Brings each channel to its candidate, all at once, and says what became of them. */
+async function bringChannels(
+  event: BuildFinished,
+  channels: readonly Channel[],
+  cacheOptions: CacheOptions | undefined,
+  options: HookOptions,
+): Promise<'ok' | 'failed'> {
   const [facts, github] = await Promise.all([
     lookUp(event, channels, options),
     options.openGitHub().then(opened => {
       // both tokens and rows take their time; a token that cannot be had is each channel's own trouble, below
-      for (const { repository } of channels)
-        opened
-          .repository(repository)
-          .facts()
-          .catch(() => {})
+      for (const { repository } of channels) {
+        const early = opened.repository(repository).facts()
+        early.catch(() => {})
+      }
       return opened
     }),
   ])
   if (!facts.good) {
-    log.line(
+    options.log.line(
       `build ${event.build} is not good any more: it is built again or failed since, and its own event will come`,
     )
   }
-
-  // the outputs of another build than the event's may not be in the cache yet
   const proveOutputs = cacheOptions && createProver(cacheOptions)
-  const prove = (candidate: Candidate) => async () => {
-    if (!proveOutputs || candidate.build === event.build) return
-    await github.deadline.exclude(() => proveOutputs(facts.outputs))
-  }
 
-  const results = await Promise.allSettled(
-    channels.map(async channel => {
-      const repository = github.repository(channel.repository)
-      const jobs = jobsOfChannel(channel, event, config.channels, facts.present)
-      if (!jobs.some(job => showJob(job) === showJob(event))) return { channel, follows: jobs.map(showJob) }
-      if (jobs.length > 1) throw ambiguous(jobs)
+  async function bring(channel: Channel, known: Facts, looks = MAX_LOOKS): Promise<Result> {
+    const repository = github.repository(channel.repository)
+    const jobs = jobsOfChannel(channel, event, options.config.channels, known.present)
+    if (jobs.length > 1) throw ambiguous(jobs)
+    if (!jobs.some(job => showJob(job) === showJob(event))) return { channel, follows: jobs.map(showJob) }
 
-      const host = expectedHost(config.github)
-      const candidate = judgeCandidate(event, facts, { repository: channel.repository, host })
-      if (!candidate) return { channel }
-      await checkWritable(repository, channel)
+    const host = expectedHost(options.config.github)
+    const candidate = judgeCandidate(event, known, { repository: channel.repository, host })
+    if (!candidate) return { channel }
+    await checkWritable(repository, channel)
+    try {
       const outcome = await advance({
         channel,
         sha: candidate.sha,
         repository,
-        mode,
+        mode: options.mode,
         findObjection: () => findWithdrawal(repository, candidate),
-        prove: prove(candidate),
+        async prove() {
+          const missing = unprovenOutputs(event, candidate, known.outputs)
+          if (!proveOutputs || missing.length === 0) return
+          const proof = await github.deadline.exclude(() => proveOutputs(missing, `build ${candidate.build}`))
+          // an upload takes its time, and what was looked up before may not hold any more
+          if (proof === 'copied') throw new UploadedMeanwhile()
+        },
       })
       return { channel, candidate, outcome, rename: await describeRename(repository, channel) }
-    }),
-  )
+    } catch (error) {
+      if (!(error instanceof UploadedMeanwhile) || looks <= 1) throw error
+      return bring(channel, await lookUp(event, channels, options), looks - 1)
+    }
+  }
+
+  const results = await Promise.allSettled(channels.map(channel => bring(channel, facts)))
   return conclude(event, facts, channels, results, options)
+}
+
+/** A candidate that needs an upload may be another one after it, this often. */
+const MAX_LOOKS = 4
+
+/** Something was copied while a channel waited: all is to be looked up once more. */
+class UploadedMeanwhile extends OperatorError {
+  override name = 'UploadedMeanwhile'
+
+  constructor() {
+    super(`the candidate changed ${MAX_LOOKS} times while its outputs were copied`, { hint: LATER })
+  }
+}
+
+/** What the hook has not copied yet: another build's outputs, and those that the event's build has only now. */
+function unprovenOutputs(
+  event: BuildFinished,
+  candidate: Candidate,
+  outputs: readonly Output[],
+): readonly Output[] {
+  if (candidate.build !== event.build) return outputs
+  const copied = new Set(event.outputs.map(({ path }) => path))
+  return outputs.filter(({ path }) => path !== null && !copied.has(path))
 }
 
 function cacheOptionsFor(config: NonNullable<Config['cache']>, options: HookOptions): CacheOptions {
@@ -132,8 +169,9 @@ function channelsOf(
   const invalid: OperatorError[] = []
   for (const rule of rules) {
     if (rule.project !== event.project || rule.jobset !== event.jobset) continue
-    const made = channelOfJob(rule, event.job)
-    if (made?.kind === 'channel') {
+    const made = tryRule(rule, event.job)
+    if (made instanceof OperatorError) invalid.push(made)
+    else if (made?.kind === 'channel') {
       const channel = { repository: rule.repository, branch: made.branch }
       // the first spelling of a repository counts
       if (!channels.has(channelKey(channel))) channels.set(channelKey(channel), channel)
@@ -148,11 +186,21 @@ function channelsOf(
   return { channels: [...channels.values()], invalid }
 }
 
+/** One rule that does not come to an end on a name leaves the others alone. */
+function tryRule(rule: Rule, job: string): ReturnType<typeof channelOfJob> | OperatorError {
+  try {
+    return channelOfJob(rule, job)
+  } catch (error) {
+    if (error instanceof OperatorError) return error
+    throw error
+  }
+}
+
 interface Facts extends JobFacts {
   /** whether the event's own build is still good */
   good: boolean
   present: PresentJobs[]
-  /** of the candidate's build, where that is another one than the event's */
+  /** of the candidate's build */
   outputs: Output[]
 }
 
@@ -183,8 +231,7 @@ async function lookUp(
       if (build.good && build.jobsetType === 'flake' && !candidate) {
         throw new OperatorError(`build ${event.build} is in no eval of Hydra's database`)
       }
-      const outputs =
-        candidate && candidate.build !== event.build ? await query.findOutputs(sql, candidate.build) : []
+      const outputs = candidate ? await query.findOutputs(sql, candidate.build) : []
       return { jobsetType: build.jobsetType, good: build.good, candidate, newestEval, present, outputs }
     })
   } finally {
@@ -254,13 +301,4 @@ function conclude(
     }
   }
   return failed ? 'failed' : 'ok'
-}
-
-/** Adds to an operator's error what was tried; a bug keeps its own words and its stack. */
-export function cannotMove({ repository, branch }: Channel, error: unknown): unknown {
-  if (!(error instanceof OperatorError)) return error
-  return new OperatorError(`cannot move ${branch} in ${repository}: ${error.message}`, {
-    hint: error.hint,
-    cause: error.cause,
-  })
 }

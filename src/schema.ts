@@ -12,7 +12,9 @@ export function explainIssues(issues: readonly z.core.$ZodIssue[]): string[] {
       return issue.keys.map(key => `${at === '' ? key : `${at}.${key}`}: unknown key`)
     }
     const holds = issue.input === undefined ? 'missing' : `is ${show(issue.input)}`
-    return [`${at === '' ? 'the whole' : at}: ${holds}, expected ${issue.message}`]
+    return [
+      at === '' ? `it ${holds}, expected ${issue.message}` : `${at}: ${holds}, expected ${issue.message}`,
+    ]
   })
 }
 
@@ -23,11 +25,15 @@ function pathOf(path: readonly PropertyKey[]): string {
   }, '')
 }
 
-/** The value as JSON, shortened; what may be user information in a URL is left out. */
+/**
+ * The value as JSON, shortened. What may be user information in a URL is left out, and so is all that is in an object or
+ * a list: a key that strayed there would be on a public page.
+ */
 function show(value: unknown): string {
+  if (Array.isArray(value)) return 'a list'
+  if (typeof value === 'object' && value !== null) return 'an object'
   const text =
-    JSON.stringify(value, (_, part) => (typeof part === 'string' ? withoutUserInformation(part) : part)) ??
-    typeof value
+    JSON.stringify(typeof value === 'string' ? withoutUserInformation(value) : value) ?? typeof value
   return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text
 }
 

@@ -305,7 +305,7 @@ describe('a repository', () => {
 })
 
 describe('a branch is in the way', () => {
-  const HINT = 'delete or rename that branch, or change the rule'
+  const HINT = 'delete or rename that branch, or choose another name'
 
   // main: c1 - c2 - c3 - c4     channel/a and channel/b at c1, build proves c3
   test('as a folder', async t => {
@@ -660,7 +660,7 @@ test('a look that would come after the deadline is not waited for', async t => {
   const channel = { repository: 'alice/dotfiles', branch: 'channel' }
   assert.deepEqual(await scene.trouble(advance({ channel, sha: c3, repository, mode: 'move' })), [
     'GitHub did not answer in the time that was left (github.deadlineSeconds)',
-    'the next finished build of the job tries again',
+    'the next run tries again',
   ])
   assert.deepEqual(scene.requests(), [COMPARE, MOVE])
 })

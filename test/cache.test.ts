@@ -172,17 +172,20 @@ test('what the cache has already is not copied, and what several builds share is
   const { cache, systemd, prover } = await scene(t, url => ({ unit: 'copy@.service', url }))
   cache.paths.add(OUT)
   const prove = prover()
-  await prove([{ name: 'out', path: OUT }])
+  await prove([{ name: 'out', path: OUT }], 'build 7')
   assert.deepEqual(systemd.calls(), [])
 
   cache.next.push(404)
   cache.paths.add(DEV)
   await Promise.all([
-    prove([{ name: 'dev', path: DEV }]),
-    prove([
-      { name: 'out', path: OUT },
-      { name: 'dev', path: DEV },
-    ]),
+    prove([{ name: 'dev', path: DEV }], 'build 7'),
+    prove(
+      [
+        { name: 'out', path: OUT },
+        { name: 'dev', path: DEV },
+      ],
+      'build 7',
+    ),
   ])
   assert.equal(systemd.calls().length, 1)
   assert.equal(cache.requests.filter(request => request.includes('00002')).length, 2)
@@ -193,12 +196,15 @@ test('a path that cannot be copied fails every build that needs it, and no other
   systemd.ends('failed', '00002')
   const prove = prover()
   const [out, dev, both] = await Promise.allSettled([
-    prove([{ name: 'out', path: OUT }]),
-    prove([{ name: 'dev', path: DEV }]),
-    prove([
-      { name: 'out', path: OUT },
-      { name: 'dev', path: DEV },
-    ]),
+    prove([{ name: 'out', path: OUT }], 'build 7'),
+    prove([{ name: 'dev', path: DEV }], 'build 7'),
+    prove(
+      [
+        { name: 'out', path: OUT },
+        { name: 'dev', path: DEV },
+      ],
+      'build 7',
+    ),
   ])
   assert.deepEqual([out.status, dev.status, both.status], ['fulfilled', 'rejected', 'rejected'])
 })

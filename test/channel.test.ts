@@ -7,6 +7,7 @@ import { branchProblem } from '../src/branch-name.ts'
 import {
   channelKey,
   channelOfJob,
+  channelsOfJobs,
   isRepository,
   ownerProblem,
   type Rule,
@@ -249,7 +250,7 @@ describe('a rule that cannot be used says which key, what it holds and what was 
   test('a rule that is no object', () => {
     const result = z.safeParse(ruleSchema, 'nixos-tested-nas', { reportInput: true })
     assert.deepEqual(result.success ? [] : explainIssues(result.error.issues), [
-      'the whole: is "nixos-tested-nas", expected an object with project, jobset, job, repository and branch',
+      'it is "nixos-tested-nas", expected an object with project, jobset, job, repository and branch',
     ])
   })
 
@@ -338,10 +339,13 @@ test('a rule that nests repetitions does not hang on a name that is made for it'
     branch: 'tested-{host}',
   })
   assert.deepEqual(channelOfJob(rule, 'nixos-nas.x86_64-linux'), { kind: 'channel', branch: 'tested-nas' })
-  const made = channelOfJob(rule, `nixos-${'a'.repeat(200)}.aarch64-linux`)
-  assert.equal(made?.kind, 'invalid')
-  assert.match(
-    made?.kind === 'invalid' ? made.why : '',
-    /does not come to an end on this name: it nests repetitions$/,
+  const name = `nixos-${'a'.repeat(200)}.aarch64-linux`
+  assert.throws(
+    () => channelOfJob(rule, name),
+    /does not come to an end on nixos-a+\.aarch64-linux: it nests repetitions$/,
+  )
+  assert.throws(
+    () => channelsOfJobs(rule, ['nixos-nas.x86_64-linux', name]),
+    /does not come to an end on the jobs of p:j: it nests repetitions$/,
   )
 })

@@ -27,6 +27,10 @@ const RULE = {
   branch: 'nixos-tested-{host}',
 }
 
+/** As messages show it: a value that stands alone, but of a list or an object only that it is one. */
+const shown = (value: unknown) =>
+  Array.isArray(value) ? 'a list' : typeof value === 'object' && value ? 'an object' : JSON.stringify(value)
+
 const parse = (content: unknown): Config => parseConfig(JSON.stringify(content), 'config.json')
 
 /** All that is said about a configuration that cannot be used, one line for each problem. */
@@ -262,9 +266,7 @@ for (const { key, default: value, expected, good, bad } of KEYS) {
 
     for (const [given, instead = expected] of bad) {
       test(`refuses ${JSON.stringify(given)}`, () => {
-        assert.deepEqual(problemsOf(nest(key, given)), [
-          `${key}: is ${JSON.stringify(given)}, expected ${instead}`,
-        ])
+        assert.deepEqual(problemsOf(nest(key, given)), [`${key}: is ${shown(given)}, expected ${instead}`])
       })
     }
   })
@@ -295,8 +297,8 @@ describe('what is wrong in the file is named', () => {
       problems: ['token: unknown key'],
     },
     { what: 'no channels', content: {}, problems: ['channels: missing, expected a list of rules'] },
-    { what: 'a list', content: [], problems: ['the whole: is [], expected an object'] },
-    { what: 'null', content: null, problems: ['the whole: is null, expected an object'] },
+    { what: 'a list', content: [], problems: ['it is a list, expected an object'] },
+    { what: 'null', content: null, problems: ['it is null, expected an object'] },
     {
       what: 'a rule that is none',
       content: { channels: [RULE, 'x'] },
@@ -326,8 +328,8 @@ describe('what is wrong in the file is named', () => {
     },
     {
       what: 'a long value, of which the beginning is shown',
-      content: nest('stateDirectory', ['x'.repeat(100)]),
-      problems: [`stateDirectory: is ["${'x'.repeat(58)}…, expected the path of a folder`],
+      content: nest('hydraUrl', 'x'.repeat(100)),
+      problems: [`hydraUrl: is "${'x'.repeat(59)}…, expected a URL`],
     },
   ]
 
@@ -376,7 +378,7 @@ describe('user information in a URL is refused, and never quoted', () => {
     const url = 'https://alice:geheim@x.example.org'
     assert.deepEqual(problemsOf({ channels: [], github: url, cache: { unit: [{ url }] } }), [
       'github: is "https://…@x.example.org", expected an object',
-      `cache.unit: is [{"url":"https://…@x.example.org"}], expected ${UNIT}`,
+      `cache.unit: is a list, expected ${UNIT}`,
     ])
   })
 

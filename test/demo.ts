@@ -15,7 +15,6 @@ const stage = await createStage()
 const { repository, hydra, systemd } = stage
 try {
   stage.config.cache = { unit: 'copy-cache-demo@.service' }
-  stage.config.hydraUrl = 'https://hydra.example.org'
 
   // main: c1 - c2 - c3 - c4
   const flakeNix = (host: string) => ({ 'flake.nix': `{ outputs = _: { hosts = "nas${host}"; }; }\n` })

@@ -1,11 +1,10 @@
 // channel-update: arguments checked before anything is sent, then the same move as the hook's.
-import { advance } from '../advance.ts'
+import { advance, cannotMove } from '../advance.ts'
 import { branchProblem } from '../branch-name.ts'
 import { ownerProblem, repositoryNameProblem } from '../channel.ts'
 import { type Config, expectedHost, findConfig, parseApiUrl } from '../config.ts'
 import { UsageError } from '../errors.ts'
 import { describeRename } from '../guard.ts'
-import { cannotMove } from '../hook.ts'
 import { createHttp } from '../http.ts'
 import { describeOutcome, isTrouble } from '../outcome.ts'
 import { openGitHub } from './clients.ts'

@@ -72,7 +72,7 @@ export function findCredentials({ flags = {}, env, config, personalToken }: Cred
     if (found.appId !== undefined || found.keyFile !== undefined) return read(found, found.keyFile)
   }
   if (personalToken === 'accepted' && env.GITHUB_TOKEN) {
-    return { kind: 'token', token: env.GITHUB_TOKEN, source: 'GITHUB_TOKEN' }
+    return { kind: 'token', token: readToken(env.GITHUB_TOKEN), source: 'GITHUB_TOKEN' }
   }
   if (fromConfig.appId !== undefined || fromConfig.keyFile !== undefined) {
     return read(fromConfig, inCredentialsDirectory(fromConfig.keyFile, env))
@@ -80,6 +80,14 @@ export function findCredentials({ flags = {}, env, config, personalToken }: Cred
   throw new UsageError('there are no credentials of a GitHub App', {
     hint: `set github.appId and github.privateKeyFile in the configuration${personalToken === 'accepted' ? ', or --app-id and --private-key-file, or GITHUB_TOKEN' : ''}`,
   })
+}
+
+/** A file or a secret store often leaves a line break behind a token. */
+function readToken(text: string): string {
+  const token = text.trim()
+  if (!/^[\x21-\x7e]+$/.test(token))
+    throw new UsageError('GITHUB_TOKEN is no token: it has blanks or other characters in it')
+  return token
 }
 
 /** systemd's LoadCredential puts the key there; only the configuration's path is looked up so, a shell has its own folder. */
@@ -103,15 +111,18 @@ function read({ appId, source, names }: Found, keyFile: string | undefined): App
   if (!appId || !keyFile) {
     throw new UsageError(`${appId ? keyName : idName} is missing: ${idName} and ${keyName} belong together`)
   }
-  let privateKey: string
+  let content: string
   try {
-    privateKey = readFileSync(keyFile, 'utf8')
+    content = readFileSync(keyFile, 'utf8')
   } catch (error) {
     throw new UsageError(`cannot read the App's private key ${keyFile} (${keyName}): ${messageOf(error)}`, {
       cause: error,
     })
   }
-  if (!/-----BEGIN (?:RSA )?PRIVATE KEY-----[^-]+-----END (?:RSA )?PRIVATE KEY-----/.test(privateKey)) {
+  // openssl writes attributes in front of it, which auth-app takes for a part of the key
+  const [privateKey] =
+    /-----BEGIN (?:RSA )?PRIVATE KEY-----[^-]+-----END (?:RSA )?PRIVATE KEY-----\n?/.exec(content) ?? []
+  if (privateKey === undefined) {
     throw new UsageError(`${keyFile} (${keyName}) holds no private key in PEM form`, {
       hint: 'use the .pem file that GitHub made, as it is: a private key that is not encrypted',
     })

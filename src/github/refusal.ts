@@ -50,7 +50,7 @@ function meaningOf(error: RequestError, asked: Asked): Meaning {
       if (/empty/i.test(message)) return { why: 'the repository is empty', hint: 'push a first commit to it' }
       return { why: answer, hint: LATER }
     case 422:
-      return asked.as === 'app' ? noToken(message) : unprocessable(message, answer)
+      return asked.as === 'app' ? noToken(message) : unprocessable(error.request.method, message, answer)
     case 451:
       return { why: 'GitHub has blocked the repository for legal reasons', hint: answer }
     default:
@@ -128,13 +128,14 @@ export function grantPermission(permission: string): string {
   return `give the App ${permission} (App settings, Permissions), then accept it in the installation`
 }
 
-function unprocessable(message: string, answer: string): Meaning {
+function unprocessable(method: string, message: string, answer: string): Meaning {
   if (/^Reference (update failed|cannot be updated)/.test(message)) {
     return {
       why: answer,
       hint: 'a ruleset or branch protection may forbid it: see the settings of the repository',
     }
   }
+  if (method === 'GET') return { why: answer, hint: [] }
   // whatever is left is the text of a rule or of branch protection, in its owner's words
   return {
     why: `a rule of the repository forbids it: ${message}`,

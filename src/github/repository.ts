@@ -8,7 +8,7 @@ import type { AppCredentials, Credentials } from './credentials.ts'
 import * as refs from './refs.ts'
 import { explainRefusal, isNotAccessible, lackingPermissions } from './refusal.ts'
 import { createClient, DeadlineError, type RequestOptions } from './request.ts'
-import { type Access, openTokenCache, WANTED_PERMISSIONS } from './token-cache.ts'
+import { type Access, openTokenCache } from './token-cache.ts'
 
 /** GitHub may refuse a token for some seconds after it was made. */
 const FRESH_TOKEN_MS = 10_000
@@ -143,11 +143,7 @@ interface InstallationTokens {
 
 /** At most one token is made at a time, however many requests find the old one refused. */
 function installationTokens(credentials: AppCredentials, options: RepositoryOptions): InstallationTokens {
-  const cache = openTokenCache(options.cacheDirectory, credentials, {
-    apiUrl: options.apiUrl,
-    repository: options.repository,
-    permissions: WANTED_PERMISSIONS,
-  })
+  const cache = openTokenCache(options.cacheDirectory, credentials, options)
   let current: Promise<Access> | undefined
   let origin: 'cached' | 'new' = 'cached'
   /** undefined while one is being made */

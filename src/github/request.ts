@@ -11,7 +11,7 @@ import type { Deadline } from '../deadline.ts'
 import { LATER, OperatorError } from '../errors.ts'
 import { type Http, HttpError } from '../http.ts'
 
-export const USER_AGENT = `hydra-channels/${packageJson.version}`
+const USER_AGENT = `hydra-channels/${packageJson.version}`
 
 /** Supported until 2028-03. Octokit itself sends none. */
 const API_VERSION = '2022-11-28'

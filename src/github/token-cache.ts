@@ -18,7 +18,7 @@ import type { AppCredentials } from './credentials.ts'
 const EXPIRY_MARGIN_MS = 5 * 60_000
 
 /** What app.ts asks for: part of a cached token's name, so that another wish leads to another token. */
-export const WANTED_PERMISSIONS = 'contents:write,workflows:write?'
+const WANTED_PERMISSIONS = 'contents:write,workflows:write?'
 
 const accessSchema = z.object({
   token: z.string().check(z.minLength(1)),
@@ -51,11 +51,11 @@ export function findCacheDirectory(env: Readonly<Record<string, string | undefin
 export function openTokenCache(
   directory: string | undefined,
   { appId, privateKey }: AppCredentials,
-  key: { apiUrl: string; repository: string; permissions: string },
+  key: { apiUrl: string; repository: string },
 ): TokenCache {
   if (directory === undefined) return { find: () => undefined, store() {}, drop() {} }
   const hash = createHash('sha256')
-    .update(JSON.stringify([key.apiUrl, appId, privateKey, key.repository.toLowerCase(), key.permissions]))
+    .update(JSON.stringify([key.apiUrl, appId, privateKey, key.repository.toLowerCase(), WANTED_PERMISSIONS]))
     .digest('hex')
   const file = join(directory, `hydra-channels-token-${hash.slice(0, 32)}.json`)
 
@@ -71,16 +71,19 @@ export function openTokenCache(
         renameSync(temporary, file)
       } catch {
         // a token that cannot be kept is asked for again; that is no reason to hold up a channel
-        rmSync(temporary, { force: true })
+        remove(temporary)
       }
     },
-    drop() {
-      try {
-        rmSync(file, { force: true })
-      } catch {
-        // refused once more by the next process, which then makes another one too
-      }
-    },
+    drop: () => remove(file),
+  }
+}
+
+/** What cannot be removed is refused once more by the next process, which then makes another one too. */
+function remove(file: string): void {
+  try {
+    rmSync(file, { force: true })
+  } catch {
+    // `force` is silent about a missing file only
   }
 }
 
@@ -105,5 +108,9 @@ function readPrivate(file: string): Access | undefined {
 }
 
 function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+  try {
+    return statSync(path).isDirectory()
+  } catch {
+    return false
+  }
 }

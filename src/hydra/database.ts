@@ -1,4 +1,5 @@
 // The connection to Hydra's database: one, read only, bounded in time, closed at the end. The queries are in queries.ts.
+import { Socket } from 'node:net'
 import pgpass from 'pgpass'
 import postgres from 'postgres'
 import { codeOf, messageOf, OperatorError } from '../errors.ts'
@@ -15,7 +16,7 @@ export interface Database {
   /**
    * Runs the queries of one look on one snapshot of the database. One look at a time.
    *
-   * @throws OperatorError that says which database and what it answered
+   * @throws OperatorError that says which database and what it answered; a mistake in our own code as it is
    */
   look<T>(queries: (sql: Sql) => Promise<T>): Promise<T>
   close(): Promise<void>
@@ -25,32 +26,62 @@ export type Sql = postgres.Sql
 
 /** Opens no connection yet: the first look does. */
 export function openDatabase(connection: Connection, timeouts = TIMEOUTS): Database {
-  let open: Sql | undefined
-  // `end()` alone would wait for ever for a connection that was lost
-  const close = async () => {
-    await open?.end({ timeout: 0 })
-    open = undefined
-  }
+  let client: Client | undefined
   return {
     async look(queries) {
-      open ??= createClient(connection, timeouts.connectTimeoutSeconds)
+      client ??= openClient(connection, timeouts.connectTimeoutSeconds, () => {
+        client = undefined
+      })
+      const { sql, abandon } = client
       try {
-        return await within(timeouts.lookTimeoutMs, snapshot(open, queries))
+        return await within(timeouts.lookTimeoutMs, snapshot(sql, queries))
       } catch (error) {
         // whatever became of the transaction, it ends with its connection
-        await close()
-        // an error without a code is not the database's but a mistake in our own code
-        throw codeOf(error) === undefined ? error : explain(error, connection)
+        client = undefined
+        await abandon()
+        throw isOurs(error) ? error : explain(error, connection)
       }
     },
-    close,
+    // `end()` alone would wait for ever for a connection that was lost
+    async close() {
+      await client?.sql.end({ timeout: 0 })
+      client = undefined
+    },
   }
 }
 
-function createClient(connection: Connection, connectTimeoutSeconds: number): Sql {
-  const { host, port, user, database, password, sslMode } = connection
-  return postgres({
-    ...(host.startsWith('/') ? { path: `${host}/.s.PGSQL.${port}` } : {}),
+interface Client {
+  sql: Sql
+  /** without a goodbye: a server that does not listen would keep the process */
+  abandon(): Promise<void>
+}
+
+/**
+ * One connection, dialled once. The postgres client would dial again: after a loss, so that the next query would miss its
+ * snapshot; and without end where a server hangs up before it has said a word (a proxy before a PostgreSQL that is down).
+ */
+function openClient(connection: Connection, connectTimeoutSeconds: number, onLost: () => void): Client {
+  const { host, port, user, database, password } = connection
+  const path = host.startsWith('/') ? `${host}/.s.PGSQL.${port}` : undefined
+  let first: Socket | undefined
+  let abandoned = false
+
+  const dial = () => {
+    // TLS checks the certificate for this host
+    const socket = Object.assign(new Socket(), { host, port })
+    const again = first !== undefined
+    first ??= socket
+    // later, because an error may be known at once, and the client listens only when it has the socket
+    setImmediate(() => {
+      if (again || abandoned) socket.destroy(Object.assign(new Error(), { code: 'CONNECTION_CLOSED' }))
+      else if (path === undefined) socket.connect(port, host)
+      else socket.connect(path)
+    })
+    return socket
+  }
+
+  const sql = postgres({
+    ...(path === undefined ? {} : { path }),
     // as lists (its types know only the text), because a text is split at its colons, and IPv6 addresses have some
     host: [host] as unknown as string,
     port: [port] as unknown as number,
@@ -58,12 +89,14 @@ function createClient(connection: Connection, connectTimeoutSeconds: number): Sq
     database,
     // asked for only when the server wants one
     pass: password ?? (() => findPassword(connection)),
-    ...(sslMode !== undefined && sslMode !== 'disable' ? { ssl: sslMode as 'require' } : {}),
+    ssl: tlsOf(connection),
+    ...{ socket: dial }, // not in its types
     max: 1,
     max_lifetime: null,
     connect_timeout: connectTimeoutSeconds,
     fetch_types: false,
     onnotice: () => {},
+    onclose: onLost,
     connection: {
       application_name: 'hydra-channels',
       default_transaction_read_only: true,
@@ -72,6 +105,20 @@ function createClient(connection: Connection, connectTimeoutSeconds: number): Sq
       jit: 'off',
     },
   })
+  return {
+    sql,
+    abandon() {
+      abandoned = true
+      first?.destroy()
+      return sql.end({ timeout: 0 })
+    },
+  }
+}
+
+/** As libpq has it: no TLS on a Unix socket. The client would take `allow` for `require`. */
+function tlsOf({ host, sslMode = 'prefer' }: Connection): false | 'prefer' | 'require' {
+  if (host.startsWith('/') || sslMode === 'disable') return false
+  return sslMode === 'allow' ? 'prefer' : (sslMode as 'require')
 }
 
 /**
@@ -80,7 +127,7 @@ function createClient(connection: Connection, connectTimeoutSeconds: number): Sq
  */
 async function snapshot<T>(sql: Sql, queries: (sql: Sql) => Promise<T>): Promise<T> {
   const begun = sql`begin isolation level repeatable read read only`.execute()
-  const [answers] = await Promise.all([queries(sql), begun])
+  const [answers] = await Promise.all([Promise.resolve(sql).then(queries), begun])
   // nothing waits for it: there is nothing to commit
   sql`commit`.execute().catch(() => {})
   return answers
@@ -99,39 +146,66 @@ async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
   }
 }
 
-/** PGPASSFILE, which Hydra sets, or ~/.pgpass; '' where neither knows a password. */
+/** PGPASSFILE, which Hydra sets, or ~/.pgpass, unless there is PGPASSWORD; '' where none knows a password. */
 function findPassword(connection: Connection): Promise<string> {
-  return new Promise(resolve => pgpass(connection, password => resolve(password ?? '')))
+  return new Promise(resolve =>
+    pgpass(connection, password => resolve(password ?? process.env.PGPASSWORD ?? '')),
+  )
 }
 
-const NOT_RUNNING = 'is PostgreSQL running there? The next finished build tries again'
+const NOT_RUNNING = 'is PostgreSQL running there? The next run tries again'
+const NO_ANSWER = 'is the server busy, or its machine away? The next run tries again'
+const NO_WAY = 'check the host under "database" in the configuration'
 
 /** What PostgreSQL's and the client's error codes mean to the one who has to mend it. */
 const HINTS: Readonly<Record<string, string>> = {
   ENOENT: NOT_RUNNING,
   ECONNREFUSED: NOT_RUNNING,
   ECONNRESET: NOT_RUNNING,
-  CONNECT_TIMEOUT: NOT_RUNNING,
-  CONNECTION_CLOSED: 'the server closed the connection (a restart?); the next finished build tries again',
-  NO_ANSWER: 'the server did not answer in time; the next finished build tries again',
-  ENOTFOUND: 'check the host under "database" in the configuration',
+  EPIPE: NOT_RUNNING,
+  CONNECT_TIMEOUT: NO_ANSWER,
+  ETIMEDOUT: NO_ANSWER,
+  NO_ANSWER,
+  CONNECTION_CLOSED: 'is PostgreSQL running there, or was it restarted? The next run tries again',
+  ENOTFOUND: NO_WAY,
+  EHOSTUNREACH: NO_WAY,
+  ENETUNREACH: NO_WAY,
+  EAI_AGAIN: 'the name of the host could not be looked up; the next run tries again',
   EACCES: 'this user may not open the socket',
   '28000': 'the server does not let this user in under that role: see pg_hba.conf and the ident map',
-  '28P01': 'the password in the connection string or in PGPASSFILE is wrong',
+  '28P01': 'the password in the connection string or in PGPASSFILE is wrong, or there is none',
   '3D000': 'check "database" in the configuration',
   '42P01': 'is this the database of a Hydra?',
   '42703': 'this Hydra has other columns than this program knows: is one of the two very old?',
   '42501': 'the role lacks SELECT on this table: grant it',
-  '53300': 'all connections of the server are taken; the next finished build tries again',
-  '57014': `the query took longer than ${STATEMENT_TIMEOUT_MS / 1000} s`,
-  '57P01': 'the server is being restarted; the next finished build tries again',
-  '57P03': 'the server is starting or stopping; the next finished build tries again',
+  '53300': 'all connections of the server or of the role are taken; the next run tries again',
+  '57014': `the query took longer than ${STATEMENT_TIMEOUT_MS / 1000} s, or somebody cancelled it; the next run tries again`,
+  '57P01': 'the server is being restarted; the next run tries again',
+  '57P03': 'the server is starting or stopping; the next run tries again',
+}
+
+/** A mistake in our own code, which Node and the postgres client may give a code too; or it says already what it has to. */
+function isOurs(error: unknown): boolean {
+  const code = codeOf(error)
+  return code === undefined || error instanceof TypeError || code === 'UNDEFINED_VALUE'
+}
+
+/** The client's own errors are called `write CONNECTION_CLOSED HOST:PORT`. */
+const CLIENT_ERRORS: Readonly<Record<string, string>> = {
+  CONNECT_TIMEOUT: 'the server did not answer',
+  CONNECTION_CLOSED: 'the server closed the connection',
 }
 
 function explain(error: unknown, connection: Connection): OperatorError {
-  const code = codeOf(error)
-  return new OperatorError(
-    `cannot ask Hydra's database at ${showConnection(connection)}: ${messageOf(error)}${code === undefined ? '' : ` (${code})`}`,
-    { hint: (code !== undefined && HINTS[code]) || [], cause: error },
-  )
+  const code = codeOf(error) ?? ''
+  // a host with several addresses has an error for each, and none of its own
+  const errors: unknown[] = error instanceof AggregateError ? error.errors : [error]
+  const text = CLIENT_ERRORS[code] ?? errors.map(messageOf).join(', ')
+  const said = text.includes(code) ? text : `${text} (${code})`
+  return new OperatorError(`cannot ask Hydra's database at ${showConnection(connection)}: ${said}`, {
+    hint: text.includes('TLS connection')
+      ? 'sslmode asks for TLS: does this server offer it?'
+      : (HINTS[code] ?? []),
+    cause: error,
+  })
 }

@@ -4,6 +4,7 @@ import * as z from 'zod/mini'
 import { OperatorError } from '../errors.ts'
 import { explainIssues } from '../schema.ts'
 import type { Sql } from './database.ts'
+import { failedJobs } from './evaluation-error.ts'
 import { idSchema, type Output } from './event.ts'
 
 const text = z.string('text')
@@ -148,12 +149,15 @@ export async function findCandidate(sql: Sql, jobsetId: number, job: string): Pr
 }
 
 const jobRow = z.object({ job: text })
+const errorRow = z.object({ error: text })
 
-/** The jobs in the newest build set of a jobset, in any state; none where there is no such jobset. */
+/**
+ * The jobs of a jobset now: those in its newest build set, in any state, and those that its newest eval could not
+ * evaluate. None where there is no such jobset.
+ */
 export async function findPresentJobs(sql: Sql, project: string, jobset: string): Promise<string[]> {
-  const rows = parseRows(
-    jobRow,
-    await sql`
+  const [present, errors] = await Promise.all([
+    sql`
       select b.job
       from jobsetevalmembers m join builds b on b.id = m.build
       where m.eval = (
@@ -161,8 +165,16 @@ export async function findPresentJobs(sql: Sql, project: string, jobset: string)
         where e.jobset_id = (select j.id from jobsets j where j.project = ${project} and j.name = ${jobset})
           and e.hasnewbuilds = 1
         order by e.id desc limit 1)`,
-  )
-  return rows.map(({ job }) => job)
+    sql`
+      select coalesce(left(r.errormsg, 1048576), '') as error
+      from jobsetevals e join evaluationerrors r on r.id = e.evaluationerror_id
+      where e.id = (
+        select e.id from jobsetevals e
+        where e.jobset_id = (select j.id from jobsets j where j.project = ${project} and j.name = ${jobset})
+        order by e.id desc limit 1)`,
+  ])
+  const failed = parseRows(errorRow, errors).flatMap(({ error }) => failedJobs(error))
+  return [...new Set([...parseRows(jobRow, present).map(({ job }) => job), ...failed])]
 }
 
 const outputRow = z.object({ name: text, path: nullableText })

@@ -101,7 +101,7 @@ const EVENTS: Case[] = [
     what: 'the event is a list',
     event: eventFile('[]'),
     status: 2,
-    message: 'the event DIR/event.json (HYDRA_JSON) cannot be used: the whole: is [], expected an object',
+    message: 'the event DIR/event.json (HYDRA_JSON) cannot be used: it is a list, expected an object',
   },
   {
     what: 'the event has no kind',

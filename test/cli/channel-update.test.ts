@@ -75,6 +75,7 @@ test('the first credentials that are there are used, and the log says which', as
     [flags, { ...environment, ...token }, `GitHub App ${stage.github.app.id} (flags)`],
     [[], { ...environment, ...token }, `GitHub App ${stage.github.app.clientId} (environment)`],
     [[], token, 'a token (GITHUB_TOKEN)'],
+    [[], { GITHUB_TOKEN: `${token.GITHUB_TOKEN}\n` }, 'a token (GITHUB_TOKEN)'],
   ]
   for (const [given, env, who] of table) {
     const result = await update([...given, ...args], env)

@@ -18,7 +18,7 @@ interface Case {
   ends?: 'c1' | 'c2' | 'missing'
 }
 
-const LATER = 'the next finished build of the job tries again'
+const LATER = 'the next run tries again'
 
 const TABLE: Case[] = [
   {
@@ -153,7 +153,7 @@ const TABLE: Case[] = [
     ends: 'missing',
     says: [
       'cannot move tested in alice/dotfiles: the branch tested/a is in the way: git cannot have both tested/a and tested',
-      'delete or rename that branch, or change the rule',
+      'delete or rename that branch, or choose another name',
     ],
   },
   {

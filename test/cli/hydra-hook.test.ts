@@ -254,6 +254,75 @@ test('one job may feed several channels, and the trouble of one does not hold up
   ])
 })
 
+test('a rule that makes no channel of a job is an error, though another rule moves its own', async t => {
+  const stage = await stageFor(t)
+  const [c1 = ''] = await line(stage, 1)
+  const [rule = {}] = stage.config.channels
+  stage.config.channels = [
+    { ...rule, job: 'nixos-(?<host>.*?)(?<more>-extra)?\\..*', branch: 'x{more}' },
+    rule,
+  ]
+  const result = await stage.hook(await stage.built(c1))
+  assert.equal(result.status, 1)
+  assert.equal(await stage.repository.branch(CHANNEL), c1)
+  assert.match(
+    result.log,
+    /created at .*\ncannot name a channel for .*: the group more of the rule “.*” is empty for this job\n/,
+  )
+})
+
+test('a job that could not be evaluated makes a channel ambiguous as before', async t => {
+  const stage = await stageFor(t)
+  const [c1 = ''] = await line(stage, 1)
+  await stage.hydra.eval({
+    jobset: stage.jobset,
+    flake: flakeOf(c1),
+    builds: [{ job: JOB, id: 70 }],
+    error: "in job ‘nixos-nas.aarch64-linux’:\nerror: attribute 'x' missing\n",
+  })
+  const result = await stage.hook(70)
+  assert.equal(result.status, 1)
+  assert.match(
+    result.log,
+    /ambiguous: 2 jobs lead to this channel: dotfiles:main:nixos-nas\.aarch64-linux, dotfiles:main:nixos-nas\.x86_64-linux$/m,
+  )
+})
+
+test('what changes while a candidate is copied is seen before its channel moves', async t => {
+  // main: c1 - c2, and while the build of c2 is copied, main is reset to  c1 - d2
+  const stage = await stageFor(t)
+  const [c1 = '', c2 = ''] = await line(stage, 2)
+  const old = await stage.built(c1)
+  const candidate = await stage.built(c2)
+  stage.config.cache = { unit: 'copy-cache@.service' }
+  stage.systemd.ends('waits for a file', 'aaa2')
+  const running = stage.hook(old)
+  while (stage.systemd.calls().length < 2) await new Promise(resolve => setImmediate(resolve))
+  const d2 = await stage.repository.commit({ parents: [c1] })
+  await stage.built(d2, { status: 1 })
+  stage.systemd.release()
+  const result = await running
+  assert.equal(result.status, 1, result.log)
+  assert.match(result.log, new RegExp(`^build ${candidate}: copied 1 output to the cache, saw 0 there$`, 'm'))
+  assert.equal(
+    verdict(result.log),
+    `alice/dotfiles ${CHANNEL}: withdrawn, not moved: ${short(c2)} was taken back`,
+  )
+  assert.equal(await stage.repository.branch(CHANNEL), undefined)
+})
+
+test('a cache without unit and url is said to be none', async t => {
+  const stage = await stageFor(t)
+  const [c1 = ''] = await line(stage, 1)
+  stage.config.cache = { timeoutSeconds: 5 }
+  const result = await stage.hook(await stage.built(c1))
+  assert.equal(
+    words(result.log)[1],
+    'cache has neither unit nor url in the configuration: nothing is copied or proven',
+  )
+  assert.equal(result.status, 0)
+})
+
 test('a jobset whose newest eval is of another repository moves nothing', async t => {
   const stage = await stageFor(t)
   const [c1 = '', c2 = ''] = await line(stage, 2)

@@ -8,7 +8,7 @@ import { HttpError } from '../../src/http.ts'
 
 const NOT_ACCESSIBLE = 'Resource not accessible by integration'
 const GRANT = '(App settings, Permissions), then accept it in the installation'
-const LATER = 'the next finished build of the job tries again'
+const LATER = 'the next run tries again'
 const RULE_HINT = 'let the App bypass the ruleset or branch protection, or let the rule leave this branch out'
 const KEY_HINT =
   "check that App id and key belong to the same App, that the key was not deleted there, and this machine's clock"

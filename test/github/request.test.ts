@@ -8,7 +8,7 @@ import { createClient, limitSeconds, messageOfAnswer } from '../../src/github/re
 import type { Fault } from '../helpers/github.ts'
 import { type Scene, sceneFor } from '../helpers/scene.ts'
 
-const LATER = 'the next finished build of the job tries again'
+const LATER = 'the next run tries again'
 const STATUS = 'https://www.githubstatus.com says how GitHub is'
 const ALWAYS = { times: Number.POSITIVE_INFINITY }
 /** Long for this machine, short for the test. */

@@ -19,7 +19,7 @@ import type { AppCredentials } from '../../src/github/credentials.ts'
 import { type Access, findCacheDirectory, openTokenCache } from '../../src/github/token-cache.ts'
 
 const APP: AppCredentials = { kind: 'app', appId: 'Iv1', privateKey: 'a key', source: 'flags' }
-const KEY = { apiUrl: 'https://api.github.com', repository: 'alice/dotfiles', permissions: 'contents:write' }
+const KEY = { apiUrl: 'https://api.github.com', repository: 'alice/dotfiles' }
 
 function directoryFor(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'hc-tokens-'))
@@ -63,14 +63,13 @@ test('a newer token takes the place of the older one', t => {
   cache.drop()
 })
 
-test('every App, key, API, repository and set of permissions has a file of its own', t => {
+test('every App, key, API and repository has a file of its own', t => {
   const directory = directoryFor(t)
   const others: [AppCredentials, typeof KEY][] = [
     [{ ...APP, appId: 'Iv2' }, KEY],
     [{ ...APP, privateKey: 'another key' }, KEY],
     [APP, { ...KEY, apiUrl: 'https://ghe.example.org/api/v3' }],
     [APP, { ...KEY, repository: 'alice/other' }],
-    [APP, { ...KEY, permissions: 'contents:read' }],
   ]
   openTokenCache(directory, APP, KEY).store(access())
   for (const [app, key] of others) {

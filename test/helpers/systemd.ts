@@ -12,6 +12,7 @@ exit 1`,
   unknown: 'echo "Failed to start $unit: Unit $unit not found." >&2; exit 5',
   denied: 'echo "Failed to start $unit: Interactive authentication required." >&2; exit 1',
   hangs: 'sleep 600',
+  'waits for a file': 'while [ ! -e "$0.go" ]; do sleep 0.05; done',
   'control characters': 'printf "Failed to start \\033[31m$unit\\033[0m\\n" >&2; exit 1',
 } as const
 
@@ -22,6 +23,8 @@ export interface TestSystemd {
   bin: string
   /** how `systemctl start` ends from now on; of units whose name has `only`, the others succeed */
   ends(ending: Ending, only?: string): void
+  /** ends the waiting for a file */
+  release(): void
   /** the arguments of every systemctl so far */
   calls(): string[][]
 }
@@ -44,6 +47,7 @@ done
       writeFileSync(join(bin, 'systemctl'), script)
       chmodSync(join(bin, 'systemctl'), 0o755)
     },
+    release: () => writeFileSync(join(bin, 'systemctl.go'), ''),
     calls() {
       if (!existsSync(log)) return []
       const calls: string[][] = [[]]
