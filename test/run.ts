@@ -39,7 +39,11 @@ const given = process.argv.slice(2)
 const suite = mkdtempSync(join(tmpdir(), 'hc-suite-'))
 const server = await startPostgres()
 try {
-  const env = { HYDRA_CHANNELS_TEST_PGHOST: server.socketDirectory, HYDRA_CHANNELS_TEST_SUITE: suite }
+  const env = {
+    HYDRA_CHANNELS_TEST_PGHOST: server.socketDirectory,
+    HYDRA_CHANNELS_TEST_SUITE: suite,
+    ...(given.length === 0 && { HYDRA_CHANNELS_TEST_WHOLE: '1' }),
+  }
   const status = await runTests(given.length > 0 ? given : all, env)
   // after all others, because it reads what they left
   const secrets = await runTests([join(relative(root, here), 'secrets.ts')], env)
