@@ -97,10 +97,10 @@ test('the role may not read a table', async t => {
 })
 
 test('the role has all the connections that it may have', async t => {
-  await scene.hydra.sql`create role narrow login connection limit 0`
-  t.after(() => scene.hydra.sql`drop role narrow`)
-  assert.deepEqual(await scene.troubleOf(scene.configured({ user: 'narrow' })), [
-    `${asked({ role: 'narrow' })}too many connections for role "narrow" (53300)`,
+  await scene.hydra.sql`create role crowded login connection limit 0`
+  t.after(() => scene.hydra.sql`drop role crowded`)
+  assert.deepEqual(await scene.troubleOf(scene.configured({ user: 'crowded' })), [
+    `${asked({ role: 'crowded' })}too many connections for role "crowded" (53300)`,
     'all connections of the server or of the role are taken; the next run tries again',
   ])
 })
