@@ -39,6 +39,7 @@ export async function mintToken(
       token: data.token,
       expiresAt: data.expires_at,
       fullName: found.full_name,
+      nodeId: found.node_id,
       defaultBranch: found.default_branch ?? '',
       archived: found.archived ?? false,
       permissions: { ...(data.permissions as Record<string, string>) },

@@ -1,17 +1,9 @@
 // Installation tokens, kept between processes: every hook is a process of its own, and a token costs two requests.
 import { createHash } from 'node:crypto'
-import {
-  closeSync,
-  fstatSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { closeSync, fstatSync, openSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import * as z from 'zod/mini'
+import { writeAtomically } from '../atomic.ts'
 import type { AppCredentials } from './credentials.ts'
 
 /** GitHub's clock and ours may differ, and a run takes its time. */
@@ -26,6 +18,8 @@ const accessSchema = z.object({
   expiresAt: z.iso.datetime(),
   /** `alice/dotfiles`, as GitHub spells it now: another name than the configured one after a rename */
   fullName: z.string(),
+  /** GraphQL's name for the repository */
+  nodeId: z.string(),
   defaultBranch: z.string(),
   archived: z.boolean(),
   /** `{ contents: 'write', metadata: 'read' }`: what GitHub granted to this token */
@@ -65,13 +59,10 @@ export function openTokenCache(
       return access && Date.parse(access.expiresAt) - Date.now() > EXPIRY_MARGIN_MS ? access : undefined
     },
     store(access) {
-      const temporary = `${file}.${process.pid}`
       try {
-        writeFileSync(temporary, JSON.stringify(access), { mode: 0o600, flag: 'wx' })
-        renameSync(temporary, file)
+        writeAtomically(file, JSON.stringify(access), 0o600)
       } catch {
         // a token that cannot be kept is asked for again; that is no reason to hold up a channel
-        remove(temporary)
       }
     },
     drop: () => remove(file),

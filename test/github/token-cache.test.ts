@@ -34,6 +34,7 @@ function access(more: Partial<Access> = {}): Access {
     fullName: 'alice/dotfiles',
     defaultBranch: 'main',
     archived: false,
+    nodeId: 'R_1',
     permissions: { contents: 'write' },
     ...more,
   }
