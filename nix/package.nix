@@ -106,6 +106,6 @@ buildNpmPackage {
     inherit (package) description;
     license = lib.licenses.mit;
     platforms = lib.platforms.linux;
-    mainProgram = "hydra-hook";
+    mainProgram = "hydra-channels";
   };
 }

@@ -66,10 +66,14 @@ export interface Move {
   repository: GitHubRepository
   /** `look` only looks: the outcome says what would be done */
   mode: 'move' | 'look'
+  /** what was seen of the channel already, where somebody has looked */
+  seen?: Seen | undefined
   /** Asked before the first write: an outcome forbids it. */
-  findObjection?: () => Promise<Outcome | undefined>
+  findObjection?: (() => Promise<Outcome | undefined>) | undefined
   /** Done before the first write: the outputs are in the cache, or this throws. */
-  prove?: () => Promise<void>
+  prove?: (() => Promise<void>) | undefined
+  /** Asked immediately before each write: an outcome forbids it. */
+  beforeWrite?: (() => Promise<Outcome | undefined>) | undefined
 }
 
 /**
@@ -84,7 +88,7 @@ export async function advance(move: Move): Promise<Outcome> {
   for (let look = 0; look < MAX_LOOKS; look++) {
     // reads lag behind writes for a moment, so a look that follows a race waits for one
     if (look > 0) await repository.pause(look)
-    const seen = await see(repository, channel.branch, sha)
+    const seen = (look === 0 && move.seen) || (await see(repository, channel.branch, sha))
     if (seen === 'changing') continue
     const decision = decide(seen, sha)
     if (decision.kind === 'leave') return decision.outcome
@@ -95,6 +99,8 @@ export async function advance(move: Move): Promise<Outcome> {
       await prove?.()
       cleared = true
     }
+    const forbidden = await move.beforeWrite?.()
+    if (forbidden) return forbidden
     if (move.mode === 'look') return foresee(move, decision)
 
     const result =

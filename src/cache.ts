@@ -121,6 +121,16 @@ async function lookOnly(paths: readonly string[], { config, http, log }: CacheOp
   }
 }
 
+/** As {@link copyOutputs}, but does not wait for the copies: reconcile proves them before a channel moves. */
+export async function startCopies(outputs: readonly Output[], options: CacheOptions): Promise<void> {
+  const { config, mode, log } = options
+  if (config.unit === undefined) return
+  const paths = pathsOf(outputs, log)
+  if (mode === 'look') return log(`would copy ${count(paths.length, 'output')} to the cache (dry run)`)
+  await startUnits(await unitsOf(paths, config.unit, options), options, ['--no-block'])
+  log(`started to copy ${count(paths.length, 'output')} to the cache`)
+}
+
 function pathsOf(outputs: readonly Output[], log: (line: string) => void): string[] {
   for (const { name, path } of outputs) {
     if (path === null) log(`skipped output ${name}: Hydra knows no path of it`)
@@ -171,8 +181,13 @@ function escapedLength(path: string): number {
   return path.length + 3 * (path.match(/[^A-Za-z0-9:_./]/g)?.length ?? 0)
 }
 
-async function startUnits(units: readonly string[], options: CacheOptions): Promise<void> {
-  const { status, lines } = await run('systemctl', ['--no-ask-password', 'start', '--', ...units], options)
+async function startUnits(
+  units: readonly string[],
+  options: CacheOptions,
+  more: readonly string[] = [],
+): Promise<void> {
+  const args = ['--no-ask-password', ...more, 'start', '--', ...units]
+  const { status, lines } = await run('systemctl', args, options)
   if (status === 0) return
   const journal = `see journalctl -u '${units[0]}'`
   if (status === 'timeout') {

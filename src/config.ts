@@ -6,6 +6,7 @@ import { codeOf, messageOf, UsageError } from './errors.ts'
 import { explainIssues } from './schema.ts'
 
 export const DEFAULT_CONFIG_FILE = '/etc/hydra-channels/config.json'
+export const DEFAULT_KICK_FILE = '/run/hydra-channels-kick/kick'
 
 /** A timer takes at most 2^31 ms; a week is more than anybody waits. */
 const MAX_SECONDS = 7 * 24 * 3600
@@ -89,7 +90,7 @@ const configSchema = z.strictObject(
       z.strictObject(
         {
           mode: z._default(z.enum(['inline', 'detached'], '"inline" or "detached"'), 'inline'),
-          kickFile: z._default(text('the path of a file'), '/run/hydra-channels-kick/kick'),
+          kickFile: z._default(text('the path of a file'), DEFAULT_KICK_FILE),
         },
         'an object',
       ),

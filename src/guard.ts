@@ -6,6 +6,7 @@ import type { Channel } from './channel.ts'
 import { OperatorError } from './errors.ts'
 import { ARCHIVED } from './github/refusal.ts'
 import type { GitHubRepository } from './github/repository.ts'
+import { findHold } from './holds.ts'
 import type { Outcome } from './outcome.ts'
 
 /**
@@ -54,4 +55,14 @@ export async function describeRename(
     name &&
     `${channel.repository} is called ${name} now, and GitHub redirects: put the new name into the configuration and the jobset`
   )
+}
+
+/**
+ * What keeps a channel where it is, read immediately before each write.
+ *
+ * @throws OperatorError where a hold cannot be read: it may be one
+ */
+export function heldOutcome(channel: Channel, sha: string, stateDirectory: string): Outcome | undefined {
+  const hold = findHold(stateDirectory, channel)
+  return hold && { kind: 'held', sha, reason: hold.reason, until: hold.until }
 }

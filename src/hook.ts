@@ -1,7 +1,7 @@
 // What a finished build leads to: its outputs in the cache, and the channels of its job at their candidate. An old build
 // that finishes late finds the newer candidate here, and a build that is being built again finds the older one.
 import { advance, cannotMove } from './advance.ts'
-import { type CacheOptions, copyOutputs, createProver, isCacheConfigured } from './cache.ts'
+import { type CacheOptions, copyOutputs, createProver, isCacheConfigured, startCopies } from './cache.ts'
 import {
   ambiguous,
   type Candidate,
@@ -17,10 +17,11 @@ import { type Config, expectedHost } from './config.ts'
 import type { Deadline } from './deadline.ts'
 import { LATER, OperatorError } from './errors.ts'
 import type { GitHubRepository } from './github/repository.ts'
-import { checkWritable, describeRename, findWithdrawal } from './guard.ts'
+import { checkWritable, describeRename, findWithdrawal, heldOutcome } from './guard.ts'
 import type { Http } from './http.ts'
 import type { Database } from './hydra/database.ts'
 import type { BuildFinished, Output } from './hydra/event.ts'
+import { kick } from './kick.ts'
 import { type Log, short } from './log.ts'
 import { describeOutcome, isTrouble, type Outcome } from './outcome.ts'
 
@@ -49,6 +50,7 @@ export async function handleBuild(event: BuildFinished, options: HookOptions): P
   const { config, log } = options
   const { cache } = config
 
+  if (config.hook.mode === 'detached') return handOver(event, options)
   // every build is copied, channel or not, and before all else: nothing may age during an upload
   const cacheOptions = isCacheConfigured(cache) ? cacheOptionsFor(cache, options) : undefined
   if (cacheOptions) await copyOutputs(event.outputs, cacheOptions)
@@ -62,6 +64,28 @@ export async function handleBuild(event: BuildFinished, options: HookOptions): P
   const ended = channels.length > 0 ? await bringChannels(event, channels, cacheOptions, options) : 'ok'
   for (const error of invalid) options.report(error)
   return invalid.length > 0 ? 'failed' : ended
+}
+
+/**
+ * `hook.mode: "detached"`: Hydra waits for nothing but two calls of systemd, and reconcile does the rest. Needs neither
+ * the database nor GitHub nor the App's key, which is so out of reach of other hooks.
+ */
+async function handOver(event: BuildFinished, options: HookOptions): Promise<'ok' | 'failed'> {
+  const { config, log, mode } = options
+  if (isCacheConfigured(config.cache))
+    await startCopies(event.outputs, cacheOptionsFor(config.cache, options))
+  const { channels, invalid } = channelsOf(event, config.channels)
+  if (channels.length > 0) {
+    if (mode === 'move') kick(config.hook.kickFile)
+    const names = channels.map(({ repository, branch }) => `${repository} ${branch}`).join(', ')
+    log.line(
+      mode === 'move'
+        ? `asked for a reconcile of ${names}: the verdict is in its journal (journalctl -u hydra-channels-reconcile)`
+        : `would ask for a reconcile of ${names} (dry run)`,
+    )
+  } else if (invalid.length === 0) log.line(`no rule matches ${showJob(event)}: nothing to move`)
+  for (const error of invalid) options.report(error)
+  return invalid.length > 0 ? 'failed' : 'ok'
 }
 
 /** Brings each channel to its candidate, all at once, and says what became of them. */
@@ -106,6 +130,7 @@ async function bringChannels(
         repository,
         mode: options.mode,
         findObjection: () => findWithdrawal(repository, candidate),
+        beforeWrite: async () => heldOutcome(channel, candidate.sha, options.config.stateDirectory),
         async prove() {
           const missing = unprovenOutputs(event, candidate, known.outputs)
           if (!proveOutputs || missing.length === 0) return

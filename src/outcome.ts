@@ -17,6 +17,8 @@ export type Outcome =
     }
   /** main was reset: the commit is not in the history of the newest eval's */
   | { kind: 'withdrawn'; sha: string; eval: number; newest: { eval: number; sha: string } }
+  /** somebody keeps the channel where it is; `until` is ISO 8601, or null: until it is released */
+  | { kind: 'held'; sha: string; reason: string; until: string | null }
   | { kind: 'would-create'; sha: string }
   | { kind: 'would-fast-forward'; from: string; sha: string; commits: number }
 
@@ -50,6 +52,10 @@ export function describeOutcome(channel: Channel, outcome: Outcome, webUrl: stri
       return [
         ...describeParting(channel, outcome, webUrl),
         `${verdict}diverged, not moved: it is at ${short(outcome.tip)}, the candidate is ${short(outcome.sha)}`,
+      ]
+    case 'held':
+      return [
+        `${verdict}held, not moved to ${short(outcome.sha)}: ${outcome.reason} (until ${outcome.until ?? 'it is released'})`,
       ]
     case 'withdrawn':
       return [

@@ -11,6 +11,8 @@ export interface GitHubOptions extends Pick<CredentialSources, 'flags' | 'env' |
   config: Config
   http: Http
   log: Log
+  /** default: `github.deadlineSeconds` */
+  deadlineSeconds?: number
 }
 
 /**
@@ -23,7 +25,7 @@ export async function openGitHub({ config, http, log, ...sources }: GitHubOption
   repository: (name: string) => GitHubRepository
 }> {
   const { apiUrl, attemptTimeoutSeconds, deadlineSeconds } = config.github
-  const deadline = new Deadline(deadlineSeconds)
+  const deadline = new Deadline(sources.deadlineSeconds ?? deadlineSeconds)
   const credentials = findCredentials({ ...sources, config: config.github })
   const { openRepository } = await import('../github/repository.ts')
   const opened = new Map<string, GitHubRepository>()

@@ -1,6 +1,5 @@
 // Builds what the hook works with: the configuration, and the clients that it opens when it needs them.
 import { DEFAULT_CONFIG_FILE, readConfig } from '../config.ts'
-import { UsageError } from '../errors.ts'
 import { handleBuild } from '../hook.ts'
 import { createHttp } from '../http.ts'
 import { findConnection } from '../hydra/connection.ts'
@@ -20,11 +19,6 @@ export async function runHook(
   { values, env, log, report, mode }: HookInvocation,
 ): Promise<'ok' | 'failed'> {
   const config = readConfig(configFile(values.config, env) ?? DEFAULT_CONFIG_FILE)
-  if (config.hook.mode === 'detached') {
-    throw new UsageError('hook.mode "detached" needs a reconcile service, which this version does not have', {
-      hint: 'take hook.mode out of the configuration: this version works inline',
-    })
-  }
   const http = createHttp(env)
   try {
     return await handleBuild(event, {

@@ -5,6 +5,7 @@ import { ownerProblem, repositoryNameProblem } from '../channel.ts'
 import { type Config, expectedHost, findConfig, parseApiUrl } from '../config.ts'
 import { UsageError } from '../errors.ts'
 import { describeRename } from '../guard.ts'
+import { findHold } from '../holds.ts'
 import { createHttp } from '../http.ts'
 import { describeOutcome, isTrouble } from '../outcome.ts'
 import { openGitHub } from './clients.ts'
@@ -33,6 +34,8 @@ export async function runUpdate({
     const repository = github.repository(name)
     const channel = { repository: name, branch }
     const mode = values['dry-run'] ? 'look' : 'move'
+    const hold = findHold(config.stateDirectory, channel)
+    if (hold) log.line(`${name} ${branch} is held (${hold.reason}): channel-update moves it all the same`)
     try {
       const outcome = await advance({ channel, sha, repository, mode })
       const rename = await describeRename(repository, channel)

@@ -14,6 +14,8 @@ export interface Command<O extends Options> {
   /** printed by --help */
   help: string
   options: O
+  /** default: what the process was given */
+  args?: string[]
   /** what is written to standard output; `get-flake-commit` keeps that for the commit alone */
   logTo: 'stdout' | 'stderr'
   run(invocation: Invocation<O>): Promise<'ok' | 'failed'>
@@ -58,9 +60,13 @@ export async function main<O extends Options>(command: Command<O>): Promise<void
   }
 }
 
-function parse<O extends Options>({ name, options }: Command<O>) {
+function parse<O extends Options>({ name, options, args }: Command<O>) {
   try {
-    const { values, positionals } = parseArgs({ options: { ...options, ...COMMON }, allowPositionals: true })
+    const { values, positionals } = parseArgs({
+      ...(args && { args }),
+      options: { ...options, ...COMMON },
+      allowPositionals: true,
+    })
     return { values: values as { help?: boolean; version?: boolean }, positionals }
   } catch (error) {
     throw new UsageError(messageOf(error), { hint: `see ${name} --help` })

@@ -106,6 +106,51 @@ export async function findConflictingBranch(
   return data[0]?.ref.replace(/^refs\/heads\//, '')
 }
 
+/** The branches whose names begin with a prefix, and their commits: all of them in one answer. */
+export async function listBranches(
+  client: GitHubClient,
+  repository: RepositoryName,
+  prefix: string,
+): Promise<Map<string, string>> {
+  const { data } = await client.rest.git.listMatchingRefs({ ...repository, ref: `heads/${prefix}` })
+  return new Map(data.map(({ ref, object }) => [ref.replace(/^refs\/heads\//, ''), object.sha]))
+}
+
+/** A branch that `updateBranches` creates (`from` undefined) or moves. */
+export interface BranchUpdate {
+  branch: string
+  from: string | undefined
+  to: string
+}
+
+/** What `beforeOid` says of a branch that must not exist. */
+const NO_COMMIT = '0'.repeat(40)
+
+/**
+ * Moves many branches in one request, all or none: each must still be where it was seen, and only goes forward.
+ * `repositoryId` is the node id. Whatever GitHub objects to, it names no branch: the caller then goes on one by one.
+ */
+export async function updateBranches(
+  client: GitHubClient,
+  repositoryId: string,
+  updates: readonly BranchUpdate[],
+): Promise<void> {
+  await client.graphql(
+    `mutation ($input: UpdateRefsInput!) { updateRefs(input: $input) { clientMutationId } }`,
+    {
+      input: {
+        repositoryId,
+        refUpdates: updates.map(({ branch, from, to }) => ({
+          name: `refs/heads/${branch}`,
+          beforeOid: from ?? NO_COMMIT,
+          afterOid: to,
+          force: false,
+        })),
+      },
+    },
+  )
+}
+
 /** The repository's own spelling of its name, after redirects. */
 export async function getFullName(client: GitHubClient, repository: RepositoryName): Promise<string> {
   const { data } = await client.rest.repos.get({ ...repository })

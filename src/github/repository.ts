@@ -41,6 +41,13 @@ export interface GitHubRepository {
   findConflictingBranch(branch: string): Promise<string | undefined>
   createBranch(branch: string, sha: string): ReturnType<typeof refs.createBranch>
   fastForward(branch: string, sha: string): ReturnType<typeof refs.fastForward>
+  listBranches(prefix: string): Promise<Map<string, string>>
+  /**
+   * Moves many branches in one request, all or none.
+   *
+   * @returns why none was moved, where GitHub refused, or where the repository's id is not known (a person's token)
+   */
+  updateBranches(updates: readonly refs.BranchUpdate[]): Promise<'written' | { refused: unknown }>
   /** Waits before another look, as long as there is time. */
   pause(seconds: number): Promise<void>
   /** The repository's new name, where GitHub has redirected from ours. */
@@ -117,6 +124,18 @@ export function openRepository(options: RepositoryOptions): GitHubRepository {
         () => comparisons.delete(pair),
       )
       return known
+    },
+    listBranches: prefix => ask(name => refs.listBranches(client, name, prefix)),
+    async updateBranches(updates) {
+      const access = await tokens?.access()
+      if (!access) return { refused: new Error('the id of the repository is not known') }
+      try {
+        await ask(() => writes.runExclusive(() => refs.updateBranches(client, access.nodeId, updates)))
+        return 'written'
+      } catch (error) {
+        if (error instanceof DeadlineError) throw error
+        return { refused: error }
+      }
     },
     findBranch: branch => ask(name => refs.findBranch(client, name, branch)),
     hasCommit: sha => ask(name => refs.hasCommit(client, name, sha)),

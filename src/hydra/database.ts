@@ -6,8 +6,9 @@ import { codeOf, messageOf, OperatorError } from '../errors.ts'
 import { type Connection, showConnection } from './connection.ts'
 
 const STATEMENT_TIMEOUT_MS = 30_000
+export const CONNECT_TIMEOUT_SECONDS = 10
 const TIMEOUTS = {
-  connectTimeoutSeconds: 10,
+  connectTimeoutSeconds: CONNECT_TIMEOUT_SECONDS,
   /** a look as a whole, also when the server's machine has gone and answers nothing at all */
   lookTimeoutMs: 60_000,
 }
@@ -39,7 +40,7 @@ export function openDatabase(connection: Connection, timeouts = TIMEOUTS): Datab
         // whatever became of the transaction, it ends with its connection
         client = undefined
         await abandon()
-        throw isOurs(error) ? error : explain(error, connection)
+        throw isOurs(error) ? error : explainDatabaseError(error, connection)
       }
     },
     // `end()` alone would wait for ever for a connection that was lost
@@ -50,7 +51,7 @@ export function openDatabase(connection: Connection, timeouts = TIMEOUTS): Datab
   }
 }
 
-interface Client {
+export interface Client {
   sql: Sql
   /** without a goodbye: a server that does not listen would keep the process */
   abandon(): Promise<void>
@@ -60,7 +61,12 @@ interface Client {
  * One connection, dialled once. The postgres client would dial again: after a loss, so that the next query would miss its
  * snapshot; and without end where a server hangs up before it has said a word (a proxy before a PostgreSQL that is down).
  */
-function openClient(connection: Connection, connectTimeoutSeconds: number, onLost: () => void): Client {
+export function openClient(
+  connection: Connection,
+  connectTimeoutSeconds: number,
+  onLost: () => void,
+  { applicationName = 'hydra-channels', statementTimeoutMs = STATEMENT_TIMEOUT_MS } = {},
+): Client {
   const { host, port, user, database, password } = connection
   const path = host.startsWith('/') ? `${host}/.s.PGSQL.${port}` : undefined
   let first: Socket | undefined
@@ -98,9 +104,9 @@ function openClient(connection: Connection, connectTimeoutSeconds: number, onLos
     onnotice: () => {},
     onclose: onLost,
     connection: {
-      application_name: 'hydra-channels',
+      application_name: applicationName,
       default_transaction_read_only: true,
-      statement_timeout: STATEMENT_TIMEOUT_MS,
+      statement_timeout: statementTimeoutMs,
       // planning alone would take 500 ms on a large Hydra
       jit: 'off',
     },
@@ -196,7 +202,7 @@ const CLIENT_ERRORS: Readonly<Record<string, string>> = {
   CONNECTION_CLOSED: 'the server closed the connection',
 }
 
-function explain(error: unknown, connection: Connection): OperatorError {
+export function explainDatabaseError(error: unknown, connection: Connection): OperatorError {
   const code = codeOf(error) ?? ''
   // a host with several addresses has an error for each, and none of its own
   const errors: unknown[] = error instanceof AggregateError ? error.errors : [error]

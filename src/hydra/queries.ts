@@ -187,7 +187,7 @@ export async function findOutputs(sql: Sql, build: number): Promise<Output[]> {
 }
 
 /** SQL has no types: what comes back is checked once, here. */
-function parseRows<Row extends z.core.$ZodType>(row: Row, rows: readonly unknown[]): z.output<Row>[] {
+export function parseRows<Row extends z.core.$ZodType>(row: Row, rows: readonly unknown[]): z.output<Row>[] {
   return rows.map(candidate => {
     const result = z.safeParse(row, candidate, { reportInput: true })
     if (result.success) return result.data

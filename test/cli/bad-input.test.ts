@@ -172,12 +172,6 @@ const CONFIGURATIONS: Case[] = [
     message:
       "cannot find the App's private key “app-key” (github.privateKeyFile): a relative path is looked up in $CREDENTIALS_DIRECTORY, which is not set",
   },
-  {
-    what: 'hook.mode is one that this version does not have',
-    config: () => ({ hook: { mode: 'detached' } }),
-    status: 2,
-    message: 'hook.mode "detached" needs a reconcile service, which this version does not have',
-  },
 ]
 
 const CACHE: Case[] = [

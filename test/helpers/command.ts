@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 
 const DIST = fileURLToPath(new URL('../../dist/', import.meta.url))
 
-export type CommandName = 'hydra-hook' | 'channel-update' | 'get-flake-commit'
+export type CommandName = 'hydra-hook' | 'channel-update' | 'get-flake-commit' | 'hydra-channels'
 
 export interface Result {
   /** the exit status, or 128 + the number of the signal */

@@ -37,7 +37,11 @@ export interface Stage {
   jobset: number
   /** Runs hydra-hook on the event of a build, of an object, or of a file that is there. */
   hook(event: number | object | string, args?: string[], options?: RunOptions): Promise<Result>
-  command(name: 'channel-update' | 'get-flake-commit', args: string[], options?: RunOptions): Promise<Result>
+  command(
+    name: 'channel-update' | 'get-flake-commit' | 'hydra-channels',
+    args: string[],
+    options?: RunOptions,
+  ): Promise<Result>
   /** An eval of the jobset whose flake has the commit; `builds` as in hydra.ts. */
   eval(sha: string, builds?: Parameters<TestHydra['eval']>[0]['builds']): Promise<number>
   /** An eval with one new build of the job, and that build's id. */

@@ -1,0 +1,43 @@
+#!/usr/bin/env node
+import { UsageError } from '../errors.ts'
+import { main } from './run.ts'
+
+const help = `Usage: hydra-channels COMMAND [OPTION…] [CHANNEL…]
+
+  reconcile [--dry-run] [--wait] [CHANNEL…]
+                 brings every channel to its candidate, from Hydra's database alone
+  hold CHANNEL --reason TEXT [--until TIME]
+                 keeps a channel where it is
+  release CHANNEL
+                 lets it move again
+
+CHANNEL is a branch, or OWNER/REPO:BRANCH where two repositories have it.
+hydra-channels COMMAND --help says more. All take --config FILE (default:
+$HYDRA_CHANNELS_CONFIG, else /etc/hydra-channels/config.json), --help and --version.
+`
+
+const [name = '', ...args] = process.argv.slice(2)
+
+/** Each command's own code is loaded only when it is called. */
+const COMMANDS: Record<string, () => Promise<unknown>> = {
+  reconcile: async () => main({ ...(await import('./reconcile.ts')).command, args }),
+  hold: async () => main({ ...(await import('./hold.ts')).holdCommand, args }),
+  release: async () => main({ ...(await import('./hold.ts')).releaseCommand, args }),
+}
+
+const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+if (command) void command()
+else {
+  void main({
+    name: 'hydra-channels',
+    help,
+    options: {},
+    logTo: 'stdout',
+    async run({ positionals }) {
+      const [unknown] = positionals
+      throw new UsageError(unknown === undefined ? 'which command?' : `there is no command “${unknown}”`, {
+        hint: 'see hydra-channels --help',
+      })
+    },
+  })
+}
