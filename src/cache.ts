@@ -6,7 +6,7 @@ import type { CacheConfig } from './config.ts'
 import { codeOf, LATER, messageOf, OperatorError } from './errors.ts'
 import type { Http } from './http.ts'
 import type { Output } from './hydra/event.ts'
-import { count, printableLines } from './log.ts'
+import { count, type Log, printableLines } from './log.ts'
 
 /** systemd's own limit on the name of a unit. */
 const MAX_UNIT_NAME = 255
@@ -27,6 +27,22 @@ export interface CacheOptions {
   log: (line: string) => void
   /** a second of waiting; shorter in tests */
   secondMs: number
+}
+
+/** A run's own options, as the cache takes them: a run that only looks copies nothing. */
+export function cacheOptionsFor(
+  config: CacheConfig,
+  run: Pick<CacheOptions, 'http' | 'env' | 'secondMs'> & { mode: 'move' | 'look'; log: Log },
+): CacheOptions {
+  const { http, env, secondMs, mode, log } = run
+  return {
+    config,
+    http,
+    env,
+    secondMs,
+    mode: mode === 'move' ? 'copy-and-look' : 'look',
+    log: text => log.line(text),
+  }
 }
 
 /** Whether there is anything to copy with, or to look at. */

@@ -1,7 +1,14 @@
 // What a finished build leads to: its outputs in the cache, and the channels of its job at their candidate. An old build
 // that finishes late finds the newer candidate here, and a build that is being built again finds the older one.
 import { advance, cannotMove } from './advance.ts'
-import { type CacheOptions, copyOutputs, createProver, isCacheConfigured, startCopies } from './cache.ts'
+import {
+  type CacheOptions,
+  cacheOptionsFor,
+  copyOutputs,
+  createProver,
+  isCacheConfigured,
+  startCopies,
+} from './cache.ts'
 import {
   ambiguous,
   type Candidate,
@@ -171,18 +178,6 @@ function unprovenOutputs(
   if (candidate.build !== event.build) return outputs
   const copied = new Set(event.outputs.map(({ path }) => path))
   return outputs.filter(({ path }) => path !== null && !copied.has(path))
-}
-
-function cacheOptionsFor(config: NonNullable<Config['cache']>, options: HookOptions): CacheOptions {
-  const { http, env, secondMs, log } = options
-  return {
-    config,
-    http,
-    env,
-    secondMs,
-    mode: options.mode === 'move' ? 'copy-and-look' : 'look',
-    log: line => log.line(line),
-  }
 }
 
 /** The channels that the rules make of the event's job, each once, and what is wrong with the others. */

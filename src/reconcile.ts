@@ -1,7 +1,7 @@
 // Level-triggered: Hydra's database says where every channel should be, the branches say where it is, and this closes the
 // difference. It decides by nothing that it keeps itself, so it can be stopped anywhere and run anywhere.
 import { advance, cannotMove, type Decision, decide, type Seen } from './advance.ts'
-import { type CacheOptions, createProver, isCacheConfigured } from './cache.ts'
+import { cacheOptionsFor, createProver, isCacheConfigured } from './cache.ts'
 import type { Candidate } from './candidate.ts'
 import { type Channel, channelKey } from './channel.ts'
 import { type Config, expectedHost } from './config.ts'
@@ -172,7 +172,7 @@ async function move(
   options: ReconcileOptions,
 ): Promise<void> {
   const { cache } = options.config
-  const prove = isCacheConfigured(cache) ? createProver(cacheOptions(cache, options)) : undefined
+  const prove = isCacheConfigured(cache) ? createProver(cacheOptionsFor(cache, options)) : undefined
   const many = pending.length >= MANY
   const ready: Pending[] = []
   const proving = new Set<Promise<void>>()
@@ -267,18 +267,6 @@ function moved(decision: Pending['decision'], sha: string): Outcome {
   return decision.kind === 'create'
     ? { kind: 'created', sha }
     : { kind: 'fast-forwarded', from: decision.from, sha, commits: decision.commits }
-}
-
-function cacheOptions(config: NonNullable<Config['cache']>, options: ReconcileOptions): CacheOptions {
-  const { http, env, secondMs, log, mode } = options
-  return {
-    config,
-    http,
-    env,
-    secondMs,
-    mode: mode === 'move' ? 'copy-and-look' : 'look',
-    log: text => log.line(text),
-  }
 }
 
 interface Ending {
