@@ -38,7 +38,8 @@ export function findHold(
   try {
     content = readFileSync(file, 'utf8')
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined
+    // a name that is too long for a file cannot be one's
+    if (['ENOENT', 'ENAMETOOLONG'].includes(codeOf(error) ?? '')) return undefined
     throw new OperatorError(`cannot read the hold ${file}: ${messageOf(error)}`, { cause: error })
   }
   const hold = parseHold(content, file)

@@ -52,6 +52,16 @@ test('whatever is no hold, and not absent either, is an error: it may be one', t
   chmodSync(directory, 0o755)
 })
 
+test('a channel whose name is too long for a file has no hold, and cannot get one', t => {
+  const directory = directoryFor(t)
+  const long = { ...CHANNEL, branch: 'ü'.repeat(100) }
+  assert.equal(findHold(directory, long), undefined)
+  assert.throws(
+    () => writeHold(directory, long, HOLD),
+    /^OperatorError: cannot write the hold .*: ENAMETOOLONG/,
+  )
+})
+
 const TIMES: [string, string | undefined][] = [
   ['90m', '2026-11-24T13:30:00.000Z'],
   ['12h', '2026-11-25T00:00:00.000Z'],
