@@ -2,6 +2,7 @@
 // proven, and what is forward GitHub decides: it is asked before the write, and it refuses a write that is none.
 import type { Channel } from './channel.ts'
 import { OperatorError } from './errors.ts'
+import type { Comparison } from './github/refs.ts'
 import type { GitHubRepository } from './github/repository.ts'
 import type { Outcome } from './outcome.ts'
 
@@ -25,10 +26,9 @@ export type Seen =
       mergeBase: string
     }
 
-export type Decision =
-  | { kind: 'leave'; outcome: Outcome }
-  | { kind: 'create' }
-  | { kind: 'fast-forward'; from: string; commits: number }
+export type Write = { kind: 'create' } | { kind: 'fast-forward'; from: string; commits: number }
+
+export type Decision = { kind: 'leave'; outcome: Outcome } | Write
 
 /** Whether, and how, a channel moves to `sha`: nothing but what was seen decides. */
 export function decide(seen: Seen, sha: string): Decision {
@@ -107,11 +107,7 @@ export async function advance(move: Move): Promise<Outcome> {
       decision.kind === 'create'
         ? await repository.createBranch(channel.branch, sha)
         : await repository.fastForward(channel.branch, sha)
-    if (result.kind === 'written') {
-      return decision.kind === 'create'
-        ? { kind: 'created', sha }
-        : { kind: 'fast-forwarded', from: decision.from, sha, commits: decision.commits }
-    }
+    if (result.kind === 'written') return outcomeOfWrite(decision, sha)
     if (result.kind === 'unknown-commit') throw unknownCommit(sha)
     raced = result.message
     if (result.kind === 'unclear' && decision.kind === 'create') {
@@ -126,13 +122,21 @@ export async function advance(move: Move): Promise<Outcome> {
   )
 }
 
+export function seenFrom({ status, aheadBy, behindBy, baseSha, mergeBaseSha }: Comparison): Seen {
+  return { kind: 'compared', tip: baseSha, status, aheadBy, behindBy, mergeBase: mergeBaseSha }
+}
+
+/** What a write that GitHub took has made of the channel. */
+export function outcomeOfWrite(decision: Write, sha: string): Outcome {
+  return decision.kind === 'create'
+    ? { kind: 'created', sha }
+    : { kind: 'fast-forwarded', from: decision.from, sha, commits: decision.commits }
+}
+
 /** `changing`: what GitHub says does not fit together, because something moves just now. */
 async function see(repository: GitHubRepository, branch: string, sha: string): Promise<Seen | 'changing'> {
   const comparison = await repository.compare(`refs/heads/${branch}`, sha)
-  if (typeof comparison === 'object') {
-    const { status, aheadBy, behindBy, baseSha, mergeBaseSha } = comparison
-    return { kind: 'compared', tip: baseSha, status, aheadBy, behindBy, mergeBase: mergeBaseSha }
-  }
+  if (typeof comparison === 'object') return seenFrom(comparison)
   // GitHub says "not found" of a branch, a commit and a repository alike
   const tip = await repository.findBranch(branch)
   if (comparison === 'unrelated') return tip === undefined ? 'changing' : { kind: 'unrelated', tip }
@@ -142,10 +146,7 @@ async function see(repository: GitHubRepository, branch: string, sha: string): P
 }
 
 /** A dry run asks what only the write would have found out. */
-async function foresee(
-  { channel: { branch }, sha, repository }: Move,
-  decision: Exclude<Decision, { kind: 'leave' }>,
-): Promise<Outcome> {
+async function foresee({ channel: { branch }, sha, repository }: Move, decision: Write): Promise<Outcome> {
   if (decision.kind === 'create') {
     if (!(await repository.hasCommit(sha))) throw unknownCommit(sha)
     await refuseConflict(repository, branch)

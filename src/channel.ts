@@ -94,6 +94,14 @@ export function repositoryNameProblem(name: string): string | undefined {
     : 'a repository has letters, digits, “.”, “_” and “-”, at most 100'
 }
 
+/** The jobsets that rules name, each once. */
+export function jobsetsOf(rules: readonly Rule[]): { project: string; jobset: string }[] {
+  const found = rules.map(
+    ({ project, jobset }) => [JSON.stringify([project, jobset]), { project, jobset }] as const,
+  )
+  return [...new Map(found).values()]
+}
+
 export function sameRepository(a: string, b: string): boolean {
   return a.toLowerCase() === b.toLowerCase()
 }

@@ -49,7 +49,7 @@ export interface Plan {
 }
 
 /** `nixos-tested-` of `nixos-tested-{host}` */
-export function literalPrefix({ branch }: Pick<Rule, 'branch'>): string {
+function literalPrefix({ branch }: Pick<Rule, 'branch'>): string {
   return branch.split('{')[0] ?? ''
 }
 

@@ -19,7 +19,7 @@ import {
   type PresentJobs,
   showJob,
 } from './candidate.ts'
-import { type Channel, channelKey, channelOfJob, type Rule, sameRepository } from './channel.ts'
+import { type Channel, channelKey, channelOfJob, jobsetsOf, type Rule, sameRepository } from './channel.ts'
 import { type Config, expectedHost } from './config.ts'
 import type { Deadline } from './deadline.ts'
 import { LATER, OperatorError } from './errors.ts'
@@ -56,19 +56,19 @@ export interface HookOptions {
 export async function handleBuild(event: BuildFinished, options: HookOptions): Promise<'ok' | 'failed'> {
   const { config, log } = options
   const { cache } = config
+  const detached = config.hook.mode === 'detached'
 
-  if (config.hook.mode === 'detached') return handOver(event, options)
   // every build is copied, channel or not, and before all else: nothing may age during an upload
   const cacheOptions = isCacheConfigured(cache) ? cacheOptionsFor(cache, options) : undefined
-  if (cacheOptions) await copyOutputs(event.outputs, cacheOptions)
+  if (cacheOptions) await (detached ? startCopies : copyOutputs)(event.outputs, cacheOptions)
   else if (cache) log.line('cache has neither unit nor url in the configuration: nothing is copied or proven')
 
   const { channels, invalid } = channelsOf(event, config.channels)
-  if (channels.length === 0 && invalid.length === 0) {
-    log.line(`no rule matches ${showJob(event)}: nothing to move`)
-    return 'ok'
-  }
-  const ended = channels.length > 0 ? await bringChannels(event, channels, cacheOptions, options) : 'ok'
+  let ended: 'ok' | 'failed' = 'ok'
+  if (channels.length > 0) {
+    if (detached) handOver(channels, options)
+    else ended = await bringChannels(event, channels, cacheOptions, options)
+  } else if (invalid.length === 0) log.line(`no rule matches ${showJob(event)}: nothing to move`)
   for (const error of invalid) options.report(error)
   return invalid.length > 0 ? 'failed' : ended
 }
@@ -77,22 +77,16 @@ export async function handleBuild(event: BuildFinished, options: HookOptions): P
  * `hook.mode: "detached"`: Hydra waits for nothing but two calls of systemd, and reconcile does the rest. Needs neither
  * the database nor GitHub nor the App's key, which is so out of reach of other hooks.
  */
-async function handOver(event: BuildFinished, options: HookOptions): Promise<'ok' | 'failed'> {
-  const { config, log, mode } = options
-  if (isCacheConfigured(config.cache))
-    await startCopies(event.outputs, cacheOptionsFor(config.cache, options))
-  const { channels, invalid } = channelsOf(event, config.channels)
-  if (channels.length > 0) {
-    if (mode === 'move') kick(config.hook.kickFile)
-    const names = channels.map(({ repository, branch }) => `${repository} ${branch}`).join(', ')
-    log.line(
-      mode === 'move'
-        ? `asked for a reconcile of ${names}: the verdict is in its journal (journalctl -u hydra-channels-reconcile)`
-        : `would ask for a reconcile of ${names} (dry run)`,
-    )
-  } else if (invalid.length === 0) log.line(`no rule matches ${showJob(event)}: nothing to move`)
-  for (const error of invalid) options.report(error)
-  return invalid.length > 0 ? 'failed' : 'ok'
+function handOver(channels: readonly Channel[], { config, log, mode }: HookOptions): void {
+  const names = channels.map(({ repository, branch }) => `${repository} ${branch}`).join(', ')
+  if (mode === 'look') {
+    log.line(`would ask for a reconcile of ${names} (dry run)`)
+    return
+  }
+  kick(config.hook.kickFile)
+  log.line(
+    `asked for a reconcile of ${names}: the verdict is in its journal (journalctl -u hydra-channels-reconcile)`,
+  )
 }
 
 /** Brings each channel to its candidate, all at once, and says what became of them. */
@@ -231,10 +225,14 @@ async function lookUp(
   options: HookOptions,
 ): Promise<Facts> {
   const [query, database] = await Promise.all([import('./hydra/queries.ts'), options.openDatabase()])
+  // their jobs could lead to the channels too
+  const rules = options.config.channels.filter(rule =>
+    channels.some(({ repository }) => sameRepository(repository, rule.repository)),
+  )
   try {
     return await database.look(async sql => {
       const presentJobs = Promise.all(
-        jobsetsFor(channels, options.config.channels).map(async ({ project, jobset }) => ({
+        jobsetsOf(rules).map(async ({ project, jobset }) => ({
           project,
           jobset,
           jobs: await query.findPresentJobs(sql, project, jobset),
@@ -258,20 +256,6 @@ async function lookUp(
     // the answers are there: nothing waits for the goodbye
     database.close().catch(() => {})
   }
-}
-
-/** The jobsets whose jobs could lead to the channels too. */
-function jobsetsFor(
-  channels: readonly Channel[],
-  rules: readonly Rule[],
-): { project: string; jobset: string }[] {
-  const found = new Map<string, { project: string; jobset: string }>()
-  for (const { project, jobset, repository } of rules) {
-    if (channels.some(channel => sameRepository(channel.repository, repository))) {
-      found.set(JSON.stringify([project, jobset]), { project, jobset })
-    }
-  }
-  return [...found.values()]
 }
 
 interface Result {

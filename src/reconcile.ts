@@ -1,9 +1,18 @@
 // Level-triggered: Hydra's database says where every channel should be, the branches say where it is, and this closes the
 // difference. It decides by nothing that it keeps itself, so it can be stopped anywhere and run anywhere.
-import { advance, cannotMove, type Decision, decide, type Seen } from './advance.ts'
+import {
+  advance,
+  cannotMove,
+  decide,
+  outcomeOfWrite,
+  type Seen,
+  seenFrom,
+  unknownCommit,
+  type Write,
+} from './advance.ts'
 import { cacheOptionsFor, createProver, isCacheConfigured } from './cache.ts'
 import type { Candidate } from './candidate.ts'
-import { type Channel, channelKey } from './channel.ts'
+import { type Channel, channelKey, jobsetsOf } from './channel.ts'
 import { type Config, expectedHost } from './config.ts'
 import type { Deadline } from './deadline.ts'
 import { OperatorError } from './errors.ts'
@@ -14,7 +23,7 @@ import type { Http } from './http.ts'
 import type { Database } from './hydra/database.ts'
 import type { Output } from './hydra/event.ts'
 import type { Lock } from './hydra/lock.ts'
-import { count, type Log } from './log.ts'
+import type { Log } from './log.ts'
 import { describeOutcome, isTrouble, type Outcome } from './outcome.ts'
 
 /** From this many moves on, GitHub is asked for a hundred at once, and single writes are a second apart. */
@@ -43,8 +52,9 @@ interface Pending {
   channel: Channel
   candidate: Candidate
   repository: GitHubRepository
-  seen: Seen
-  decision: Exclude<Decision, { kind: 'leave' }>
+  /** undefined: to be looked at again */
+  seen: Seen | undefined
+  decision: Write
 }
 
 /**
@@ -74,11 +84,10 @@ export async function reconcile(
           .repository(repository)
           .listBranches(prefix)
           .catch((error: Error) => error)
-        const known = tips.get(repository)
-        tips.set(
-          repository,
-          known instanceof Map && found instanceof Map ? new Map([...known, ...found]) : found,
-        )
+        const known = tips.get(repository) ?? new Map<string, string>()
+        // one prefix that could not be asked is no reason to take its channels for missing
+        const both = known instanceof Map && found instanceof Map ? new Map([...known, ...found]) : undefined
+        tips.set(repository, both ?? (known instanceof Error ? known : found))
       }),
   )
 
@@ -110,12 +119,9 @@ export async function reconcile(
 /** All jobsets of the rules, in one look. */
 async function lookUpFleet({ config, database }: ReconcileOptions) {
   const query = await import('./hydra/fleet-queries.ts')
-  const names = new Map(
-    config.channels.map(({ project, jobset }) => [JSON.stringify([project, jobset]), { project, jobset }]),
-  )
   const facts = await database.look(sql =>
     Promise.all(
-      [...names.values()].map(async ({ project, jobset }): Promise<JobsetFacts> => {
+      jobsetsOf(config.channels).map(async ({ project, jobset }): Promise<JobsetFacts> => {
         const found = await query.findJobset(sql, project, jobset)
         if (found.kind === 'missing') return { project, jobset, found }
         const [jobs, newestEval] = await Promise.all([
@@ -158,9 +164,8 @@ async function seeFrom(repository: GitHubRepository, tip: string | undefined, sh
   if (tip === undefined) return { kind: 'missing' }
   const comparison = await repository.compare(tip, sha)
   if (comparison === 'unrelated') return { kind: 'unrelated', tip }
-  if (comparison === 'not-found') throw new OperatorError(`GitHub has no commit ${sha} in this repository`)
-  const { status, aheadBy, behindBy, mergeBaseSha } = comparison
-  return { kind: 'compared', tip, status, aheadBy, behindBy, mergeBase: mergeBaseSha }
+  if (comparison === 'not-found') throw unknownCommit(sha)
+  return seenFrom(comparison)
 }
 
 /** Moves each channel as soon as its own copies are proven, so that one upload never holds up the others. */
@@ -235,6 +240,7 @@ async function moveTogether(
         ending.failure(each.channel, error)
       }
     }
+    if (movable.length === 0) continue
     const result = await repository
       .updateBranches(
         movable.map(({ channel, candidate, decision }) => ({
@@ -246,27 +252,15 @@ async function moveTogether(
       .catch((error: unknown) => ({ refused: error }))
     if (result === 'written') {
       for (const { channel, candidate, decision } of movable)
-        ending.channel(channel, moved(decision, candidate.sha))
+        ending.channel(channel, outcomeOfWrite(decision, candidate.sha))
       continue
     }
     for (const [index, each] of movable.entries()) {
       if (index > 0) await new Promise(resolve => setTimeout(resolve, options.secondMs))
-      // what was seen may be the reason why GitHub objected
-      await moveOne(await seeAgain(each), ending, options)
+      // what was seen may be the reason why GitHub objected: look again
+      await moveOne({ ...each, seen: undefined }, ending, options)
     }
   }
-}
-
-async function seeAgain(each: Pending): Promise<Pending> {
-  const tip = await each.repository.findBranch(each.channel.branch).catch(() => undefined)
-  const seen = await seeFrom(each.repository, tip, each.candidate.sha).catch(() => each.seen)
-  return { ...each, seen }
-}
-
-function moved(decision: Pending['decision'], sha: string): Outcome {
-  return decision.kind === 'create'
-    ? { kind: 'created', sha }
-    : { kind: 'fast-forwarded', from: decision.from, sha, commits: decision.commits }
 }
 
 interface Ending {
@@ -327,7 +321,7 @@ function reportStrays(
     )
     if (strays.length > 0) {
       log.line(
-        `${repository}: job-gone: no job leads to ${count(strays.length, 'branch').replace('branchs', 'branches')}: ${strays.join(', ')}`,
+        `${repository}: job-gone: no job leads to ${strays.length} ${strays.length === 1 ? 'branch' : 'branches'}: ${strays.join(', ')}`,
       )
     }
   }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { writeHold } from '../src/holds.ts'
 import { connect } from './helpers/postgres.ts'
 import { type Stage, stageFor } from './helpers/stage.ts'
 
@@ -263,6 +264,37 @@ test('a held channel stays until it is released, for the hook and for reconcile'
   )
   await stage.command('hydra-channels', ['reconcile'])
   assert.equal(await stage.repository.branch(channel(0)), c3)
+})
+
+test('where all of many channels are held, nothing is asked for', async t => {
+  const { stage, commits } = await fleet(t, 11)
+  const [c1 = ''] = commits
+  const names = Array.from({ length: 11 }, (_, n) => channel(n))
+  await stage.repository.setBranches(Object.fromEntries(names.map(name => [name, c1])))
+  const hold = { reason: 'frozen', since: '2026-11-24T12:00:00Z', until: null }
+  for (const branch of names)
+    writeHold(join(stage.directory, 'state'), { repository: 'alice/dotfiles', branch }, hold)
+  const result = await stage.command('hydra-channels', ['reconcile'])
+  assert.match(result.log, /^11 held$/m)
+  assert.equal(result.status, 0)
+  assert.ok(!stage.github.requests.includes('POST /graphql'))
+})
+
+test('a prefix whose branches cannot be listed fails its channels, and makes none anew', async t => {
+  const { stage, commits } = await fleet(t, 1)
+  const [, , c3 = ''] = commits
+  const [rule = {}] = stage.config.channels
+  stage.config.channels = [rule, { ...rule, branch: 'other-{host}' }]
+  stage.github.fault({
+    kind: 'status',
+    status: 403,
+    body: { message: 'No.' },
+    path: 'matching-refs/heads/nixos-tested-',
+  })
+  const result = await stage.command('hydra-channels', ['reconcile'])
+  assert.equal(result.status, 1)
+  assert.match(result.log, /^cannot move nixos-tested-h0 in alice\/dotfiles: GitHub refuses: No\./m)
+  assert.deepEqual(await stage.repository.branches(), { main: c3 })
 })
 
 const BAD: [string[], string][] = [
