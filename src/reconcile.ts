@@ -1,5 +1,6 @@
 // Level-triggered: Hydra's database says where every channel should be, the branches say where it is, and this closes the
 // difference. It decides by nothing that it keeps itself, so it can be stopped anywhere and run anywhere.
+import { isDeepStrictEqual } from 'node:util'
 import {
   advance,
   cannotMove,
@@ -55,6 +56,8 @@ interface Pending {
   /** undefined: to be looked at again */
   seen: Seen | undefined
   decision: Write
+  /** whether its outputs had to be uploaded, so that what was looked up may be old */
+  uploaded: boolean
 }
 
 /**
@@ -135,7 +138,7 @@ async function lookUpFleet({ config, database }: ReconcileOptions) {
   return { query, facts }
 }
 
-type Judged = Outcome | { kind: 'no-good-build' } | { kind: 'job-gone' }
+type Judged = Outcome | { kind: 'no-good-build' } | { kind: 'job-gone' } | { kind: 'candidate-changed' }
 
 /** What a channel needs, from its candidate and its tip; at most one compare, and none where it is there already. */
 async function judge(
@@ -156,7 +159,7 @@ async function judge(
   if (decision.kind === 'leave') return decision.outcome
   await checkWritable(repository, channel)
   const withdrawal = await findWithdrawal(repository, candidate)
-  return withdrawal ?? { channel, candidate, repository, seen, decision }
+  return withdrawal ?? { channel, candidate, repository, seen, decision, uploaded: false }
 }
 
 /** As advance.ts looks, but from a tip that is known: channels with the same two commits share the answer. */
@@ -184,8 +187,8 @@ async function move(
   for (const each of pending) {
     const { build } = each.candidate
     const proof = deadline
-      .exclude(async () => void (await prove?.(outputs.get(build) ?? [], `build ${build}`)))
-      .then(() => void ready.push(each))
+      .exclude(async () => prove?.(outputs.get(build) ?? [], `build ${build}`))
+      .then(how => void ready.push({ ...each, uploaded: how === 'copied' }))
       .catch(error => ending.failure(each.channel, error))
       .finally(() => proving.delete(proof))
     proving.add(proof)
@@ -194,12 +197,32 @@ async function move(
     if (ready.length === 0) await Promise.race(proving)
     // GitHub wants writes a second apart; and what is proven meanwhile goes along
     if (many) await new Promise(resolve => setTimeout(resolve, wrote ? options.secondMs : 0))
-    const wave = ready.splice(0, many ? MAX_BATCH : 1)
+    const wave = await stillCandidates(ready.splice(0, many ? MAX_BATCH : 1), ending, options)
     if (wave.length === 0) continue
     if (wave.length > 1 && options.mode === 'move') await moveTogether(wave, ending, options)
     else for (const each of wave) await moveOne(each, ending, options)
     wrote = true
   }
+}
+
+/**
+ * Leaves out what is another commit's turn by now: an upload takes its time, and meanwhile a build may be built again, or
+ * main be reset. The next run brings these channels to where they belong.
+ */
+async function stillCandidates(
+  wave: readonly Pending[],
+  ending: Ending,
+  options: ReconcileOptions,
+): Promise<readonly Pending[]> {
+  if (!wave.some(({ uploaded }) => uploaded)) return wave
+  const { facts } = await lookUpFleet(options)
+  const { channels } = planFleet(options.config.channels, facts, expectedHost(options.config.github))
+  const now = new Map(channels.map(({ channel, candidate }) => [channelKey(channel), candidate]))
+  return wave.filter(({ channel, candidate, uploaded }) => {
+    const same = !uploaded || isDeepStrictEqual(now.get(channelKey(channel)), candidate)
+    if (!same) ending.channel(channel, { kind: 'candidate-changed' })
+    return same
+  })
 }
 
 async function moveOne(each: Pending, ending: Ending, options: ReconcileOptions): Promise<void> {
@@ -282,6 +305,12 @@ function createEnding({ config, log, report }: ReconcileOptions): Ending {
     channel(channel, judged) {
       tally(judged.kind)
       if (judged.kind === 'no-good-build' || judged.kind === 'job-gone') return
+      if (judged.kind === 'candidate-changed') {
+        log.line(
+          `${channel.repository} ${channel.branch}: not moved: its candidate changed while it was copied, and the next run looks again`,
+        )
+        return
+      }
       failed ||= isTrouble(judged)
       if (judged.kind === 'already-there' || judged.kind === 'already-contained') return
       for (const text of describeOutcome(channel, judged, webUrl)) log.line(text)

@@ -297,6 +297,28 @@ test('a prefix whose branches cannot be listed fails its channels, and makes non
   assert.deepEqual(await stage.repository.branches(), { main: c3 })
 })
 
+test('what changes while a candidate is copied is seen before its channel moves', async t => {
+  // main: c1 - c2 - c3, and while the build of c3 is copied, main is reset to  c1 - d2
+  const { stage, commits } = await fleet(t, 1)
+  const [c1 = ''] = commits
+  await stage.repository.setBranch(channel(0), c1)
+  stage.config.cache = { unit: 'copy-cache@.service' }
+  stage.systemd.ends('waits for a file')
+  const running = stage.command('hydra-channels', ['reconcile'])
+  while (stage.systemd.calls().length === 0) await new Promise(resolve => setImmediate(resolve))
+  const d2 = await stage.repository.commit({ parents: [c1] })
+  await stage.eval(d2, [{ job: host(0), status: 1 }])
+  stage.systemd.release()
+  const result = await running
+  assert.equal(result.status, 0, result.log)
+  assert.match(
+    result.log,
+    /h0: not moved: its candidate changed while it was copied, and the next run looks again$/m,
+  )
+  assert.match(result.log, /^1 candidate-changed$/m)
+  assert.equal(await stage.repository.branch(channel(0)), c1)
+})
+
 const BAD: [string[], string][] = [
   [[], 'which command?'],
   [['reconcil'], 'there is no command “reconcil”'],
