@@ -1,5 +1,5 @@
 // Which commit a job's channel should be at, judged from what Hydra's database says. Pure: facts in, a verdict out.
-import { channelsOfJobs, type Rule, sameRepository } from './channel.ts'
+import { sameRepository } from './channel.ts'
 import { OperatorError } from './errors.ts'
 import type { BuildFinished } from './hydra/event.ts'
 import { parseFlakeref, showFlakeref } from './hydra/flakeref.ts'
@@ -109,38 +109,6 @@ function commitOf(
     )
   }
   return flakeref.rev
-}
-
-/** Jobs of a jobset now: of its newest build set, in any state, and those that its newest eval could not evaluate. */
-export interface PresentJobs {
-  project: string
-  jobset: string
-  jobs: readonly string[]
-}
-
-/**
- * The jobs that lead to a channel now. A job that has gone from its jobset leads to it only while no other does: a
- * host that changed its system keeps its channel.
- */
-export function jobsOfChannel(
-  channel: { repository: string; branch: string },
-  own: JobName,
-  rules: readonly Rule[],
-  present: readonly PresentJobs[],
-): JobName[] {
-  const found = new Map<string, JobName>()
-  for (const rule of rules) {
-    if (!sameRepository(rule.repository, channel.repository)) continue
-    for (const { project, jobset, jobs } of present) {
-      if (project !== rule.project || jobset !== rule.jobset) continue
-      for (const { job, made } of channelsOfJobs(rule, jobs)) {
-        if (made.kind === 'channel' && made.branch === channel.branch) {
-          found.set(showJob({ project, jobset, job }), { project, jobset, job })
-        }
-      }
-    }
-  }
-  return found.size === 0 ? [own] : [...found.values()]
 }
 
 export function ambiguous(jobs: readonly JobName[]): OperatorError {

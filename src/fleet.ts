@@ -2,28 +2,29 @@
 
 import { distance } from 'fastest-levenshtein'
 import { ambiguous, type Candidate, type JobName, judgeCandidate, showJob } from './candidate.ts'
-import { type Channel, channelKey, channelOfJob, type Rule } from './channel.ts'
+import { type Channel, channelKey, channelsOfJobs, type Rule } from './channel.ts'
 import { OperatorError, UsageError } from './errors.ts'
-import { findEvaluationError } from './hydra/evaluation-error.ts'
+import { failedJobs, findEvaluationError } from './hydra/evaluation-error.ts'
+import type { Jobset } from './hydra/fleet-queries.ts'
+import type { Eval, Evaluation, NewestBuild } from './hydra/queries.ts'
 
 /** A jobset of a rule, as Hydra's database has it (fleet-queries.ts). */
 export interface JobsetFacts {
   project: string
   jobset: string
-  found:
-    | { kind: 'missing'; renamedTo: string | undefined }
-    | {
-        kind: 'found'
-        type: 'flake' | 'legacy'
-        newestEval: { id: number; flake: string | null; error: string } | undefined
-        jobs: readonly JobFacts[]
-      }
+  /** undefined where there is none */
+  found: (Jobset & { newestEval: Evaluation | undefined; jobs: readonly JobFacts[] }) | undefined
+  /** the name that it has now */
+  renamedTo?: string | undefined
 }
 
+/** A job that is in the newest build set, or was good once. */
 export interface JobFacts {
   job: string
-  newest: { build: number; finished: boolean; status: number | null } | undefined
-  candidate: { build: number; eval: { id: number; flake: string | null } } | undefined
+  /** its build in the newest build set; undefined where it is absent from it */
+  newest: NewestBuild | undefined
+  /** undefined where it never had a good build */
+  candidate: { build: number; eval: Eval } | undefined
 }
 
 /**
@@ -38,101 +39,118 @@ export interface PlannedChannel {
   presence: Presence
   /** undefined where the job has no good build; an error where the channel cannot be judged */
   candidate: Candidate | undefined | OperatorError
+  /** what the branches begin with that the rule makes */
+  prefix: string
+  facts: { jobset: NonNullable<JobsetFacts['found']>; job: JobFacts }
 }
 
 export interface Plan {
   channels: PlannedChannel[]
   /** rules that lead nowhere, and jobs that make no valid channel */
   problems: OperatorError[]
-  /** of each rule, what all its channels begin with: `nixos-tested-` */
-  prefixes: { repository: string; prefix: string }[]
 }
 
-/** `nixos-tested-` of `nixos-tested-{host}` */
-function literalPrefix({ branch }: Pick<Rule, 'branch'>): string {
+/** What all branches of a rule begin with: `nixos-tested-` of `nixos-tested-{host}`. */
+export function literalPrefix({ branch }: Pick<Rule, 'branch'>): string {
   return branch.split('{')[0] ?? ''
 }
 
+/** The repositories and prefixes of the rules, each once: a request for each says where the channels are. */
+export function prefixesOf(rules: readonly Rule[]): { repository: string; prefix: string }[] {
+  const found = rules.map(rule => ({ repository: rule.repository, prefix: literalPrefix(rule) }))
+  return [...new Map(found.map(each => [prefixKey(each), each])).values()]
+}
+
+export function prefixKey({ repository, prefix }: { repository: string; prefix: string }): string {
+  return `${repository.toLowerCase()}:${prefix}`
+}
+
+/** @param host what the flakerefs of the evals must have, `github.com` */
 export function planFleet(rules: readonly Rule[], jobsets: readonly JobsetFacts[], host: string): Plan {
   const problems: OperatorError[] = []
-  const prefixes = new Map<string, { repository: string; prefix: string }>()
   const feeders = new Map<string, { channel: Channel; jobs: Feeder[] }>()
 
   for (const rule of rules) {
-    const prefix = literalPrefix(rule)
-    prefixes.set(`${rule.repository.toLowerCase()}:${prefix}`, { repository: rule.repository, prefix })
     const facts = jobsets.find(({ project, jobset }) => project === rule.project && jobset === rule.jobset)
-    if (facts?.found.kind !== 'found') {
-      problems.push(missingJobset(rule, facts?.found.kind === 'missing' ? facts.found.renamedTo : undefined))
+    if (!facts?.found) {
+      problems.push(missingJobset(rule, facts?.renamedTo))
       continue
     }
-    let matched = false
-    for (const job of facts.found.jobs) {
-      const made = channelOfJob(rule, job.job)
-      if (!made) continue
-      matched = true
-      const name = { project: rule.project, jobset: rule.jobset, job: job.job }
-      if (made.kind === 'invalid') {
-        problems.push(
-          new OperatorError(`cannot name a channel for ${showJob(name)} in ${rule.repository}: ${made.why}`),
-        )
+    const jobset = facts.found
+    const jobs = new Map(jobsOf(jobset).map(job => [job.job, job]))
+    const made = tryRule(rule, [...jobs.keys()])
+    if (made instanceof OperatorError) {
+      problems.push(made)
+      continue
+    }
+    if (made.length === 0) problems.push(matchesNothing(rule))
+    for (const { job: jobName, made: channelMade } of made) {
+      const name = { project: rule.project, jobset: rule.jobset, job: jobName }
+      if (channelMade.kind === 'invalid') {
+        problems.push(unnameable(name, rule, channelMade.why))
         continue
       }
-      const channel = { repository: rule.repository, branch: made.branch }
+      const channel = { repository: rule.repository, branch: channelMade.branch }
       const key = channelKey(channel)
+      // the first spelling of a repository counts
       const entry = feeders.get(key) ?? { channel, jobs: [] }
       feeders.set(key, entry)
+      const job = jobs.get(jobName)
       // two rules may make the same channel of the same job
-      if (!entry.jobs.some(each => showJob(each.name) === showJob(name))) {
-        entry.jobs.push({ name, job, facts, presence: presenceOf(job, facts.found.newestEval?.error ?? '') })
-      }
-    }
-    if (!matched) {
-      problems.push(
-        new OperatorError(
-          `the rule for ${rule.branch} matches no job of ${rule.project}:${rule.jobset}: “${rule.job}”`,
-          {
-            hint: 'correct job in the rule, or take the rule out of the configuration',
-          },
-        ),
-      )
+      if (!job || entry.jobs.some(each => showJob(each.name) === showJob(name))) continue
+      entry.jobs.push({ name, job, jobset, presence: presenceOf(job, jobset), prefix: literalPrefix(rule) })
     }
   }
   return {
     channels: [...feeders.values()].map(({ channel, jobs }) => planChannel(channel, jobs, host)),
     problems,
-    prefixes: [...prefixes.values()],
   }
 }
 
 interface Feeder {
   name: JobName
   job: JobFacts
-  facts: JobsetFacts
+  jobset: NonNullable<JobsetFacts['found']>
   presence: Presence
+  prefix: string
 }
 
-function presenceOf(job: JobFacts, evaluationError: string): Presence {
-  if (job.newest) return 'present'
-  return findEvaluationError(evaluationError, job.job) === undefined ? 'gone' : 'evaluation-failed'
+/** With those that the newest eval names only in its error, because it could not evaluate them and nothing is older. */
+function jobsOf({ jobs, newestEval }: NonNullable<JobsetFacts['found']>): JobFacts[] {
+  const known = new Set(jobs.map(({ job }) => job))
+  const failed = new Set(failedJobs(newestEval?.error ?? '').filter(job => !known.has(job)))
+  return [...jobs, ...[...failed].map(job => ({ job, newest: undefined, candidate: undefined }))]
 }
 
-/** A job that is in the newest eval counts before one that is not, so that a host may change its system. */
-function planChannel(channel: Channel, jobs: readonly Feeder[], host: string): PlannedChannel {
-  const order: Presence[] = ['present', 'evaluation-failed', 'gone']
-  const presence = order.find(each => jobs.some(job => job.presence === each)) ?? 'gone'
-  const [first, ...others] = jobs.filter(job => job.presence === presence)
-  if (!first) throw new Error(`no job leads to ${channelKey(channel)}`)
-  const planned = { channel, job: first.name, presence }
-  if (others.length > 0) {
-    return { ...planned, candidate: ambiguous([first, ...others].map(({ name }) => name)) }
+/** One rule that does not come to an end on a name leaves the others alone. */
+function tryRule(rule: Rule, jobs: readonly string[]): ReturnType<typeof channelsOfJobs> | OperatorError {
+  try {
+    return channelsOfJobs(rule, jobs)
+  } catch (error) {
+    if (error instanceof OperatorError) return error
+    throw error
   }
-  const { found } = first.facts
-  if (found.kind !== 'found') return { ...planned, candidate: undefined }
+}
+
+function presenceOf({ newest, job }: JobFacts, { newestEval }: NonNullable<JobsetFacts['found']>): Presence {
+  if (newest) return 'present'
+  return findEvaluationError(newestEval?.error ?? '', job) === undefined ? 'gone' : 'evaluation-failed'
+}
+
+/** A job that has gone from its jobset counts only while no other leads to the channel, so that a host may change its system. */
+function planChannel(channel: Channel, jobs: readonly Feeder[], host: string): PlannedChannel {
+  const there = jobs.filter(({ presence }) => presence !== 'gone')
+  const [first, ...others] = there.length > 0 ? there : jobs
+  if (!first) throw new Error(`no job leads to ${channelKey(channel)}`)
+  const { name, job, jobset, presence, prefix } = first
+  const planned = { channel, job: name, presence, prefix, facts: { jobset, job } }
+  if (others.length > 0) {
+    return { ...planned, candidate: ambiguous([first, ...others].map(each => each.name)) }
+  }
   try {
     const candidate = judgeCandidate(
-      first.name,
-      { jobsetType: found.type, candidate: first.job.candidate, newestEval: found.newestEval },
+      name,
+      { jobsetType: jobset.type, candidate: job.candidate, newestEval: jobset.newestEval },
       { repository: channel.repository, host },
     )
     return { ...planned, candidate }
@@ -140,6 +158,19 @@ function planChannel(channel: Channel, jobs: readonly Feeder[], host: string): P
     if (error instanceof OperatorError) return { ...planned, candidate: error }
     throw error
   }
+}
+
+function matchesNothing({ branch, project, jobset, job }: Rule): OperatorError {
+  return new OperatorError(`the rule for ${branch} matches no job of ${project}:${jobset}: “${job}”`, {
+    hint: 'correct job in the rule, or take the rule out of the configuration',
+  })
+}
+
+/** A job of which a rule cannot make a channel. */
+export function unnameable(job: JobName, { repository }: Rule, why: string): OperatorError {
+  return new OperatorError(`cannot name a channel for ${showJob(job)} in ${repository}: ${why}`, {
+    hint: 'correct the rule, or make its job leave this one out',
+  })
 }
 
 function missingJobset({ project, jobset }: Rule, renamedTo: string | undefined): OperatorError {
@@ -162,7 +193,7 @@ export function selectChannels(
   names: readonly string[],
 ): PlannedChannel[] {
   if (names.length === 0) return [...channels]
-  return names.map(name => {
+  const selected = names.map(name => {
     const found = channels.filter(
       ({ channel }) => channel.branch === name || channelKey(channel) === keyOf(name),
     )
@@ -182,6 +213,7 @@ export function selectChannels(
       hint: nearest.length > 0 ? `did you mean ${nearest.join(', ')}?` : 'the rules make no channel at all',
     })
   })
+  return [...new Set(selected)]
 }
 
 /** The repository of `owner/repo:branch` in any spelling. */

@@ -13,43 +13,39 @@ import {
 } from './advance.ts'
 import { cacheOptionsFor, createProver, isCacheConfigured } from './cache.ts'
 import type { Candidate } from './candidate.ts'
-import { type Channel, channelKey, jobsetsOf } from './channel.ts'
-import { type Config, expectedHost } from './config.ts'
-import type { Deadline } from './deadline.ts'
+import { type Channel, channelKey } from './channel.ts'
+import { expectedHost } from './config.ts'
 import { OperatorError } from './errors.ts'
-import { type JobsetFacts, type PlannedChannel, planFleet, selectChannels } from './fleet.ts'
+import { type PlannedChannel, planFleet, prefixesOf, selectChannels } from './fleet.ts'
 import type { GitHubRepository } from './github/repository.ts'
 import { checkWritable, findWithdrawal, heldOutcome } from './guard.ts'
-import type { Http } from './http.ts'
 import type { Database } from './hydra/database.ts'
 import type { Output } from './hydra/event.ts'
 import type { Lock } from './hydra/lock.ts'
-import type { Log } from './log.ts'
+import { count } from './log.ts'
+import { lookUpFleet } from './look-up.ts'
 import { describeOutcome, isTrouble, type Outcome } from './outcome.ts'
+import type { OpenedGitHub, RunOptions } from './run-options.ts'
+import { getTip, listTips, prefixesIn, strayBranches, type Tips } from './tips.ts'
 
 /** From this many moves on, GitHub is asked for a hundred at once, and single writes are a second apart. */
 const MANY = 11
 const MAX_BATCH = 100
 
-export interface ReconcileOptions {
-  config: Config
-  mode: 'move' | 'look'
+export interface ReconcileOptions extends RunOptions {
   /** channels as given on the command line; empty: all */
   only: readonly string[]
-  log: Log
-  report: (error: unknown) => void
-  env: Readonly<Record<string, string | undefined>>
-  http: Http
-  secondMs: number
   database: Database
   /** undefined in a dry run, which writes nothing */
   lock: Lock | undefined
-  openGitHub: () => Promise<{ deadline: Deadline; repository: (name: string) => GitHubRepository }>
+  /** says on a terminal how far a long run is */
+  progress: (text: string) => void
 }
 
 export type Counts = Record<string, number>
 
 interface Pending {
+  planned: PlannedChannel
   channel: Channel
   candidate: Candidate
   repository: GitHubRepository
@@ -70,39 +66,21 @@ export async function reconcile(
   options: ReconcileOptions,
 ): Promise<{ ended: 'ok' | 'failed'; counts: Counts }> {
   const { config, log } = options
-  const { query, facts } = await lookUpFleet(options)
-  const plan = planFleet(config.channels, facts, expectedHost(config.github))
+  const jobsets = await lookUpFleet(options)
+  const plan = planFleet(config.channels, jobsets, expectedHost(config.github))
   const planned = selectChannels(plan.channels, options.only)
   const github = await options.openGitHub()
   const ending = createEnding(options)
   for (const problem of plan.problems) ending.problem(problem)
 
-  // where the channels are: one request for each repository and prefix
-  const tips = new Map<string, Map<string, string> | Error>()
-  await Promise.all(
-    plan.prefixes
-      .filter(({ repository }) => planned.some(({ channel }) => channel.repository === repository))
-      .map(async ({ repository, prefix }) => {
-        const found = await github
-          .repository(repository)
-          .listBranches(prefix)
-          .catch((error: Error) => error)
-        const known = tips.get(repository) ?? new Map<string, string>()
-        // one prefix that could not be asked is no reason to take its channels for missing
-        const both = known instanceof Map && found instanceof Map ? new Map([...known, ...found]) : undefined
-        tips.set(repository, both ?? (known instanceof Error ? known : found))
-      }),
-  )
-
+  // a whole run also looks for branches that no job leads to any more
+  const all = options.only.length === 0
+  const tips = await listTips(github, all ? prefixesOf(config.channels) : prefixesIn(planned))
   const pending: Pending[] = []
   await Promise.all(
     planned.map(async each => {
       try {
-        const found = await judge(
-          each,
-          github.repository(each.channel.repository),
-          tips.get(each.channel.repository),
-        )
+        const found = await judge(each, github.repository(each.channel.repository), tips)
         if ('decision' in found) pending.push(found)
         else ending.channel(each.channel, found)
       } catch (error) {
@@ -112,45 +90,32 @@ export async function reconcile(
   )
 
   const builds = [...new Set(pending.map(({ candidate }) => candidate.build))]
-  const outputs = await options.database.look(sql => query.findOutputsOfBuilds(sql, builds))
-  await move(pending, outputs, github.deadline, ending, options)
+  const { findOutputsOfBuilds } = await import('./hydra/fleet-queries.ts')
+  const outputs = await options.database.look(sql => findOutputsOfBuilds(sql, builds))
+  await move(pending, outputs, github, ending, options)
 
-  if (options.only.length === 0) reportStrays(plan, tips, log)
+  if (all) {
+    for (const [repository, branches] of strayBranches(plan.channels, tips)) {
+      const of = branches.length === 1 ? '1 branch' : `${branches.length} branches`
+      log.line(`${repository}: job-gone: no job leads to ${of}: ${branches.join(', ')}`)
+    }
+  }
   return ending.summarize()
-}
-
-/** All jobsets of the rules, in one look. */
-async function lookUpFleet({ config, database }: ReconcileOptions) {
-  const query = await import('./hydra/fleet-queries.ts')
-  const facts = await database.look(sql =>
-    Promise.all(
-      jobsetsOf(config.channels).map(async ({ project, jobset }): Promise<JobsetFacts> => {
-        const found = await query.findJobset(sql, project, jobset)
-        if (found.kind === 'missing') return { project, jobset, found }
-        const [jobs, newestEval] = await Promise.all([
-          query.findJobStates(sql, found.id),
-          query.findNewestEvaluation(sql, found.id),
-        ])
-        return { project, jobset, found: { kind: 'found', type: found.type, newestEval, jobs } }
-      }),
-    ),
-  )
-  return { query, facts }
 }
 
 type Judged = Outcome | { kind: 'no-good-build' } | { kind: 'job-gone' } | { kind: 'candidate-changed' }
 
 /** What a channel needs, from its candidate and its tip; at most one compare, and none where it is there already. */
 async function judge(
-  { channel, candidate, presence }: PlannedChannel,
+  planned: PlannedChannel,
   repository: GitHubRepository,
-  tips: Map<string, string> | Error | undefined,
+  tips: Tips,
 ): Promise<Pending | Judged> {
+  const { channel, candidate, presence } = planned
   if (candidate instanceof OperatorError) throw candidate
   if (!candidate) return { kind: 'no-good-build' }
-  if (!(tips instanceof Map)) throw tips
   const { sha } = candidate
-  const tip = tips.get(channel.branch)
+  const tip = getTip(tips, planned)
   if (tip === sha) return { kind: 'already-there', sha }
   if (tip === undefined && presence === 'gone') return { kind: 'job-gone' }
 
@@ -159,12 +124,15 @@ async function judge(
   if (decision.kind === 'leave') return decision.outcome
   await checkWritable(repository, channel)
   const withdrawal = await findWithdrawal(repository, candidate)
-  return withdrawal ?? { channel, candidate, repository, seen, decision, uploaded: false }
+  return withdrawal ?? { planned, channel, candidate, repository, seen, decision, uploaded: false }
 }
 
 /** As advance.ts looks, but from a tip that is known: channels with the same two commits share the answer. */
 async function seeFrom(repository: GitHubRepository, tip: string | undefined, sha: string): Promise<Seen> {
   if (tip === undefined) return { kind: 'missing' }
+  if (tip === sha) {
+    return { kind: 'compared', tip, status: 'identical', aheadBy: 0, behindBy: 0, mergeBase: sha }
+  }
   const comparison = await repository.compare(tip, sha)
   if (comparison === 'unrelated') return { kind: 'unrelated', tip }
   if (comparison === 'not-found') throw unknownCommit(sha)
@@ -175,7 +143,7 @@ async function seeFrom(repository: GitHubRepository, tip: string | undefined, sh
 async function move(
   pending: readonly Pending[],
   outputs: ReadonlyMap<number, Output[]>,
-  deadline: Deadline,
+  github: OpenedGitHub,
   ending: Ending,
   options: ReconcileOptions,
 ): Promise<void> {
@@ -186,20 +154,27 @@ async function move(
   const proving = new Set<Promise<void>>()
   for (const each of pending) {
     const { build } = each.candidate
-    const proof = deadline
+    const proof = github.deadline
       .exclude(async () => prove?.(outputs.get(build) ?? [], `build ${build}`))
       .then(how => void ready.push({ ...each, uploaded: how === 'copied' }))
       .catch(error => ending.failure(each.channel, error))
-      .finally(() => proving.delete(proof))
+      .finally(() => {
+        proving.delete(proof)
+        if (prove) options.progress(`${pending.length - proving.size} of ${pending.length} proven`)
+      })
     proving.add(proof)
   }
+  let left = pending.length
   for (let wrote = false; proving.size > 0 || ready.length > 0; ) {
     if (ready.length === 0) await Promise.race(proving)
     // GitHub wants writes a second apart; and what is proven meanwhile goes along
     if (many) await new Promise(resolve => setTimeout(resolve, wrote ? options.secondMs : 0))
-    const wave = await stillCandidates(ready.splice(0, many ? MAX_BATCH : 1), ending, options)
+    const next = ready.splice(0, many ? MAX_BATCH : 1)
+    options.progress(`${pending.length - left} of ${count(pending.length, 'channel')} moved`)
+    left -= next.length
+    const wave = await stillCandidates(next, ending, options)
     if (wave.length === 0) continue
-    if (wave.length > 1 && options.mode === 'move') await moveTogether(wave, ending, options)
+    if (wave.length > 1 && options.mode === 'move') await moveTogether(wave, github, ending, options)
     else for (const each of wave) await moveOne(each, ending, options)
     wrote = true
   }
@@ -215,8 +190,8 @@ async function stillCandidates(
   options: ReconcileOptions,
 ): Promise<readonly Pending[]> {
   if (!wave.some(({ uploaded }) => uploaded)) return wave
-  const { facts } = await lookUpFleet(options)
-  const { channels } = planFleet(options.config.channels, facts, expectedHost(options.config.github))
+  const jobsets = await lookUpFleet(options)
+  const { channels } = planFleet(options.config.channels, jobsets, expectedHost(options.config.github))
   const now = new Map(channels.map(({ channel, candidate }) => [channelKey(channel), candidate]))
   return wave.filter(({ channel, candidate, uploaded }) => {
     const same = !uploaded || isDeepStrictEqual(now.get(channelKey(channel)), candidate)
@@ -248,6 +223,7 @@ async function moveOne(each: Pending, ending: Ending, options: ReconcileOptions)
 /** All of them in one request for each repository; where GitHub objects, one by one, so that a bad one stands alone. */
 async function moveTogether(
   wave: readonly Pending[],
+  github: OpenedGitHub,
   ending: Ending,
   options: ReconcileOptions,
 ): Promise<void> {
@@ -278,10 +254,16 @@ async function moveTogether(
         ending.channel(channel, outcomeOfWrite(decision, candidate.sha))
       continue
     }
+    // what was seen may be the reason why GitHub objected
+    const tips = await listTips(github, prefixesIn(movable.map(each => each.planned)))
     for (const [index, each] of movable.entries()) {
       if (index > 0) await new Promise(resolve => setTimeout(resolve, options.secondMs))
-      // what was seen may be the reason why GitHub objected: look again
-      await moveOne({ ...each, seen: undefined }, ending, options)
+      try {
+        const seen = await seeFrom(repository, getTip(tips, each.planned), each.candidate.sha)
+        await moveOne({ ...each, seen }, ending, options)
+      } catch (error) {
+        ending.failure(each.channel, error)
+      }
     }
   }
 }
@@ -330,28 +312,5 @@ function createEnding({ config, log, report }: ReconcileOptions): Ending {
       log.line(kinds.length === 0 ? 'no channels' : kinds.join(', '))
       return { ended: failed ? 'failed' : 'ok', counts }
     },
-  }
-}
-
-/** Branches that look like channels, and that no job leads to any more: never deleted here, and never silent. */
-function reportStrays(
-  { channels, prefixes }: ReturnType<typeof planFleet>,
-  tips: ReadonlyMap<string, Map<string, string> | Error>,
-  log: Log,
-): void {
-  const known = new Set(channels.map(({ channel }) => channelKey(channel)))
-  for (const [repository, found] of tips) {
-    if (!(found instanceof Map)) continue
-    const literal = prefixes.filter(each => each.repository === repository && each.prefix !== '')
-    const strays = [...found.keys()].filter(
-      branch =>
-        literal.some(({ prefix }) => branch.startsWith(prefix)) &&
-        !known.has(channelKey({ repository, branch })),
-    )
-    if (strays.length > 0) {
-      log.line(
-        `${repository}: job-gone: no job leads to ${strays.length} ${strays.length === 1 ? 'branch' : 'branches'}: ${strays.join(', ')}`,
-      )
-    }
   }
 }

@@ -27,7 +27,7 @@ test('starts the copies without waiting, kicks, and needs neither database nor G
   assert.equal(result.status, 0, result.log)
   assert.deepEqual(result.log.trimEnd().split('\n').slice(2), [
     'started to copy 1 output to the cache',
-    `asked for a reconcile of alice/dotfiles ${CHANNEL}: the verdict is in its journal (journalctl -u hydra-channels-reconcile)`,
+    `asked for a reconcile of alice/dotfiles ${CHANNEL}: the verdict is in its journal (journalctl -u hydra-channels-reconcile) and in hydra-channels status`,
   ])
   assert.deepEqual(stage.systemd.calls()[0]?.slice(0, 4), ['--no-ask-password', '--no-block', 'start', '--'])
   assert.ok(existsSync(kickFile))

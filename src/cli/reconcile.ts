@@ -41,7 +41,7 @@ export const command: Command<typeof options> = {
   help,
   options,
   logTo: 'stdout',
-  async run({ values, positionals, env, log, report }) {
+  async run({ values, positionals, env, log, report, progress }) {
     const file = configFile(values.config, env) ?? DEFAULT_CONFIG_FILE
     const dryRun = values['dry-run'] === true
     // before anything else: what is kicked from now on is for the next run
@@ -64,6 +64,7 @@ export const command: Command<typeof options> = {
         only: positionals,
         log,
         report,
+        progress,
         env,
         http,
         secondMs: 1000,

@@ -1,10 +1,9 @@
 // Builds what the hook works with: the configuration, and the clients that it opens when it needs them.
 import { DEFAULT_CONFIG_FILE, readConfig } from '../config.ts'
 import { handleBuild } from '../hook.ts'
-import { createHttp } from '../http.ts'
+import type { Http } from '../http.ts'
 import { findConnection } from '../hydra/connection.ts'
 import type { BuildFinished } from '../hydra/event.ts'
-import { openGitHub } from './clients.ts'
 import { configFile, type Invocation } from './run.ts'
 
 type HookInvocation = Pick<
@@ -19,7 +18,7 @@ export async function runHook(
   { values, env, log, report, mode }: HookInvocation,
 ): Promise<'ok' | 'failed'> {
   const config = readConfig(configFile(values.config, env) ?? DEFAULT_CONFIG_FILE)
-  const http = createHttp(env)
+  const http = openHttpLater(env)
   try {
     return await handleBuild(event, {
       config,
@@ -33,9 +32,26 @@ export async function runHook(
         const { openDatabase } = await import('../hydra/database.ts')
         return openDatabase(findConnection(config.database, env))
       },
-      openGitHub: () => openGitHub({ config, env, http, log, personalToken: 'ignored' }),
+      openGitHub: async () => {
+        const { openGitHub } = await import('./clients.ts')
+        return openGitHub({ config, env, http, log, personalToken: 'ignored' })
+      },
     })
   } finally {
     http.close()
+  }
+}
+
+/** A detached hook without a cache's URL asks nobody, and node:https takes longer to load than all the rest of it. */
+function openHttpLater(env: Readonly<Record<string, string | undefined>>): Http {
+  let opened: Promise<Http> | undefined
+  return {
+    async fetch(url, request) {
+      opened ??= import('../http.ts').then(({ createHttp }) => createHttp(env))
+      return (await opened).fetch(url, request)
+    },
+    close() {
+      void opened?.then(http => http.close())
+    },
   }
 }

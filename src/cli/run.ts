@@ -3,7 +3,7 @@ import { constants } from 'node:os'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import packageJson from '../../package.json' with { type: 'json' }
 import { messageOf, OperatorError, UsageError } from '../errors.ts'
-import { createLog, type Log } from '../log.ts'
+import { createLog, type Log, printable } from '../log.ts'
 
 type Options = NonNullable<ParseArgsConfig['options']>
 
@@ -28,6 +28,8 @@ export interface Invocation<O extends Options> {
   log: Log
   /** says an error with what to do about it, and goes on */
   report: (error: unknown) => void
+  /** on a terminal, how far a long run is: one line, which the next one replaces */
+  progress: (text: string) => void
 }
 
 /** Runs a command to its end and leaves the process: 0 expected, 1 trouble, 2 unusable arguments or configuration. */
@@ -41,8 +43,14 @@ export async function main<O extends Options>(command: Command<O>): Promise<void
   // a reader that went away (`| head`) is no reason for a stack
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
-  const err = createLog(text => process.stderr.write(text))
-  const log = command.logTo === 'stderr' ? err : createLog(text => process.stdout.write(text))
+  const progress = createProgress(process.stderr)
+  const logTo = (stream: NodeJS.WriteStream) =>
+    createLog(text => {
+      progress.clear()
+      stream.write(text)
+    })
+  const err = logTo(process.stderr)
+  const log = command.logTo === 'stderr' ? err : logTo(process.stdout)
   const report = (error: unknown) => {
     for (const line of describeError(error)) err.line(line)
   }
@@ -51,12 +59,32 @@ export async function main<O extends Options>(command: Command<O>): Promise<void
     if (values.help) process.stdout.write(command.help)
     else if (values.version) process.stdout.write(`${command.name} ${packageJson.version}\n`)
     else {
-      const invocation = { values, positionals, env: process.env, log, report }
-      process.exit((await command.run(invocation as Invocation<O>)) === 'ok' ? 0 : 1)
+      const invocation = { values, positionals, env: process.env, log, report, progress: progress.show }
+      const ended = await command.run(invocation as Invocation<O>)
+      progress.clear()
+      process.exit(ended === 'ok' ? 0 : 1)
     }
   } catch (error) {
     report(error)
     process.exit(error instanceof UsageError ? 2 : 1)
+  }
+}
+
+/** Nothing where nobody watches: in a log each of its lines would stay. */
+function createProgress(terminal: NodeJS.WriteStream): { show(text: string): void; clear(): void } {
+  let shown = false
+  const clear = () => {
+    if (shown) terminal.write('\r\u001b[K')
+    shown = false
+  }
+  return {
+    show(text) {
+      if (!terminal.isTTY) return
+      clear()
+      terminal.write(printable(text).slice(0, (terminal.columns ?? 80) - 1))
+      shown = true
+    },
+    clear,
   }
 }
 

@@ -1,35 +1,102 @@
 // What is asked of Hydra's database about all jobs of a jobset at once: reconcile and status, where the hook asks about
 // one job (queries.ts).
 import * as z from 'zod/mini'
+import type { JobFacts, JobsetFacts } from '../fleet.ts'
 import type { Sql } from './database.ts'
 import { idSchema, type Output } from './event.ts'
-import { type Eval, parseRows } from './queries.ts'
+import { findNewestEval, parseRows } from './queries.ts'
 
 const text = z.string('text')
 const number = z.int('a number')
 
+const seconds = z.nullable(z.int('Unix seconds'))
+
 const jobsetRow = z.object({
   id: z.nullable(idSchema),
   type: z.nullable(number),
+  flake: z.nullable(text),
+  enabled: z.nullable(number),
+  project_enabled: number,
+  checkinterval: z.nullable(number),
+  lastcheckedtime: seconds,
+  errortime: seconds,
+  errormsg: z.nullable(text),
+  fetcherrormsg: z.nullable(text),
   renamed_to: z.nullable(text),
 })
 
-export type Jobset =
-  | { kind: 'found'; id: number; type: 'flake' | 'legacy' }
-  /** `renamedTo`: the name that it has now */
-  | { kind: 'missing'; renamedTo: string | undefined }
+export interface Jobset {
+  id: number
+  type: 'flake' | 'legacy'
+  /** as somebody entered it, not locked: `github:alice/dotfiles/main` */
+  flake: string | null
+  /** whether the evaluator looks at it at all, and its project */
+  enabled: boolean
+  /** 0: only when a webhook or a person asks for it */
+  checkIntervalSeconds: number
+  /** Unix seconds; undefined: never */
+  lastCheckedTime: number | undefined
+  /** What the last evaluation that failed said, when, and whether nothing was checked since. */
+  error: { text: string; time: number; current: boolean } | undefined
+}
 
-export async function findJobset(sql: Sql, project: string, jobset: string): Promise<Jobset> {
+/**
+ * The jobset of a rule; where there is none, the name that it has now, if it was renamed.
+ */
+export async function findJobset(
+  sql: Sql,
+  project: string,
+  jobset: string,
+): Promise<Jobset | { renamedTo: string | undefined }> {
   const [row] = parseRows(
     jobsetRow,
     await sql`
-      select j.id, j.type,
+      select j.id, j.type, j.flake, j.enabled, p.enabled as project_enabled, j.checkinterval, j.lastcheckedtime,
+             j.errortime, left(j.errormsg, 65536) as errormsg, left(j.fetcherrormsg, 65536) as fetcherrormsg,
              (select r.to_ from jobsetrenames r where r.project = ${project} and r.from_ = ${jobset}) as renamed_to
       from projects p left join jobsets j on j.project = p.name and j.name = ${jobset}
       where p.name = ${project}`,
   )
-  if (!row?.id) return { kind: 'missing', renamedTo: row?.renamed_to ?? undefined }
-  return { kind: 'found', id: row.id, type: row.type === 1 ? 'flake' : 'legacy' }
+  if (!row?.id) return { renamedTo: row?.renamed_to ?? undefined }
+  return {
+    id: row.id,
+    type: row.type === 1 ? 'flake' : 'legacy',
+    flake: row.flake,
+    enabled: row.enabled !== 0 && row.project_enabled !== 0,
+    checkIntervalSeconds: row.checkinterval ?? 0,
+    lastCheckedTime: row.lastcheckedtime ?? undefined,
+    error: errorOf(row),
+  }
+}
+
+function errorOf({ fetcherrormsg, lastcheckedtime, errormsg, errortime }: z.output<typeof jobsetRow>) {
+  // the next check that can fetch takes it away
+  if (fetcherrormsg && lastcheckedtime !== null) {
+    return { text: fetcherrormsg, time: lastcheckedtime, current: true }
+  }
+  // after a good evaluation the text is '' and has a time
+  if (!errormsg || errortime === null) return undefined
+  return { text: errormsg, time: errortime, current: errortime === lastcheckedtime }
+}
+
+/**
+ * All that decides about the jobsets of rules.
+ *
+ * @param findJobs which of their jobs: of all jobs all, or of one job what the hook needs
+ */
+export function findJobsetFacts(
+  sql: Sql,
+  jobsets: readonly { project: string; jobset: string }[],
+  findJobs: (sql: Sql, jobsetId: number) => Promise<JobFacts[]>,
+): Promise<JobsetFacts[]> {
+  return Promise.all(
+    jobsets.map(async ({ project, jobset }): Promise<JobsetFacts> => {
+      const found = await findJobset(sql, project, jobset)
+      if ('renamedTo' in found) return { project, jobset, found: undefined, renamedTo: found.renamedTo }
+      const [jobs, newestEval] = await Promise.all([findJobs(sql, found.id), findNewestEval(sql, found.id)])
+      return { project, jobset, found: { ...found, newestEval, jobs } }
+    }),
+  )
 }
 
 const jobRow = z.object({
@@ -42,17 +109,8 @@ const jobRow = z.object({
   flake: z.nullable(text),
 })
 
-/** A job of a jobset: one that is in the newest build set, or was good once. */
-export interface JobState {
-  job: string
-  /** its build in the newest build set; undefined where it is absent from it */
-  newest: { build: number; finished: boolean; status: number | null } | undefined
-  /** undefined where it never had a good build */
-  candidate: { build: number; eval: Eval } | undefined
-}
-
 /** Every job's candidate and newest build, in one query. */
-export async function findJobStates(sql: Sql, jobsetId: number): Promise<JobState[]> {
+export async function findJobStates(sql: Sql, jobsetId: number): Promise<JobFacts[]> {
   const rows = parseRows(
     jobRow,
     // The good builds are found by jumping from job to job on the index of good builds; see findCandidate for the rest.
@@ -111,24 +169,6 @@ export async function findJobStates(sql: Sql, jobsetId: number): Promise<JobStat
         ? undefined
         : { build: row.build, eval: { id: row.eval, flake: row.flake } },
   }))
-}
-
-const evaluationRow = z.object({ eval: idSchema, flake: z.nullable(text), error: text })
-
-/** The jobset's newest eval, and what went wrong in it ('' where nothing did). */
-export interface Evaluation extends Eval {
-  error: string
-}
-
-export async function findNewestEvaluation(sql: Sql, jobsetId: number): Promise<Evaluation | undefined> {
-  const [row] = parseRows(
-    evaluationRow,
-    await sql`
-      select e.id as eval, e.flake, coalesce(left(r.errormsg, 1048576), '') as error
-      from (select * from jobsetevals where jobset_id = ${jobsetId} order by id desc limit 1) e
-      left join evaluationerrors r on r.id = e.evaluationerror_id`,
-  )
-  return row && { id: row.eval, flake: row.flake, error: row.error }
 }
 
 const outputRow = z.object({ build: idSchema, name: text, path: z.nullable(text) })

@@ -4,7 +4,6 @@ import * as z from 'zod/mini'
 import { OperatorError } from '../errors.ts'
 import { explainIssues } from '../schema.ts'
 import type { Sql } from './database.ts'
-import { failedJobs } from './evaluation-error.ts'
 import { idSchema, type Output } from './event.ts'
 
 const text = z.string('text')
@@ -85,22 +84,33 @@ export async function findNewestEvalOfBuild(sql: Sql, build: number): Promise<Ev
       ) e on true
       where b.id = ${build}`,
   )
-  return toEval(row)
+  return row?.eval ? { id: row.eval, flake: row.flake } : undefined
+}
+
+const evaluationRow = z.object({
+  eval: idSchema,
+  flake: nullableText,
+  timestamp: z.int('Unix seconds'),
+  error: text,
+})
+
+export interface Evaluation extends Eval {
+  /** Unix seconds */
+  timestamp: number
+  /** what could not be evaluated (evaluation-error.ts), '' where all could */
+  error: string
 }
 
 /** The jobset's newest eval, whatever came of it; undefined where it has none. */
-export async function findNewestEval(sql: Sql, jobsetId: number): Promise<Eval | undefined> {
+export async function findNewestEval(sql: Sql, jobsetId: number): Promise<Evaluation | undefined> {
   const [row] = parseRows(
-    evalRow,
+    evaluationRow,
     await sql`
-      select e.id as eval, e.flake from jobsetevals e
-      where e.jobset_id = ${jobsetId} order by e.id desc limit 1`,
+      select e.id as eval, e.flake, e.timestamp, coalesce(left(r.errormsg, 1048576), '') as error
+      from (select * from jobsetevals where jobset_id = ${jobsetId} order by id desc limit 1) e
+      left join evaluationerrors r on r.id = e.evaluationerror_id`,
   )
-  return toEval(row)
-}
-
-function toEval(row: z.output<typeof evalRow> | undefined): Eval | undefined {
-  return row?.eval ? { id: row.eval, flake: row.flake } : undefined
+  return row && { id: row.eval, flake: row.flake, timestamp: row.timestamp, error: row.error }
 }
 
 const candidateRow = z.object({ build: idSchema, eval: idSchema, flake: nullableText })
@@ -148,33 +158,39 @@ export async function findCandidate(sql: Sql, jobsetId: number, job: string): Pr
   return row && { build: row.build, eval: { id: row.eval, flake: row.flake } }
 }
 
-const jobRow = z.object({ job: text })
-const errorRow = z.object({ error: text })
+const jobRow = z.object({
+  job: text,
+  build: idSchema,
+  finished: z.int('a number'),
+  buildstatus: z.nullable(z.int('a number')),
+})
 
-/**
- * The jobs of a jobset now: those in its newest build set, in any state, and those that its newest eval could not
- * evaluate. None where there is no such jobset.
- */
-export async function findPresentJobs(sql: Sql, project: string, jobset: string): Promise<string[]> {
-  const [present, errors] = await Promise.all([
-    sql`
-      select b.job
+/** A job's build in the newest build set of its jobset. */
+export interface NewestBuild {
+  build: number
+  finished: boolean
+  status: number | null
+}
+
+/** The jobs of the jobset's newest build set, in any state. */
+export async function findPresentJobs(
+  sql: Sql,
+  jobsetId: number,
+): Promise<{ job: string; newest: NewestBuild }[]> {
+  const rows = parseRows(
+    jobRow,
+    await sql`
+      select b.job, b.id as build, b.finished, b.buildstatus
       from jobsetevalmembers m join builds b on b.id = m.build
       where m.eval = (
         select e.id from jobsetevals e
-        where e.jobset_id = (select j.id from jobsets j where j.project = ${project} and j.name = ${jobset})
-          and e.hasnewbuilds = 1
+        where e.jobset_id = ${jobsetId} and e.hasnewbuilds = 1
         order by e.id desc limit 1)`,
-    sql`
-      select coalesce(left(r.errormsg, 1048576), '') as error
-      from jobsetevals e join evaluationerrors r on r.id = e.evaluationerror_id
-      where e.id = (
-        select e.id from jobsetevals e
-        where e.jobset_id = (select j.id from jobsets j where j.project = ${project} and j.name = ${jobset})
-        order by e.id desc limit 1)`,
-  ])
-  const failed = parseRows(errorRow, errors).flatMap(({ error }) => failedJobs(error))
-  return [...new Set([...parseRows(jobRow, present).map(({ job }) => job), ...failed])]
+  )
+  return rows.map(({ job, build, finished, buildstatus }) => ({
+    job,
+    newest: { build, finished: finished === 1, status: buildstatus },
+  }))
 }
 
 const outputRow = z.object({ name: text, path: nullableText })

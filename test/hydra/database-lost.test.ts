@@ -41,7 +41,7 @@ test('the server ends in the middle of a query, with others behind it', async ()
   const queries = (sql: Sql) =>
     Promise.all([
       sql.unsafe('select pg_terminate_backend(pg_backend_pid())'),
-      findPresentJobs(sql, 'dotfiles', 'main'),
+      findPresentJobs(sql, 1),
       findBuild(sql, 1),
     ])
   assert.deepEqual(await scene.troubleOf(scene.configured(), queries), [

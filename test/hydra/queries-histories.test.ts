@@ -42,15 +42,14 @@ test(`${HISTORIES} random histories: the queries say what the definitions say`, 
 
   const check = async (script: readonly Step[]) => {
     const histories = playSteps(script, ids)
-    const jobsets: { id: number; name: string; history: History }[] = []
+    const jobsets: { id: number; history: History }[] = []
     for (const [at, history] of histories.entries()) {
-      const name = `history-${ids.eval}-${ids.build}-${at}`
-      const id = await hydra.jobset({ name })
+      const id = await hydra.jobset({ name: `history-${ids.eval}-${ids.build}-${at}` })
       await writeHistory(hydra.sql, id, history)
-      jobsets.push({ id, name, history })
+      jobsets.push({ id, history })
     }
     await database.look(async sql => {
-      for (const { id, name, history } of jobsets) await compare(sql, { id, name, history })
+      for (const jobset of jobsets) await compare(sql, jobset)
     })
     for (const history of histories) for (const what of kindsOf(history)) seen.add(what)
     await hydra.sql`delete from projects`
@@ -72,8 +71,8 @@ test(`${HISTORIES} random histories: the queries say what the definitions say`, 
   ])
 })
 
-async function compare(sql: Sql, jobset: { id: number; name: string; history: History }): Promise<void> {
-  const { id, name, history } = jobset
+async function compare(sql: Sql, jobset: { id: number; history: History }): Promise<void> {
+  const { id, history } = jobset
   // side by side, because they are many
   await Promise.all([
     ...JOBS.map(async job => {
@@ -87,9 +86,14 @@ async function compare(sql: Sql, jobset: { id: number; name: string; history: Hi
     }),
   ])
   const last = history.evals.at(-1)
-  assert.deepEqual(await findNewestEval(sql, id), last && { id: last.id, flake: last.flake }, 'newest eval')
-  const present = buildSet(history, history.evals.length - 1).map(({ job }) => job)
-  assert.deepEqual((await findPresentJobs(sql, 'dotfiles', name)).sort(), present.sort(), 'present jobs')
+  const newestEval = await findNewestEval(sql, id)
+  assert.deepEqual([newestEval?.id, newestEval?.flake], [last?.id, last?.flake], 'newest eval')
+  const present = buildSet(history, history.evals.length - 1).map(({ job, id: build, finished, status }) => ({
+    job,
+    newest: { build, finished, status },
+  }))
+  const byJob = (a: { job: string }, b: { job: string }) => (a.job < b.job ? -1 : 1)
+  assert.deepEqual((await findPresentJobs(sql, id)).sort(byJob), present.sort(byJob), 'present jobs')
 }
 
 /** What of the difficult things this history has. */

@@ -137,6 +137,6 @@ test('what is not there is undefined or empty', async () => {
   assert.equal(await look(sql => findNewestEvalOfBuild(sql, 2_000_000)), undefined)
   assert.equal(await look(sql => findNewestEval(sql, jobset)), undefined)
   assert.equal(await candidate(jobset), undefined)
-  assert.deepEqual(await look(sql => findPresentJobs(sql, 'dotfiles', 'no such jobset')), [])
+  assert.deepEqual(await look(sql => findPresentJobs(sql, jobset)), [])
   assert.deepEqual(await look(sql => findOutputs(sql, 2_000_000)), [])
 })

@@ -1,0 +1,25 @@
+// What every run that moves channels is given: the configuration, the hands, and where to say what happens.
+import type { Config } from './config.ts'
+import type { Deadline } from './deadline.ts'
+import type { GitHubRepository } from './github/repository.ts'
+import type { Http } from './http.ts'
+import type { Log } from './log.ts'
+
+export interface RunOptions {
+  config: Config
+  /** `look` copies nothing and moves nothing */
+  mode: 'move' | 'look'
+  log: Log
+  /** says an error with what to do about it, and goes on */
+  report: (error: unknown) => void
+  env: Readonly<Record<string, string | undefined>>
+  http: Http
+  /** a second of waiting; shorter in tests */
+  secondMs: number
+  openGitHub: () => Promise<OpenedGitHub>
+}
+
+export interface OpenedGitHub {
+  deadline: Deadline
+  repository: (name: string) => GitHubRepository
+}

@@ -1,0 +1,65 @@
+// Where the channels are: the commits of all branches with a rule's prefix, one request for each repository and prefix.
+import { channelKey } from './channel.ts'
+import { type PlannedChannel, prefixKey } from './fleet.ts'
+import type { OpenedGitHub } from './run-options.ts'
+
+export interface Prefix {
+  repository: string
+  /** `nixos-tested-`; '' lists all branches */
+  prefix: string
+}
+
+/** By prefix, the branches and their commits, or why they could not be listed. */
+export type Tips = ReadonlyMap<string, { prefix: Prefix; branches: Map<string, string> | Error }>
+
+/** One prefix that cannot be listed leaves the others alone. */
+export async function listTips(
+  { repository }: Pick<OpenedGitHub, 'repository'>,
+  prefixes: readonly Prefix[],
+): Promise<Tips> {
+  const listed = await Promise.all(
+    prefixes.map(async prefix => ({
+      prefix,
+      branches: await repository(prefix.repository)
+        .listBranches(prefix.prefix)
+        .catch((error: Error) => error),
+    })),
+  )
+  return new Map(listed.map(each => [prefixKey(each.prefix), each]))
+}
+
+/** The prefixes that channels have, each once. */
+export function prefixesIn(channels: readonly PlannedChannel[]): Prefix[] {
+  const found = channels.map(({ channel, prefix }) => ({ repository: channel.repository, prefix }))
+  return [...new Map(found.map(each => [prefixKey(each), each])).values()]
+}
+
+/**
+ * The commit that a channel is at; undefined where there is no such branch.
+ *
+ * @throws why the branches could not be listed
+ */
+export function getTip(tips: Tips, { channel, prefix }: PlannedChannel): string | undefined {
+  const found = tips.get(prefixKey({ repository: channel.repository, prefix }))
+  if (!found) throw new Error(`nobody has listed the branches ${prefix}… of ${channel.repository}`)
+  if (found.branches instanceof Error) throw found.branches
+  return found.branches.get(channel.branch)
+}
+
+/** By repository, branches that look like channels and that no job leads to any more. */
+export function strayBranches(channels: readonly PlannedChannel[], tips: Tips): Map<string, string[]> {
+  const known = new Set(channels.map(({ channel }) => channelKey(channel)))
+  const strays = new Map<string, string[]>()
+  for (const { prefix, branches } of tips.values()) {
+    // of a rule without one, every branch would look like a channel
+    if (prefix.prefix === '' || branches instanceof Error) continue
+    const found = [...branches.keys()].filter(
+      branch => !known.has(channelKey({ repository: prefix.repository, branch })),
+    )
+    const { repository } = prefix
+    if (found.length > 0) {
+      strays.set(repository, [...new Set([...(strays.get(repository) ?? []), ...found])])
+    }
+  }
+  return strays
+}

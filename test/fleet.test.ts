@@ -1,0 +1,211 @@
+// What the rules make of Hydra's jobs, as tables: nothing is asked of anybody.
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import * as z from 'zod/mini'
+import { showJob } from '../src/candidate.ts'
+import { ruleSchema } from '../src/channel.ts'
+import { OperatorError, UsageError } from '../src/errors.ts'
+import { type JobFacts, type JobsetFacts, planFleet, selectChannels } from '../src/fleet.ts'
+
+const SHA = '3f2c9d1e5a7b8c6d4e3f2a1b0c9d8e7f6a5b4c3d'
+const FLAKE = `github:alice/dotfiles/${SHA}?narHash=sha256-x`
+const NAS = 'nixos-nas.x86_64-linux'
+const ARM = 'nixos-nas.aarch64-linux'
+const WEB = 'nixos-web.x86_64-linux'
+
+const rule = (more: object = {}) =>
+  z.parse(ruleSchema, {
+    project: 'dotfiles',
+    jobset: 'main',
+    job: 'nixos-(?<host>[^/]*)\\.(?<system>.*)',
+    repository: 'alice/dotfiles',
+    branch: 'nixos-tested-{host}',
+    ...more,
+  })
+
+const candidate = { build: 7, eval: { id: 9, flake: FLAKE } }
+const present = (job: string): JobFacts => ({
+  job,
+  newest: { build: 7, finished: true, status: 0 },
+  candidate,
+})
+/** good once, and not in the newest build set */
+const absent = (job: string): JobFacts => ({ job, newest: undefined, candidate })
+
+interface JobsetSpec {
+  project?: string
+  jobset?: string
+  jobs?: JobFacts[]
+  error?: string
+}
+
+function jobset({ project = 'dotfiles', jobset = 'main', jobs = [], error = '' }: JobsetSpec): JobsetFacts {
+  return {
+    project,
+    jobset,
+    found: {
+      id: 1,
+      type: 'flake',
+      flake: 'github:alice/dotfiles',
+      enabled: true,
+      checkIntervalSeconds: 300,
+      lastCheckedTime: 1_760_000_000,
+      error: undefined,
+      newestEval: { id: 9, flake: FLAKE, timestamp: 1_760_000_000, error },
+      jobs,
+    },
+  }
+}
+
+/** `nixos-tested-nas: dotfiles:main:nixos-nas.x86_64-linux`, and what is wrong with it */
+function plan(rules: object[], jobsets: JobsetSpec[]): string[] {
+  const { channels, problems } = planFleet(rules.map(rule), jobsets.map(jobset), 'github.com')
+  return [
+    ...channels.map(({ channel, job, presence, candidate }) => {
+      const of = `${channel.repository === 'alice/dotfiles' ? '' : `${channel.repository}:`}${channel.branch}`
+      const how = presence === 'present' ? '' : ` (${presence})`
+      return candidate instanceof OperatorError
+        ? `${of}${how}: ${candidate.message}`
+        : `${of}${how}: ${showJob(job)}`
+    }),
+    ...problems.map(({ message }) => message),
+  ]
+}
+
+const nas = `nixos-tested-nas: dotfiles:main:${NAS}`
+const web = `nixos-tested-web: dotfiles:main:${WEB}`
+const ambiguous = (...jobs: string[]) =>
+  `nixos-tested-nas: ambiguous: ${jobs.length} jobs lead to this channel: ${jobs.sort().join(', ')}`
+
+describe('the channels of a fleet', () => {
+  const CASES: { what: string; rules?: object[]; jobsets?: JobsetSpec[]; expected: string[] }[] = [
+    { what: 'one job, one channel', expected: [nas, web] },
+    {
+      what: 'two systems of a host are ambiguous, and the other hosts are not',
+      jobsets: [{ jobs: [present(NAS), present(ARM), present(WEB)] }],
+      expected: [ambiguous(`dotfiles:main:${NAS}`, `dotfiles:main:${ARM}`), web],
+    },
+    {
+      what: 'also where one of them cannot be evaluated',
+      jobsets: [{ jobs: [present(NAS), absent(ARM)], error: `in job ‘${ARM}’:\nerror: no\n` }],
+      expected: [ambiguous(`dotfiles:main:${NAS}`, `dotfiles:main:${ARM}`)],
+    },
+    {
+      what: 'two systems with a branch each',
+      rules: [{ branch: 'nixos-tested-{host}-{system}' }],
+      jobsets: [{ jobs: [present(NAS), present(ARM)] }],
+      expected: [
+        `nixos-tested-nas-x86_64-linux: dotfiles:main:${NAS}`,
+        `nixos-tested-nas-aarch64-linux: dotfiles:main:${ARM}`,
+      ],
+    },
+    {
+      what: 'two rules and one job',
+      rules: [{}, { job: 'nixos-nas\\..*', branch: 'nixos-tested-nas' }],
+      expected: [nas, web],
+    },
+    {
+      what: 'two rules and two jobs',
+      rules: [{}, { job: 'all', branch: 'nixos-tested-nas' }],
+      jobsets: [{ jobs: [present(NAS), present('all')] }],
+      expected: [ambiguous(`dotfiles:main:${NAS}`, 'dotfiles:main:all')],
+    },
+    {
+      what: 'two jobsets',
+      rules: [{}, { jobset: 'staging' }],
+      jobsets: [{ jobs: [present(NAS)] }, { jobset: 'staging', jobs: [present(NAS)] }],
+      expected: [ambiguous(`dotfiles:main:${NAS}`, `dotfiles:staging:${NAS}`)],
+    },
+    {
+      what: 'the same branch of another repository',
+      rules: [{}, { jobset: 'staging', repository: 'alice/other' }],
+      jobsets: [{ jobs: [present(NAS)] }, { jobset: 'staging', jobs: [] }],
+      expected: [
+        nas,
+        'the rule for nixos-tested-{host} matches no job of dotfiles:staging: “nixos-(?<host>[^/]*)\\.(?<system>.*)”',
+      ],
+    },
+    {
+      what: 'the same repository in another spelling',
+      rules: [{}, { jobset: 'staging', repository: 'Alice/DotFiles' }],
+      jobsets: [{ jobs: [present(NAS)] }, { jobset: 'staging', jobs: [present(NAS)] }],
+      expected: [ambiguous(`dotfiles:main:${NAS}`, `dotfiles:staging:${NAS}`)],
+    },
+    {
+      what: 'a host that changed its system: the job that has gone does not count',
+      jobsets: [{ jobs: [absent(ARM), present(NAS)] }],
+      expected: [nas],
+    },
+    {
+      what: 'a job that has gone and has no successor keeps its channel',
+      jobsets: [{ jobs: [absent(ARM)] }],
+      expected: [`nixos-tested-nas (gone): dotfiles:main:${ARM}`],
+    },
+    {
+      what: 'a job that cannot be evaluated, and was good once',
+      jobsets: [{ jobs: [absent(NAS)], error: `in job ‘${NAS}’:\nerror: no\n` }],
+      expected: [`nixos-tested-nas (evaluation-failed): dotfiles:main:${NAS}`],
+    },
+    {
+      what: 'a job that cannot be evaluated, and never was good',
+      jobsets: [{ jobs: [present(WEB)], error: `in job ‘${NAS}’:\nerror: no\n` }],
+      expected: [web, `nixos-tested-nas (evaluation-failed): dotfiles:main:${NAS}`],
+    },
+    {
+      what: 'a job of which no branch can be made',
+      rules: [{ job: 'nixos-(?<host>.*?)(?:\\.x86_64-linux)?' }],
+      jobsets: [{ jobs: [present('nixos-'), present(NAS)] }],
+      expected: [
+        nas,
+        'cannot name a channel for dotfiles:main:nixos- in alice/dotfiles: the group host of the rule “nixos-(?<host>.*?)(?:\\.x86_64-linux)?” is empty for this job',
+      ],
+    },
+    {
+      what: 'a rule that does not come to an end leaves the others alone',
+      rules: [{ job: 'nixos-(?:[a-z]+-?)+', branch: 'slow' }, {}],
+      jobsets: [{ jobs: [present(NAS), present(`nixos-${'a'.repeat(60)}!`)] }],
+      expected: [
+        nas,
+        'the rule “nixos-(?:[a-z]+-?)+” does not come to an end on the jobs of dotfiles:main: it nests repetitions',
+      ],
+    },
+    {
+      what: 'a jobset that is not there',
+      rules: [{ jobset: 'nothing' }, {}],
+      expected: [nas, web, 'Hydra has no jobset dotfiles:nothing, which a rule names'],
+    },
+  ]
+  for (const { what, rules = [{}], jobsets = [{ jobs: [present(NAS), present(WEB)] }], expected } of CASES) {
+    test(what, () => assert.deepEqual(plan(rules, jobsets), expected))
+  }
+})
+
+describe('the channels that are asked for', () => {
+  const { channels } = planFleet(
+    [rule(), rule({ repository: 'bob/dotfiles', job: 'nixos-web.*', branch: 'nixos-tested-web' })],
+    [jobset({ jobs: [present(NAS), present(WEB)] })],
+    'github.com',
+  )
+  const select = (...names: string[]) =>
+    selectChannels(channels, names).map(({ channel }) => `${channel.repository}:${channel.branch}`)
+
+  test('none: all', () => assert.equal(select().length, 3))
+  test('by branch', () => assert.deepEqual(select('nixos-tested-nas'), ['alice/dotfiles:nixos-tested-nas']))
+  test('with the repository in any spelling', () =>
+    assert.deepEqual(select('Bob/Dotfiles:nixos-tested-web'), ['bob/dotfiles:nixos-tested-web']))
+  test('named twice: once', () =>
+    assert.deepEqual(select('nixos-tested-nas', 'alice/dotfiles:nixos-tested-nas'), [
+      'alice/dotfiles:nixos-tested-nas',
+    ]))
+  test('a branch of two repositories', () =>
+    assert.throws(() => select('nixos-tested-web'), {
+      name: 'UsageError',
+      message: 'nixos-tested-web is a channel in 2 repositories',
+    }))
+  test('unknown: with the nearest names', () =>
+    assert.throws(
+      () => select('nixos-tested-was'),
+      (error: unknown) =>
+        error instanceof UsageError && /^did you mean nixos-tested-/.test(error.hint[0] ?? ''),
+    ))
+})
