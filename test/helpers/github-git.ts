@@ -112,12 +112,17 @@ export const isSha = (text: string) => /^[0-9a-f]{40}$/.test(text)
 /** A revision in git's own syntax (`main~1`, `@{1}`) is no name to GitHub. */
 const isPlainName = (name: string) => !/[\s~^:?*[\\]|\.\.|@\{/.test(name)
 
+/** The refs that a name may stand for, the first that exists before the others. */
+export function refsNamed(name: string): string[] {
+  const full = name.startsWith('refs/') ? [name] : []
+  return [...full, `refs/${name}`, `refs/tags/${name}`, `refs/heads/${name}`]
+}
+
 /** The commit of each sha, `refs/heads/x`, `heads/x` or `x`; of two with one name, the tag as in git. */
 export async function findCommits(gitDir: string, names: string[]): Promise<(string | undefined)[]> {
   const candidates = names.map(name => {
     if (isSha(name)) return [name]
-    const full = name.startsWith('refs/') ? [name] : []
-    return isPlainName(name) ? [...full, `refs/${name}`, `refs/tags/${name}`, `refs/heads/${name}`] : []
+    return isPlainName(name) ? refsNamed(name) : []
   })
   const input = candidates.flat().map(candidate => `${candidate}^{commit}\n`)
   const answers = (await git(gitDir, ['cat-file', '--batch-check'], input.join(''))).split('\n')
@@ -127,6 +132,22 @@ export async function findCommits(gitDir: string, names: string[]): Promise<(str
     at += those.length
     return found?.slice(0, 40)
   })
+}
+
+/** Every commit that there is, also those that no ref leads to. */
+export async function listCommits(gitDir: string): Promise<string[]> {
+  const format = '--batch-check=%(objectname) %(objecttype)'
+  const lines = await git(gitDir, ['cat-file', '--batch-all-objects', '--unordered', format])
+  return lines
+    .split('\n')
+    .filter(line => line.endsWith(' commit'))
+    .map(line => line.slice(0, 40))
+}
+
+/** The newest commits of a history, in the order of `git log`. */
+export async function listHistory(gitDir: string, sha: string, count: number): Promise<string[]> {
+  const lines = await git(gitDir, ['rev-list', `--max-count=${count}`, sha])
+  return lines.trimEnd().split('\n')
 }
 
 export async function isAncestor(gitDir: string, ancestor: string, sha: string): Promise<boolean> {
@@ -188,7 +209,7 @@ export async function readCommits(gitDir: string, shas: string[]): Promise<Commi
   })
 }
 
-const toZulu = (date: string) => new Date(date).toISOString().replace('.000Z', 'Z')
+export const toZulu = (date: string | number) => new Date(date).toISOString().replace('.000Z', 'Z')
 
 export interface FileChange {
   filename: string

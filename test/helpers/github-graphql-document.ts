@@ -1,5 +1,6 @@
 // What a GraphQL request asks for: one operation of fields, arguments and variables, and the part of an
-// object that it selects. Fragments and directives are left out: https://spec.graphql.org/October2021/
+// object that it selects. Fragments are `... on Type { }` only, and directives are left out:
+// https://spec.graphql.org/October2021/
 
 import { Refusal } from './github-auth.ts'
 
@@ -9,6 +10,7 @@ export class DocumentError extends Error {
 }
 
 export interface Field {
+  /** Of a fragment `... on Type`, which is no name of a field. */
   name: string
   /** The alias, or the name. */
   key: string
@@ -33,7 +35,7 @@ interface Lexeme {
   at: number
 }
 
-const LEXEME = /[\s,]+|#.*|("(?:\\.|[^"\\\n])*"|\$?[A-Za-z_]\w*|-?\d+|[!:={}()[\]])/y
+const LEXEME = /[\s,]+|#.*|("(?:\\.|[^"\\\n])*"|\$?[A-Za-z_]\w*|-?\d+|\.{3}|[!:={}()[\]])/y
 
 function split(text: string): Lexeme[] {
   const lexemes: Lexeme[] = []
@@ -121,11 +123,18 @@ class Reader {
   #field(): Field {
     const before = this.#text.slice(0, this.#lexemes[this.#next]?.at).split('\n')
     const location = { line: before.length, column: (before.at(-1)?.length ?? 0) + 1 }
+    if (this.#skip('...')) return this.#fragment(location)
     const key = this.#name()
     const name = this.#skip(':') ? this.#name() : key
     const args = this.#skip('(') ? this.#pairs(')') : {}
     const fields = this.#peek() === '{' ? this.#selection() : undefined
     return { name, key, args, fields, location }
+  }
+
+  #fragment(location: Field['location']): Field {
+    this.#take('on')
+    const name = `... on ${this.#name()}`
+    return { name, key: name, args: {}, fields: this.#selection(), location }
   }
 
   #pairs(end: string): Record<string, unknown> {
@@ -169,7 +178,8 @@ const TYPES: Record<number, string> = { 403: 'FORBIDDEN', 404: 'NOT_FOUND', 409:
 
 /**
  * Takes the fields out of `source`; a function there is called with the field's arguments. A Refusal that it
- * throws makes the field null and is added to `errors`.
+ * throws makes the field null and is added to `errors`. A fragment takes from what is at `... on Type`: that is
+ * there for each type that GitHub allows, and undefined unless the object is of it.
  */
 export async function select(
   source: object,
@@ -179,8 +189,15 @@ export async function select(
 ): Promise<Record<string, unknown>> {
   const result: Record<string, unknown> = {}
   for (const field of fields) {
+    const isFragment = field.name.startsWith('...')
     if (!Object.hasOwn(source, field.name)) {
+      if (isFragment) throw new DocumentError(`Fragment '${field.name}' can't be spread at ${path.join('.')}`)
       throw new DocumentError(`Field '${field.name}' doesn't exist at ${[...path, field.name].join('.')}`)
+    }
+    if (isFragment) {
+      const object = source[field.name as keyof typeof source] as object | undefined
+      if (object) Object.assign(result, await select(object, field.fields ?? [], errors, path))
+      continue
     }
     const at = [...path, field.key]
     try {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { createAppAuth } from '@octokit/auth-app'
 import { Octokit } from '@octokit/rest'
@@ -9,6 +10,7 @@ import {
   type TestGitHub,
   type TestRepository,
 } from './github.ts'
+import { git } from './github-git.ts'
 
 const ZERO = '0'.repeat(40)
 const UPDATE = 'mutation ($input: UpdateRefsInput!) { updateRefs(input: $input) { clientMutationId } }'
@@ -281,6 +283,208 @@ describe('the query of refs', () => {
   })
 })
 
+/** The fields of the repository, or the whole answer where it has errors. */
+async function look(selection: string) {
+  const { json } = await ask(`{ repository(owner: "alice", name: "dotfiles") { ${selection} } }`, {})
+  return json.errors ? json : json.data.repository
+}
+
+describe('the query of one ref', () => {
+  test('finds it by its name, or finds null', async () => {
+    const { c1, c3 } = await drawGraph()
+    const found = await look(`
+      full: ref(qualifiedName: "refs/heads/one") { name prefix target { oid } }
+      short: ref(qualifiedName: "one") { target { oid } }
+      gone: ref(qualifiedName: "refs/heads/gone") { name target { oid } compare(headRef: "main") { status } }
+      defaultBranchRef { name target { oid } }`)
+    assert.deepEqual(found, {
+      full: { name: 'one', prefix: 'refs/heads/', target: { oid: c1 } },
+      short: { target: { oid: c1 } },
+      gone: null,
+      defaultBranchRef: { name: 'main', target: { oid: c3 } },
+    })
+    await repo.deleteBranch('main')
+    assert.deepEqual(await look('defaultBranchRef { name }'), { defaultBranchRef: null })
+  })
+
+  // main: c1     the tag v1 has an object of its own, v2 has none
+  test('tells of a commit what is not of every object', async () => {
+    const c1 = await repo.commit({ date: Date.UTC(2026, 10, 24, 12) / 1000 })
+    await repo.setBranch('main', c1)
+    await git(repo.gitDir, ['tag', '--annotate', '--message=v1', 'v1', c1])
+    await git(repo.gitDir, ['tag', 'v2', c1])
+    const v1 = (await git(repo.gitDir, ['rev-parse', 'v1'])).trim()
+    const target =
+      'target { oid ... on Tag { tagged: oid } ... on Commit { committedDate } ... on Tree { oid } }'
+    const found = await look(`
+      main: ref(qualifiedName: "refs/heads/main") { ${target} }
+      v1: ref(qualifiedName: "refs/tags/v1") { ${target} compare(headRef: "main") { status } }
+      v2: ref(qualifiedName: "refs/tags/v2") { ${target} }`)
+    assert.deepEqual(found, {
+      main: { target: { oid: c1, committedDate: '2026-11-24T12:00:00Z' } },
+      v1: { target: { oid: v1, tagged: v1 }, compare: { status: 'IDENTICAL' } },
+      v2: { target: { oid: c1, committedDate: '2026-11-24T12:00:00Z' } },
+    })
+  })
+
+  test('knows who may not push', async () => {
+    await drawGraph()
+    repo.protect('tw*', 'Changes must be made through a pull request.')
+    const rule = 'refUpdateRule { viewerCanPush }'
+    const found = await look(`
+      one: ref(qualifiedName: "refs/heads/one") { ${rule} }
+      two: ref(qualifiedName: "refs/heads/two") { ${rule} }`)
+    assert.deepEqual(found, {
+      one: { refUpdateRule: null },
+      two: { refUpdateRule: { viewerCanPush: false } },
+    })
+  })
+
+  // main: c1 - c2 - c3     two at c2; side: c1 - s1; alone: a1, with which nothing is shared
+  test('compares it with a sha or with a name', async () => {
+    const { c1, c2, c3, s1, a1 } = await drawGraph()
+    await repo.setBranch('alone', a1)
+    const rows: [string, ...unknown[]][] = [
+      [c1, 'BEHIND', 0, 1],
+      [c2, 'IDENTICAL', 0, 0],
+      [c3, 'AHEAD', 1, 0],
+      ['main', 'AHEAD', 1, 0],
+      ['heads/main', 'AHEAD', 1, 0],
+      ['refs/heads/main', 'AHEAD', 1, 0],
+      // on no branch
+      [s1, 'DIVERGED', 1, 1],
+      [a1],
+      ['alone'],
+      ['9'.repeat(40)],
+      ['gone'],
+      ['refs/heads/gone'],
+      ['main~1'],
+      [''],
+    ]
+    const compares = rows.map(([head], n) => `c${n}: compare(headRef: "${head}") { status aheadBy behindBy }`)
+    const { ref } = await look(`ref(qualifiedName: "refs/heads/two") { ${compares.join('\n')} }`)
+    for (const [n, [head, status, aheadBy, behindBy]] of rows.entries()) {
+      assert.deepEqual(ref[`c${n}`], status ? { status, aheadBy, behindBy } : null, `two...${head}`)
+    }
+  })
+
+  // main: c1 - c2 - c3     one at c1
+  test('names the first commit that a channel lacks', async () => {
+    const { c1, c2, c3 } = await drawGraph()
+    const commits = 'commits(first: 1) { totalCount nodes { oid committedDate } }'
+    const found = await look(`
+      one: ref(qualifiedName: "refs/heads/one") { compare(headRef: "refs/heads/main") { ${commits} } }
+      main: ref(qualifiedName: "refs/heads/main") {
+        target { oid ... on Commit { history(first: 2) { totalCount nodes { oid committedDate } } } }
+        compare(headRef: "${c1}") { ${commits} }
+      }`)
+    const [second, third] = ['2023-11-14T22:15:20Z', '2023-11-14T22:16:20Z']
+    assert.deepEqual(found.one.compare.commits, {
+      totalCount: 2,
+      nodes: [{ oid: c2, committedDate: second }],
+    })
+    assert.deepEqual(found.main.compare.commits, { totalCount: 0, nodes: [] })
+    assert.deepEqual(found.main.target, {
+      oid: c3,
+      history: {
+        totalCount: 3,
+        nodes: [
+          { oid: c3, committedDate: third },
+          { oid: c2, committedDate: second },
+        ],
+      },
+    })
+  })
+
+  // main: c1 - c2 - c3 - m1 - m2     m1 merges s2, m2 merges t2
+  // side: c1 - s1 - s2     topic: s1 - t1 - t2     apart: c2 - x1
+  test('has the commits of merges in the order of REST and of git', async () => {
+    const [c1 = '', c2 = '', c3 = ''] = await repo.history(3)
+    const [s1 = '', s2 = ''] = await repo.history(2, c1)
+    const [t1 = '', t2 = ''] = await repo.history(2, s1)
+    const m1 = await repo.commit({ parents: [c3, s2] })
+    const m2 = await repo.commit({ parents: [m1, t2] })
+    const x1 = await repo.commit({ parents: [c2] })
+    const bases = [c1, c2, c3, s1, s2, t1, t2, m1, x1]
+    await repo.setBranches({ main: m2, ...Object.fromEntries(bases.map((sha, n) => [`channel-${n}`, sha])) })
+    const channels = bases.map(
+      (_, n) =>
+        `c${n}: ref(qualifiedName: "channel-${n}") { compare(headRef: "main") { commits(first: 100) { nodes { oid } } } }`,
+    )
+    const found = await look(`
+      ${channels.join('\n')}
+      defaultBranchRef { target { ... on Commit { history(first: 100) { nodes { oid } } } } }`)
+    const log = await git(repo.gitDir, ['log', '--format=%H', 'main'])
+    const { history } = found.defaultBranchRef.target
+    assert.deepEqual(
+      history.nodes.map(({ oid }: { oid: string }) => oid),
+      log.trim().split('\n'),
+    )
+    const rest = new Octokit({ auth: token, baseUrl: github.apiUrl }).rest.repos
+    for (const n of bases.keys()) {
+      const basehead = `channel-${n}...main`
+      const { data } = await rest.compareCommitsWithBasehead({ owner: 'alice', repo: 'dotfiles', basehead })
+      assert.deepEqual(
+        found[`c${n}`].compare.commits.nodes,
+        data.commits.map(({ sha }) => ({ oid: sha })),
+      )
+    }
+  })
+
+  // main: c1 - … - c3000     a hundred channels thirty commits apart, a candidate nine commits after each
+  test('a hundred at once take a handful of git processes', async () => {
+    const commits = await repo.history(3000)
+    const last = commits.at(-1) ?? ''
+    const at = (n: number) => commits[n * 30] ?? ''
+    const numbers = Array.from({ length: 100 }, (_, n) => n)
+    await repo.setBranches({
+      main: last,
+      ...Object.fromEntries(numbers.map(n => [`channel-${n}`, at(n)])),
+    })
+    const counts = '{ status aheadBy behindBy }'
+    const channels = numbers.map(
+      n => `c${n}: ref(qualifiedName: "refs/heads/channel-${n}") {
+        target { oid ... on Commit { committedDate } }
+        refUpdateRule { viewerCanPush }
+        branch: compare(headRef: "refs/heads/main") { aheadBy commits(first: 1) { nodes { oid committedDate } } }
+        newest: compare(headRef: "${last}") ${counts}
+        candidate: compare(headRef: "${commits[n * 30 + 9]}") ${counts}
+      }`,
+    )
+    let processes = 0
+    const count = () => processes++
+    subscribe('child_process', count)
+    const found = await look(`
+      tracked: ref(qualifiedName: "refs/heads/main") {
+        target { oid ... on Commit { committedDate history(first: 100) { nodes { oid committedDate } } } }
+        newest: compare(headRef: "${last}") ${counts}
+      }
+      ${channels.join('\n')}
+      defaultBranchRef { name target { oid } }`)
+    unsubscribe('child_process', count)
+    assert.ok(processes > 0 && processes <= 5, `${processes} processes`)
+    const date = (n: number) => `${new Date((1_700_000_060 + n * 60) * 1000).toISOString().slice(0, 19)}Z`
+    for (const n of numbers) {
+      const aheadBy = 2999 - n * 30
+      assert.deepEqual(found[`c${n}`], {
+        target: { oid: at(n), committedDate: date(n * 30) },
+        refUpdateRule: null,
+        branch: {
+          aheadBy,
+          commits: { nodes: [{ oid: commits[n * 30 + 1], committedDate: date(n * 30 + 1) }] },
+        },
+        newest: { status: 'AHEAD', aheadBy, behindBy: 0 },
+        candidate: { status: 'AHEAD', aheadBy: 9, behindBy: 0 },
+      })
+    }
+    const { target, newest } = found.tracked
+    assert.deepEqual([target.history.nodes.length, target.committedDate], [100, date(2999)])
+    assert.deepEqual(target.history.nodes[99], { oid: commits[2900], committedDate: date(2900) })
+    assert.deepEqual(newest, { status: 'IDENTICAL', aheadBy: 0, behindBy: 0 })
+    assert.deepEqual(found.defaultBranchRef, { name: 'main', target: { oid: last } })
+  })
+})
+
 describe('whoever asks', () => {
   test('needs a token that is good', async () => {
     const { c1, c2 } = await drawGraph()
@@ -301,6 +505,9 @@ describe('whoever asks', () => {
     const { status, json } = await list(c1)
     assert.deepEqual([status, json.data], [200, { repository: { refs: null } }])
     assert.deepEqual([json.errors[0].type, json.errors[0].path], ['FORBIDDEN', ['repository', 'refs']])
+    const { data, errors } = await look('c0: ref(qualifiedName: "refs/heads/one") { name } isArchived')
+    assert.deepEqual(data, { repository: { c0: null, isArchived: false } })
+    assert.deepEqual([errors[0].type, errors[0].path], ['FORBIDDEN', ['repository', 'c0']])
   })
 
   test('sees nothing of a repository that the token is not for', async () => {
@@ -333,10 +540,16 @@ describe('whoever asks', () => {
   })
 
   test('has its mistakes written down', async () => {
+    await drawGraph()
     github.strictClient = true
     const search = { owner: 'alice', name: 'dotfiles' }
     const refs = (first: number, selection: string) =>
       `{ repository(owner: "alice", name: "dotfiles") { refs(refPrefix: "refs/heads/", first: ${first}) ${selection} } }`
+    const main = (selection: string) =>
+      `{ repository(owner: "alice", name: "dotfiles") { ref(qualifiedName: "refs/heads/main") { ${selection} } } }`
+    const commits = (args: string) => main(`compare(headRef: "one") { commits${args} { totalCount } }`)
+    const history = (args: string) => main(`target { ... on Commit { history${args} { totalCount } } }`)
+    const at = 'at repository.ref.target'
     for (const [text, mistake] of [
       ['{ nothing }', "Field 'nothing' doesn't exist at nothing"],
       ['{ repository(owner: $owner) { id } }', 'Variable $owner is used but not declared'],
@@ -344,6 +557,22 @@ describe('whoever asks', () => {
       ['query ($x: String!) { nothing(x: $x) }', 'Variable $x of type String! was provided invalid value'],
       [refs(1, ''), "Field 'refs' must have selections"],
       [refs(101, '{ totalCount }'), /^first: Too big/],
+      [main('target { committedDate }'), `Field 'committedDate' doesn't exist ${at}.committedDate`],
+      [main('target { ... on Commit { tree } }'), `Field 'tree' doesn't exist ${at}.tree`],
+      [main('target { ... on Comit { oid } }'), `Fragment '... on Comit' can't be spread ${at}`],
+      [main('... on Commit { oid }'), "Fragment '... on Commit' can't be spread at repository.ref"],
+      [main('target { ...facts }'), 'Expected on, not facts'],
+      [main('target { ... on Commit }'), 'Expected {, not }'],
+      [
+        main('compare(headRef: "one") { ahead }'),
+        "Field 'ahead' doesn't exist at repository.ref.compare.ahead",
+      ],
+      [main('compare { status }'), /^headRef: Invalid input/],
+      [commits(''), /^first: Invalid input/],
+      [commits('(first: 101)'), /^first: Too big/],
+      [history('(first: 0)'), /^first: Too small/],
+      [history('(first: 101)'), /^first: Too big/],
+      ['{ repository(owner: "alice", name: "dotfiles") { ref { name } } }', /^qualifiedName: Invalid input/],
       ['query { repository', 'Expected more, not the end'],
     ] as const) {
       const { status, json } = await ask(text, search)

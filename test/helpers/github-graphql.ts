@@ -1,12 +1,22 @@
-// GraphQL: the query of a repository's refs and the mutation that moves many of them or none,
-// https://docs.github.com/graphql/reference/mutations#updaterefs. Its errors about refs are not documented:
-// their messages here are those of REST, a stale `beforeOid` speaks as createCommitOnBranch does.
+// GraphQL: the query of a repository's refs, https://docs.github.com/graphql/reference/objects#ref, and the
+// mutation that moves many of them or none, https://docs.github.com/graphql/reference/mutations#updaterefs.
+// Its errors about refs are not documented: their messages here are those of REST, a stale `beforeOid` speaks
+// as createCommitOnBranch does.
 
 import { z } from 'zod'
 import { Ancestry } from './github-ancestry.ts'
 import { isVisible, Refusal, requireContents, requireWorkflows } from './github-auth.ts'
 import { statusOf } from './github-compare.ts'
-import { findCommits, isSha, listRefs, type Ref, ZERO_SHA } from './github-git.ts'
+import {
+  findCommits,
+  isSha,
+  listHistory,
+  listRefs,
+  type Ref,
+  refsNamed,
+  toZulu,
+  ZERO_SHA,
+} from './github-git.ts'
 import { DocumentError, type GraphError, parseOperation, select } from './github-graphql-document.ts'
 import { bringsWorkflows, tryMoves } from './github-refs.ts'
 import type { TokenRoute } from './github-routes.ts'
@@ -63,70 +73,165 @@ const queries = ({ state, token }: Caller) => ({
     if (!repository || !isVisible(token, repository)) {
       throw new Refusal(404, `Could not resolve to a Repository with the name '${owner}/${name}'.`)
     }
+    const snapshot = new Snapshot(repository, token)
     return {
       id: nodeId('R', repository.id),
       nameWithOwner: repository.fullName,
       isArchived: repository.archived,
-      refs: (args: unknown) => refConnection(repository, token, args),
+      defaultBranchRef: () => findRef(snapshot, `refs/heads/${repository.defaultBranch}`),
+      ref: (args: unknown) => findRef(snapshot, argumentsOf(RefArguments, args).qualifiedName),
+      refs: (args: unknown) => refConnection(snapshot, args),
     }
   },
 })
 
+/** A repository as one request finds it: git is asked once, for all the fields that want its refs or commits. */
+class Snapshot {
+  readonly repository: Repository
+  readonly #token: Token
+  #refs: Promise<Ref[]> | undefined
+  #ancestry: Promise<Ancestry> | undefined
+  #tips: Promise<Map<string, string | undefined>> | undefined
+
+  constructor(repository: Repository, token: Token) {
+    this.repository = repository
+    this.#token = token
+  }
+
+  async refs(): Promise<Ref[]> {
+    requireContents(this.#token, this.repository, 'read')
+    this.#refs ??= listRefs(this.repository.gitDir)
+    return this.#refs
+  }
+
+  /** Read after the refs, so that it knows the commits of them all. */
+  ancestry(): Promise<Ancestry> {
+    this.#ancestry ??= this.refs().then(() => Ancestry.readAll(this.repository.gitDir))
+    return this.#ancestry
+  }
+
+  /** The commit of a sha, `refs/heads/x` or `x`. */
+  async findCommit(name: string): Promise<string | undefined> {
+    if (isSha(name)) return (await this.ancestry()).has(name) ? name : undefined
+    this.#tips ??= this.#readTips()
+    const tips = await this.#tips
+    const ref = refsNamed(name).find(ref => tips.has(ref))
+    return ref && tips.get(ref)
+  }
+
+  async #readTips() {
+    const refs = await this.refs()
+    const shas = refs.map(({ sha }) => sha)
+    const commits = await findCommits(this.repository.gitDir, shas)
+    return new Map(refs.map(({ ref }, index) => [ref, commits[index]]))
+  }
+}
+
+const RefArguments = z.strictObject({ qualifiedName: z.string() })
+
+/** By its full name, or else by its short one. */
+async function findRef(snapshot: Snapshot, name: string) {
+  const refs = await snapshot.refs()
+  const found = refs.find(({ ref }) => ref === name) ?? refs.find(ref => shortName(ref) === name)
+  return found ? refNode(snapshot, found) : null
+}
+
+// Optional in GitHub's schema, where GitHub yet wants `first` or `last` of every connection.
+const First = z.int().min(1).max(100)
+
 const RefsArguments = z.strictObject({
   refPrefix: z.string().endsWith('/'),
   query: z.string().nullish(),
-  first: z.int().min(1).max(100),
+  first: First,
   after: z.string().nullish(),
 })
 
-async function refConnection(repository: Repository, token: Token, args: unknown) {
+async function refConnection(snapshot: Snapshot, args: unknown) {
   const { refPrefix, query, first, after } = argumentsOf(RefsArguments, args)
-  requireContents(token, repository, 'read')
-  const shortName = ({ ref }: Ref) => ref.replace(/^refs\/(heads|tags)\//, '')
-  const refs = (await listRefs(repository.gitDir)).filter(
+  const refs = (await snapshot.refs()).filter(
     ref => ref.ref.startsWith(refPrefix) && shortName(ref).includes(query ?? ''),
   )
   const start = after ? refs.findIndex(ref => cursorOf(ref) === after) + 1 : 0
   const page = refs.slice(start, start + first)
   const last = page.at(-1)
-  const compare = comparer(repository.gitDir, page)
   return {
     totalCount: refs.length,
     pageInfo: {
       hasNextPage: start + first < refs.length,
       endCursor: last ? cursorOf(last) : null,
     },
-    nodes: page.map(ref => ({
-      id: nodeId('REF', `${repository.id}:${ref.ref}`),
-      name: shortName(ref),
-      prefix: ref.ref.slice(0, -shortName(ref).length),
-      target: { oid: ref.sha },
-      compare: (args: unknown) => compare(ref, args),
-      refUpdateRule: repository.protectionOf(shortName(ref)) === undefined ? null : { viewerCanPush: false },
-    })),
+    nodes: page.map(ref => refNode(snapshot, ref)),
   }
 }
 
 const cursorOf = ({ ref }: Ref) => Buffer.from(`cursor:${ref}`).toString('base64')
+const shortName = ({ ref }: Ref) => ref.replace(/^refs\/(heads|tags)\//, '')
+
+function refNode(snapshot: Snapshot, ref: Ref) {
+  const { repository } = snapshot
+  return {
+    id: nodeId('REF', `${repository.id}:${ref.ref}`),
+    name: shortName(ref),
+    prefix: ref.ref.slice(0, -shortName(ref).length),
+    target: targetNode(snapshot, ref),
+    compare: (args: unknown) => compare(snapshot, ref, args),
+    refUpdateRule: repository.protectionOf(shortName(ref)) === undefined ? null : { viewerCanPush: false },
+  }
+}
+
+const OBJECT_TYPES = ['Blob', 'Commit', 'Tag', 'Tree']
+
+function targetNode(snapshot: Snapshot, { sha, type }: Ref) {
+  const common = { oid: sha }
+  const own = type === 'commit' ? commitNode(snapshot, sha) : common
+  const fragments = OBJECT_TYPES.map(name => [
+    `... on ${name}`,
+    name.toLowerCase() === type ? own : undefined,
+  ])
+  return { ...common, ...Object.fromEntries(fragments) }
+}
+
+const ConnectionArguments = z.strictObject({ first: First })
+
+function commitNode(snapshot: Snapshot, sha: string): object {
+  return {
+    oid: sha,
+    committedDate: async () => toZulu((await snapshot.ancestry()).committedAt(sha) * 1000),
+    async history(args: unknown) {
+      const { first } = argumentsOf(ConnectionArguments, args)
+      const commits = await listHistory(snapshot.repository.gitDir, sha, first)
+      return {
+        totalCount: async () => (await snapshot.ancestry()).size(sha),
+        nodes: commits.map(commit => commitNode(snapshot, commit)),
+      }
+    },
+  }
+}
 
 const CompareArguments = z.strictObject({ headRef: z.string() })
 
-/** All refs are compared with one head: the first that asks reads for all of them. */
-function comparer(gitDir: string, refs: Ref[]) {
-  const readings = new Map<string, Promise<{ head: string; ancestry: Ancestry } | undefined>>()
-  const read = async (headRef: string) => {
-    const [head] = await findCommits(gitDir, [headRef])
-    return head
-      ? { head, ancestry: await Ancestry.read(gitDir, [head, ...refs.map(({ sha }) => sha)]) }
-      : undefined
-  }
-  return async ({ sha }: Ref, args: unknown) => {
-    const { headRef } = argumentsOf(CompareArguments, args)
-    const reading = readings.get(headRef) ?? read(headRef)
-    readings.set(headRef, reading)
-    const found = await reading
-    const sides = found?.ancestry.compare(sha, found.head)
-    return sides ? { status: statusOf(sides.aheadBy, sides.behindBy).toUpperCase(), ...sides } : null
+/** The ref is the base. */
+async function compare(snapshot: Snapshot, { ref }: Ref, args: unknown) {
+  const { headRef } = argumentsOf(CompareArguments, args)
+  const [base, head] = await Promise.all([snapshot.findCommit(ref), snapshot.findCommit(headRef)])
+  if (!base || !head) return null
+  const ancestry = await snapshot.ancestry()
+  const sides = ancestry.compare(base, head)
+  if (!sides) return null
+  return {
+    status: statusOf(sides.aheadBy, sides.behindBy).toUpperCase(),
+    ...sides,
+    commits(args: unknown) {
+      const { first } = argumentsOf(ConnectionArguments, args)
+      return {
+        totalCount: sides.aheadBy,
+        nodes: () =>
+          ancestry
+            .missing(base, head)
+            .slice(0, first)
+            .map(sha => commitNode(snapshot, sha)),
+      }
+    },
   }
 }
 
