@@ -137,6 +137,26 @@ async function lookOnly(paths: readonly string[], { config, http, log }: CacheOp
   }
 }
 
+/**
+ * Only looks: why the outputs of a build cannot be found at `cache.url`; undefined where they all are there, or where there
+ * is nothing to look at. `cache.parallel` at once.
+ */
+export function createLook(
+  { url, parallel }: CacheConfig,
+  http: Http,
+): (outputs: readonly Output[]) => Promise<string | undefined> {
+  const slots = new Semaphore(parallel)
+  return async outputs => {
+    if (url === undefined) return undefined
+    const paths = outputs.flatMap(({ path }) => path ?? [])
+    const problems = await Promise.all(
+      paths.map(path => slots.runExclusive(() => findProblem(path, url, http))),
+    )
+    const problem = problems.find(each => each !== undefined)
+    return problem && `${problem.message}; ${problem.hint}`
+  }
+}
+
 /** As {@link copyOutputs}, but does not wait for the copies: reconcile proves them before a channel moves. */
 export async function startCopies(outputs: readonly Output[], options: CacheOptions): Promise<void> {
   const { config, mode, log } = options

@@ -114,9 +114,6 @@ function commitOf(
 export function ambiguous(jobs: readonly JobName[]): OperatorError {
   const names = jobs.map(showJob).sort()
   return new OperatorError(`ambiguous: ${names.length} jobs lead to this channel: ${names.join(', ')}`, {
-    hint: [
-      'a channel follows one job: put {system} (or another group) into the branch, make job narrower,',
-      'or let one aggregate job stand for all of them',
-    ],
+    hint: 'a channel follows one job: put {system} (or another group) into the branch, make job narrower, or let one aggregate job stand for all of them',
   })
 }

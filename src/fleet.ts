@@ -22,7 +22,7 @@ export interface JobsetFacts {
 export interface JobFacts {
   job: string
   /** its build in the newest build set; undefined where it is absent from it */
-  newest: NewestBuild | undefined
+  newest: (NewestBuild & { queuedTime?: number | undefined }) | undefined
   /** undefined where it never had a good build */
   candidate: { build: number; eval: Eval } | undefined
 }
@@ -36,6 +36,8 @@ export type Presence = 'present' | 'evaluation-failed' | 'gone'
 export interface PlannedChannel {
   channel: Channel
   job: JobName
+  /** more than one where the channel is ambiguous */
+  jobs: JobName[]
   presence: Presence
   /** undefined where the job has no good build; an error where the channel cannot be judged */
   candidate: Candidate | undefined | OperatorError
@@ -143,10 +145,9 @@ function planChannel(channel: Channel, jobs: readonly Feeder[], host: string): P
   const [first, ...others] = there.length > 0 ? there : jobs
   if (!first) throw new Error(`no job leads to ${channelKey(channel)}`)
   const { name, job, jobset, presence, prefix } = first
-  const planned = { channel, job: name, presence, prefix, facts: { jobset, job } }
-  if (others.length > 0) {
-    return { ...planned, candidate: ambiguous([first, ...others].map(each => each.name)) }
-  }
+  const names = [first, ...others].map(each => each.name)
+  const planned = { channel, job: name, jobs: names, presence, prefix, facts: { jobset, job } }
+  if (names.length > 1) return { ...planned, candidate: ambiguous(names) }
   try {
     const candidate = judgeCandidate(
       name,
@@ -188,10 +189,10 @@ function missingJobset({ project, jobset }: Rule, renamedTo: string | undefined)
  *
  * @throws UsageError for a name that no channel or more than one has
  */
-export function selectChannels(
-  channels: readonly PlannedChannel[],
+export function selectChannels<Entry extends { channel: Channel }>(
+  channels: readonly Entry[],
   names: readonly string[],
-): PlannedChannel[] {
+): Entry[] {
   if (names.length === 0) return [...channels]
   const selected = names.map(name => {
     const found = channels.filter(

@@ -76,8 +76,6 @@ function describeParting(
   { tip, sha, parted }: Extract<Outcome, { kind: 'diverged' }>,
   webUrl: string,
 ): string[] {
-  const path = `repos/${repository}/git/refs/heads/${branch.split('/').map(encodeURIComponent).join('/')}`
-  const host = new URL(webUrl).host
   return [
     `the channel is at ${tip}`,
     `the candidate is ${sha}`,
@@ -85,8 +83,20 @@ function describeParting(
       ? `they parted at ${parted.mergeBase}: ${count(parted.behindBy, 'commit')} only in the channel, ${count(parted.aheadBy, 'commit')} only in the candidate`
       : 'they have no common history',
     `see ${webUrl}/${repository}/compare/${tip}...${sha}`,
-    `to give up what only the channel has: gh api ${host === 'github.com' ? '' : `--hostname ${host} `}-X PATCH ${shellWord(path)} -f sha=${sha} -F force=true`,
+    `to give up what only the channel has: ${forceCommand({ repository, branch }, sha, webUrl)}`,
   ]
+}
+
+/** What the owner may do and this program never does: put the channel at a commit whatever it has now. */
+export function forceCommand({ repository, branch }: Channel, sha: string, webUrl: string): string {
+  return `${ghApi('PATCH', { repository, branch }, webUrl)} -f sha=${sha} -F force=true`
+}
+
+/** `gh api -X DELETE repos/alice/dotfiles/git/refs/heads/nixos-tested-nas`, to be pasted into a shell */
+export function ghApi(method: 'PATCH' | 'DELETE', { repository, branch }: Channel, webUrl: string): string {
+  const path = `repos/${repository}/git/refs/heads/${branch.split('/').map(encodeURIComponent).join('/')}`
+  const { host } = new URL(webUrl)
+  return `gh api ${host === 'github.com' ? '' : `--hostname ${host} `}-X ${method} ${shellWord(path)}`
 }
 
 /** For a command line that is meant to be copied: a branch may be called `a;b`. */

@@ -96,8 +96,8 @@ export async function reconcile(
 
   if (all) {
     for (const [repository, branches] of strayBranches(plan.channels, tips)) {
-      const of = branches.length === 1 ? '1 branch' : `${branches.length} branches`
-      log.line(`${repository}: job-gone: no job leads to ${of}: ${branches.join(', ')}`)
+      const of = branches.size === 1 ? '1 branch' : `${branches.size} branches`
+      log.line(`${repository}: job-gone: no job leads to ${of}: ${[...branches.keys()].join(', ')}`)
     }
   }
   return ending.summarize()

@@ -33,8 +33,8 @@ export function parseChannel(rules: readonly Rule[], name: string): Channel {
   return { repository, branch }
 }
 
-/** Each `{group}` may stand for anything but nothing. */
-function canMake({ branch: template }: Rule, branch: string): boolean {
+/** Whether a rule could make the branch: each `{group}` may stand for anything but nothing. */
+export function canMake({ branch: template }: Rule, branch: string): boolean {
   const literals = template.split(/\{[^{}]*\}/)
   if (literals.length === 1) return template === branch
   const [first = '', ...rest] = literals

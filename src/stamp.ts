@@ -1,9 +1,11 @@
 // When reconcile last ran to its end: for people and for status, and for no decision.
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeAtomically } from './atomic.ts'
 import { messageOf } from './errors.ts'
 import type { Log } from './log.ts'
+
+const STAMP_FILE = 'last-reconcile.json'
 
 /** `{ finishedAt: '2026-11-24T12:00:00.000Z', ended: 'ok', counts: { 'already-there': 12 } }` */
 export interface Stamp {
@@ -14,12 +16,23 @@ export interface Stamp {
 
 /** A stamp that cannot be written is said, and is no reason to call a run failed that moved every channel. */
 export function writeStamp(stateDirectory: string, run: Omit<Stamp, 'finishedAt'>, log: Log): void {
-  const file = join(stateDirectory, 'last-reconcile.json')
+  const file = join(stateDirectory, STAMP_FILE)
   try {
     mkdirSync(stateDirectory, { recursive: true, mode: 0o755 })
     const stamp: Stamp = { finishedAt: new Date().toISOString(), ...run }
     writeAtomically(file, `${JSON.stringify(stamp)}\n`, 0o644)
   } catch (error) {
     log.line(`cannot write ${file}: ${messageOf(error)}`)
+  }
+}
+
+/** Undefined where no reconcile ever ran to its end here, or where that cannot be read: nothing depends on it. */
+export function readStamp(stateDirectory: string): Pick<Stamp, 'finishedAt'> | undefined {
+  try {
+    const stamp: unknown = JSON.parse(readFileSync(join(stateDirectory, STAMP_FILE), 'utf8'))
+    const { finishedAt } = stamp as Partial<Stamp>
+    return finishedAt !== undefined && !Number.isNaN(Date.parse(finishedAt)) ? { finishedAt } : undefined
+  } catch {
+    return undefined
   }
 }

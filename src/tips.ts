@@ -1,5 +1,5 @@
 // Where the channels are: the commits of all branches with a rule's prefix, one request for each repository and prefix.
-import { channelKey } from './channel.ts'
+import { type Channel, channelKey } from './channel.ts'
 import { type PlannedChannel, prefixKey } from './fleet.ts'
 import type { OpenedGitHub } from './run-options.ts'
 
@@ -34,31 +34,38 @@ export function prefixesIn(channels: readonly PlannedChannel[]): Prefix[] {
   return [...new Map(found.map(each => [prefixKey(each), each])).values()]
 }
 
-/**
- * The commit that a channel is at; undefined where there is no such branch.
- *
- * @throws why the branches could not be listed
- */
-export function getTip(tips: Tips, { channel, prefix }: PlannedChannel): string | undefined {
-  const found = tips.get(prefixKey({ repository: channel.repository, prefix }))
-  if (!found) throw new Error(`nobody has listed the branches ${prefix}… of ${channel.repository}`)
-  if (found.branches instanceof Error) throw found.branches
-  return found.branches.get(channel.branch)
+/** The commit that a channel is at, undefined where there is no such branch; or why the branches could not be listed. */
+export function findTip(
+  tips: Tips,
+  { repository, branch }: Channel,
+  prefix: string,
+): string | undefined | Error {
+  const found = tips.get(prefixKey({ repository, prefix }))
+  if (!found) throw new Error(`nobody has listed the branches ${prefix}… of ${repository}`)
+  return found.branches instanceof Error ? found.branches : found.branches.get(branch)
 }
 
-/** By repository, branches that look like channels and that no job leads to any more. */
-export function strayBranches(channels: readonly PlannedChannel[], tips: Tips): Map<string, string[]> {
+/** As {@link findTip}, and throws the error. */
+export function getTip(tips: Tips, { channel, prefix }: PlannedChannel): string | undefined {
+  const tip = findTip(tips, channel, prefix)
+  if (tip instanceof Error) throw tip
+  return tip
+}
+
+/** By repository, branches that look like channels and that no job leads to any more, with their commits. */
+export function strayBranches(
+  channels: readonly PlannedChannel[],
+  tips: Tips,
+): Map<string, Map<string, string>> {
   const known = new Set(channels.map(({ channel }) => channelKey(channel)))
-  const strays = new Map<string, string[]>()
+  const strays = new Map<string, Map<string, string>>()
   for (const { prefix, branches } of tips.values()) {
     // of a rule without one, every branch would look like a channel
     if (prefix.prefix === '' || branches instanceof Error) continue
-    const found = [...branches.keys()].filter(
-      branch => !known.has(channelKey({ repository: prefix.repository, branch })),
-    )
     const { repository } = prefix
-    if (found.length > 0) {
-      strays.set(repository, [...new Set([...(strays.get(repository) ?? []), ...found])])
+    for (const [branch, tip] of branches) {
+      if (known.has(channelKey({ repository, branch }))) continue
+      strays.set(repository, (strays.get(repository) ?? new Map()).set(branch, tip))
     }
   }
   return strays

@@ -229,7 +229,6 @@ test('several jobs of a channel are refused, by their names and with the ways ou
     `ambiguous: 2 jobs lead to this channel: dotfiles:main:nixos-nas.aarch64-linux, dotfiles:main:nixos-nas.x86_64-linux`,
   )
   assert.deepEqual(hint, [
-    'a channel follows one job: put {system} (or another group) into the branch, make job narrower,',
-    'or let one aggregate job stand for all of them',
+    'a channel follows one job: put {system} (or another group) into the branch, make job narrower, or let one aggregate job stand for all of them',
   ])
 })

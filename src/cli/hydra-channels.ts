@@ -6,6 +6,8 @@ const help = `Usage: hydra-channels COMMAND [OPTION…] [CHANNEL…]
 
   reconcile [--dry-run] [--wait] [CHANNEL…]
                  brings every channel to its candidate, from Hydra's database alone
+  status [--json] [--metrics FILE] [CHANNEL…]
+                 what every channel is at, how far behind, since when and why
   hold CHANNEL --reason TEXT [--until TIME]
                  keeps a channel where it is
   release CHANNEL
@@ -21,6 +23,7 @@ const [name = '', ...args] = process.argv.slice(2)
 /** Each command's own code is loaded only when it is called. */
 const COMMANDS: Record<string, () => Promise<unknown>> = {
   reconcile: async () => main({ ...(await import('./reconcile.ts')).command, args }),
+  status: async () => main({ ...(await import('./status.ts')).command, args }),
   hold: async () => main({ ...(await import('./hold.ts')).holdCommand, args }),
   release: async () => main({ ...(await import('./hold.ts')).releaseCommand, args }),
 }

@@ -26,6 +26,8 @@ export interface Invocation<O extends Options> {
   positionals: string[]
   env: Readonly<Record<string, string | undefined>>
   log: Log
+  /** writes to standard output what is safe already: a table with colours, JSON */
+  print: (text: string) => void
   /** says an error with what to do about it, and goes on */
   report: (error: unknown) => void
   /** on a terminal, how far a long run is: one line, which the next one replaces */
@@ -51,6 +53,10 @@ export async function main<O extends Options>(command: Command<O>): Promise<void
     })
   const err = logTo(process.stderr)
   const log = command.logTo === 'stderr' ? err : logTo(process.stdout)
+  const print = (text: string) => {
+    progress.clear()
+    process.stdout.write(text)
+  }
   const report = (error: unknown) => {
     for (const line of describeError(error)) err.line(line)
   }
@@ -59,7 +65,15 @@ export async function main<O extends Options>(command: Command<O>): Promise<void
     if (values.help) process.stdout.write(command.help)
     else if (values.version) process.stdout.write(`${command.name} ${packageJson.version}\n`)
     else {
-      const invocation = { values, positionals, env: process.env, log, report, progress: progress.show }
+      const invocation = {
+        values,
+        positionals,
+        env: process.env,
+        log,
+        report,
+        print,
+        progress: progress.show,
+      }
       const ended = await command.run(invocation as Invocation<O>)
       progress.clear()
       process.exit(ended === 'ok' ? 0 : 1)

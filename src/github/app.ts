@@ -3,7 +3,7 @@
 import { RequestError } from '@octokit/request-error'
 import { OperatorError } from '../errors.ts'
 import type { AppCredentials } from './credentials.ts'
-import { explainRefusal, grantPermission, suspended } from './refusal.ts'
+import { explainRefusal, grantPermission, PermissionError, suspended } from './refusal.ts'
 import { createClient, type GitHubClient, messageOfAnswer, type RequestOptions } from './request.ts'
 import type { Access } from './token-cache.ts'
 
@@ -58,10 +58,10 @@ async function findInstallation(client: GitHubClient, repository: string) {
     })
   if (installation.suspended_at) {
     const { why, hint } = suspended(installation.suspended_at)
-    throw new OperatorError(why, { hint })
+    throw new PermissionError(why, { hint })
   }
   if (installation.permissions.contents !== 'write') {
-    throw new OperatorError('the GitHub App lacks the permission contents: write', {
+    throw new PermissionError('the GitHub App lacks the permission contents: write', {
       hint: grantPermission('contents: write'),
     })
   }
@@ -71,9 +71,9 @@ async function findInstallation(client: GitHubClient, repository: string) {
 }
 
 /** The App's own page says where it can be installed; a key that is refused is found out on the way. */
-async function notInstalled(client: GitHubClient, error: RequestError): Promise<OperatorError> {
+async function notInstalled(client: GitHubClient, error: RequestError): Promise<PermissionError> {
   const { data: app } = await client.rest.apps.getAuthenticated()
-  return new OperatorError(
+  return new PermissionError(
     'the GitHub App is not installed on this repository, or there is no such repository',
     {
       hint: `install it at ${app?.html_url ?? 'its page on GitHub'}/installations/new`,

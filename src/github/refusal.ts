@@ -12,6 +12,11 @@ export interface Asked {
   granted?: Readonly<Record<string, string>> | undefined
 }
 
+/** Somebody has to allow it: GitHub answered that this App (or token) may not. An outage or a limit passes, this does not. */
+export class PermissionError extends OperatorError {
+  override name = 'PermissionError'
+}
+
 /** Turns what Octokit threw into what an operator can act on; anything that is not GitHub's answer is handed back as it is. */
 export function explainRefusal(error: unknown, asked: Asked): unknown {
   if (!(error instanceof RequestError)) return error
@@ -24,7 +29,9 @@ export function explainRefusal(error: unknown, asked: Asked): unknown {
     })
   }
   const { why, hint } = meaningOf(error, asked)
-  return new OperatorError(`${why} (${request})`, { hint, cause: error })
+  const denied = [401, 403, 404, 451].includes(error.status) || (asked.as === 'app' && error.status === 422)
+  const Refusal = denied ? PermissionError : OperatorError
+  return new Refusal(`${why} (${request})`, { hint, cause: error })
 }
 
 interface Meaning {

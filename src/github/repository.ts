@@ -8,6 +8,7 @@ import type { AppCredentials, Credentials } from './credentials.ts'
 import * as refs from './refs.ts'
 import { explainRefusal, isNotAccessible, lackingPermissions } from './refusal.ts'
 import { createClient, DeadlineError, type RequestOptions } from './request.ts'
+import * as standing from './standing.ts'
 import { type Access, openTokenCache } from './token-cache.ts'
 
 /** GitHub may refuse a token for some seconds after it was made. */
@@ -42,6 +43,11 @@ export interface GitHubRepository {
   createBranch(branch: string, sha: string): ReturnType<typeof refs.createBranch>
   fastForward(branch: string, sha: string): ReturnType<typeof refs.fastForward>
   listBranches(prefix: string): Promise<Map<string, string>>
+  /** How branches stand to commits, in as few requests as can be. */
+  findStandings(
+    branches: readonly { branch: string; heads: readonly string[] }[],
+  ): ReturnType<typeof standing.findStandings>
+  findTrackedBranch(ref: string): ReturnType<typeof standing.findTrackedBranch>
   /**
    * Moves many branches in one request, all or none.
    *
@@ -126,6 +132,17 @@ export function openRepository(options: RepositoryOptions): GitHubRepository {
       return known
     },
     listBranches: prefix => ask(name => refs.listBranches(client, name, prefix)),
+    async findStandings(branches) {
+      const parts: (typeof branches)[] = []
+      for (let at = 0; at < branches.length; at += standing.MAX_BRANCHES) {
+        parts.push(branches.slice(at, at + standing.MAX_BRANCHES))
+      }
+      const found = await Promise.all(
+        parts.map(part => ask(name => standing.findStandings(client, name, part))),
+      )
+      return new Map(found.flatMap(part => [...part]))
+    },
+    findTrackedBranch: ref => ask(name => standing.findTrackedBranch(client, name, ref)),
     async updateBranches(updates) {
       const access = await tokens?.access()
       if (!access) return { refused: new Error('the id of the repository is not known') }

@@ -26,7 +26,7 @@ export function failedJobs(text: string): string[] {
 }
 
 /** The first line of a Nix error is just `error:`, and the message is in the last one. */
-function lastError(section: string): string {
+export function lastError(section: string): string {
   const lines = section.split('\n').map(line => line.trim())
   const errors = lines.filter(line => /^error: ./.test(line))
   return errors.at(-1) ?? lines.find(line => line !== '') ?? 'without a message'

@@ -91,6 +91,26 @@ function locked(parts: {
 }
 
 /**
+ * What a jobset follows, from its flake as somebody entered it: `refs/heads/main` of `github:alice/dotfiles/main` and of
+ * `git+https://github.com/alice/dotfiles?ref=refs/heads/main`, a commit where it is pinned to one. Undefined where it
+ * follows the repository's default branch, or another repository.
+ */
+export function findTrackedRef(flake: string, repository: string): string | undefined {
+  const match = /^([a-z][a-z0-9+.-]*):([^?#]*)(?:\?([^#]*))?(?:#.*)?$/s.exec(flake)
+  if (!match) return undefined
+  const [, scheme = '', path = '', query = ''] = match
+  const parameters = new URLSearchParams(query.replaceAll('+', '%2B'))
+  const isForge = Object.hasOwn(FORGES, scheme)
+  const parts = path.split('/').filter(Boolean).map(decode)
+  // git+https://HOST/owner/name, git+ssh://git@HOST/owner/name
+  const [owner = '', name = '', ...rest] = isForge ? parts : parts.slice(1)
+  if (`${owner}/${name.replace(/\.git$/, '')}`.toLowerCase() !== repository.toLowerCase()) return undefined
+  const ref = parameters.get('rev') ?? parameters.get('ref') ?? (isForge ? rest.join('/') : '')
+  if (ref === '' || ref === 'HEAD') return undefined
+  return /^[0-9a-f]{40}$/.test(ref) || ref.startsWith('refs/') ? ref : `refs/heads/${ref}`
+}
+
+/**
  * The flakeref for a log: `git+https://github.com/alice/dotfiles?rev=…`. User information is left out, and where it
  * cannot be told from the rest, so is the rest.
  */

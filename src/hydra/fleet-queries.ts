@@ -4,6 +4,7 @@ import * as z from 'zod/mini'
 import type { JobFacts, JobsetFacts } from '../fleet.ts'
 import type { Sql } from './database.ts'
 import { idSchema, type Output } from './event.ts'
+import { parseFlakeref } from './flakeref.ts'
 import { findNewestEval, parseRows } from './queries.ts'
 
 const text = z.string('text')
@@ -104,6 +105,7 @@ const jobRow = z.object({
   newest_build: z.nullable(idSchema),
   newest_finished: z.nullable(number),
   newest_status: z.nullable(number),
+  newest_queued: seconds,
   build: z.nullable(idSchema),
   eval: z.nullable(idSchema),
   flake: z.nullable(text),
@@ -151,10 +153,11 @@ export async function findJobStates(sql: Sql, jobsetId: number): Promise<JobFact
       )
       select coalesce(n.job, d.job) as job,
              n.id as newest_build, n.finished as newest_finished, n.buildstatus as newest_status,
+             greatest(n.timestamp, n.stoptime) as newest_queued,
              d.build, d.eval, d.flake
       from (select d.job, d.build, run.id as eval, run.flake from based d join run using (base)) d
       full join (
-        select b.job, b.id, b.finished, b.buildstatus
+        select b.job, b.id, b.finished, b.buildstatus, b.timestamp, b.stoptime
         from jobsetevalmembers m join builds b on b.id = m.build
         where m.eval = (select id from cur)) n using (job)`,
   )
@@ -163,7 +166,13 @@ export async function findJobStates(sql: Sql, jobsetId: number): Promise<JobFact
     newest:
       row.newest_build === null
         ? undefined
-        : { build: row.newest_build, finished: row.newest_finished === 1, status: row.newest_status },
+        : {
+            build: row.newest_build,
+            finished: row.newest_finished === 1,
+            status: row.newest_status,
+            // one that is built again has the end of the time before
+            queuedTime: row.newest_queued ?? undefined,
+          },
     candidate:
       row.build === null || row.eval === null
         ? undefined
@@ -186,4 +195,40 @@ export async function findOutputsOfBuilds(
   )
   for (const { build, name, path } of rows) found.get(build)?.push({ name, path })
   return found
+}
+
+const sinceRow = z.object({ sha: text, flake: z.nullable(text), since: seconds })
+
+/**
+ * Since when the jobset has had something newer than a commit: the time, in Unix seconds, of the first eval after the
+ * newest eval of that commit; undefined where that is the newest. A commit that no eval was of is left out.
+ */
+export async function findNewerSince(
+  sql: Sql,
+  jobsetId: number,
+  shas: readonly string[],
+): Promise<Map<string, number | undefined>> {
+  if (shas.length === 0) return new Map()
+  const rows = parseRows(
+    sinceRow,
+    await sql`
+      select s.sha, e.flake, n.timestamp as since
+      from unnest(string_to_array(${shas.join(',')}, ',')) s(sha)
+      cross join lateral (
+        select e.id, e.flake from jobsetevals e
+        where e.jobset_id = ${jobsetId} and strpos(e.flake, s.sha) > 0
+        order by e.id desc limit 1) e
+      left join lateral (
+        select n.timestamp from jobsetevals n
+        where n.jobset_id = ${jobsetId} and n.id > e.id
+        order by n.id limit 1) n on true`,
+  )
+  return new Map(
+    rows
+      .filter(({ sha, flake }) => {
+        const flakeref = parseFlakeref(flake ?? '')
+        return flakeref.kind === 'locked' && flakeref.rev === sha
+      })
+      .map(({ sha, since }) => [sha, since ?? undefined]),
+  )
 }

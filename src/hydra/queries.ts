@@ -169,6 +169,7 @@ const jobRow = z.object({
 export interface NewestBuild {
   build: number
   finished: boolean
+  /** Hydra's buildStatus: 0 succeeded, 1 failed, 2 a dependency failed, … */
   status: number | null
 }
 

@@ -1,0 +1,344 @@
+// Why a channel is not at the newest commit of the branch that its jobset follows. Pure: facts in, one reason out, the
+// first that holds.
+
+import { type Channel, sameRepository } from './channel.ts'
+import type { Reason } from './channel-status.ts'
+import { OperatorError } from './errors.ts'
+import type { JobsetFacts, PlannedChannel } from './fleet.ts'
+import type { Side } from './github/standing.ts'
+import type { Hold } from './holds.ts'
+import { findEvaluationError, lastError } from './hydra/evaluation-error.ts'
+import { parseFlakeref } from './hydra/flakeref.ts'
+import { count, short } from './log.ts'
+import { forceCommand, ghApi, type Outcome } from './outcome.ts'
+
+/** So long may Hydra take to look at a new commit. */
+const EVALUATION_MINUTES = 30
+
+/** The branch that a jobset follows. */
+export interface Tracked {
+  /** `main` */
+  name: string
+  sha: string
+  /** of its commits those that the newest eval has not; undefined where that is not known */
+  unevaluated: { commits: number; oldest: string | undefined } | undefined
+}
+
+/** How a commit stands to a channel's tip; undefined where there is no tip, or no commit to compare it with. */
+export type Stand = Side | 'unrelated' | undefined
+
+export interface ChannelFacts {
+  channel: Channel
+  /** undefined of a branch that no job leads to */
+  planned: PlannedChannel | undefined
+  hold: Hold | null
+  /** undefined where there is no such branch */
+  tip: string | undefined
+  /** how the newest commit of the tracked branch, the newest eval's and the candidate stand to the tip */
+  stands: { tracked: Stand; newest: Stand; candidate: Stand }
+  /** whether there ever was an eval of the tip */
+  evaluated: boolean
+  /** where the candidate's commit is not in the history of the newest eval's */
+  withdrawal: Extract<Outcome, { kind: 'withdrawn' }> | undefined
+  /** why GitHub would not let us move it */
+  forbidden: OperatorError | undefined
+  /** undefined where the branch is not there */
+  tracked: Tracked | undefined
+  /** why the candidate cannot be found in the cache */
+  uncached: string | undefined
+}
+
+export interface Surroundings {
+  now: Date
+  /** of github.host, `github.com` */
+  host: string
+  hydraUrl: string | undefined
+}
+
+export interface Explanation {
+  reason: Reason
+  message: string | null
+  url: string | null
+}
+
+type Found = { message: string | null; url?: string | undefined } | undefined
+type Check = (facts: ChannelFacts, around: Surroundings) => Found
+
+/** In the order of REASONS. */
+const CHECKS: readonly (readonly [Reason, Check])[] = [
+  ['held', held],
+  ['withdrawn', withdrawn],
+  ['diverged', diverged],
+  ['ambiguous', ambiguous],
+  ['no-permission', noPermission],
+  ['job-gone', jobGone],
+  ['evaluation-failed', unlessNewest(evaluationFailed)],
+  ['not-evaluated', unlessNewest(notEvaluated)],
+  ['unusable-flakeref', unusableFlakeref],
+  ['build-failed', unlessNewest(buildEnded)],
+  ['not-cached', unlessNewest(notCached)],
+  ['building', unlessNewest(building)],
+  ['behind', unlessNewest(behind)],
+]
+
+export function explain(facts: ChannelFacts, around: Surroundings): Explanation {
+  for (const [reason, check] of CHECKS) {
+    const found = check(facts, around)
+    if (!found) continue
+    const kind = reason === 'build-failed' ? kindOfFailure(facts) : reason
+    return { reason: kind, message: found.message, url: found.url ?? null }
+  }
+  if (facts.tracked) return { reason: 'up-to-date', message: null, url: null }
+  return {
+    reason: 'unknown',
+    message: `the branch that ${jobsetName(facts)} follows is not in ${facts.channel.repository}: correct the flake of the jobset`,
+    url: null,
+  }
+}
+
+function held({ hold, channel }: ChannelFacts): Found {
+  return hold ? { message: explainHold(channel, hold) } : undefined
+}
+
+export function explainHold({ repository, branch }: Channel, { reason, until }: Hold): string {
+  return `held until ${until ?? 'it is released'}: ${reason}; hydra-channels release ${repository}:${branch} lets it move again`
+}
+
+/** Taken back: main was reset, or its history rewritten. */
+function withdrawn(facts: ChannelFacts, { host }: Surroundings): Found {
+  const { tip, channel, evaluated, withdrawal } = facts
+  const newest = outsideOf(facts, host)
+  // what never was evaluated was not taken back: somebody else put it there
+  if (tip !== undefined && newest && evaluated) {
+    return {
+      message: `its commit ${short(tip)} was taken back: it is not in the history of ${short(newest.sha)}, the commit of the newest eval ${newest.eval}; to give it up: ${forceCommand(channel, newest.sha, `https://${host}`)}`,
+      url: compareUrl(channel, tip, newest.sha, host),
+    }
+  }
+  if (!withdrawal) return undefined
+  return {
+    message: `the candidate ${short(withdrawal.sha)} of eval ${withdrawal.eval} was taken back: it is not in the history of ${short(withdrawal.newest.sha)}, the commit of the newest eval ${withdrawal.newest.eval}; the next good build of a commit in that history moves the channel`,
+    url: compareUrl(channel, withdrawal.sha, withdrawal.newest.sha, host),
+  }
+}
+
+/** It has commits that are in no history that Hydra built. */
+function diverged(facts: ChannelFacts, { host }: Surroundings): Found {
+  const { tip, stands, channel, planned } = facts
+  const candidate = planned?.candidate instanceof OperatorError ? undefined : planned?.candidate
+  const parted = stands.candidate === 'unrelated' || stands.candidate?.status === 'diverged'
+  const from = parted && candidate ? candidate.sha : outsideOf(facts, host)?.sha
+  if (tip === undefined || from === undefined) return undefined
+  const stand = parted ? stands.candidate : stands.newest
+  const how =
+    typeof stand === 'object'
+      ? `${count(stand.behindBy, 'commit')} only in the channel, ${count(stand.aheadBy, 'commit')} only in ${short(from)}`
+      : 'they have no common history'
+  return {
+    message: `it is at ${short(tip)} and not in the history of ${short(from)}: ${how}; to give up what only the channel has: ${forceCommand(channel, from, `https://${host}`)}`,
+    url: compareUrl(channel, tip, from, host),
+  }
+}
+
+/** The newest eval's commit, where the channel's is neither in its history nor in the tracked branch's. */
+function outsideOf({ tip, planned, stands, tracked }: ChannelFacts, host: string) {
+  const newest = planned && newestCommit(planned, host)
+  if (tip === undefined || !newest || tip === newest.sha || tip === tracked?.sha) return undefined
+  return contains(stands.newest) || contains(stands.tracked) ? undefined : newest
+}
+
+/** Whether the commit's history has the channel's. */
+export function contains(stand: Stand): boolean {
+  return typeof stand === 'object' && (stand.status === 'ahead' || stand.status === 'identical')
+}
+
+function ambiguous({ planned }: ChannelFacts): Found {
+  return planned?.candidate instanceof OperatorError && planned.jobs.length > 1
+    ? { message: oneLine(planned.candidate) }
+    : undefined
+}
+
+function noPermission({ forbidden }: ChannelFacts): Found {
+  return forbidden && { message: oneLine(forbidden) }
+}
+
+function jobGone({ planned, channel }: ChannelFacts, { host }: Surroundings): Found {
+  if (!planned) {
+    return {
+      message: `no job of the rules leads to it any more; where nothing follows it: ${ghApi('DELETE', channel, `https://${host}`)}`,
+    }
+  }
+  if (planned.presence !== 'gone') return undefined
+  return {
+    message: `the job ${planned.job.job} is not in the newest eval of ${planned.job.project}:${planned.job.jobset}: was it removed from the flake?`,
+  }
+}
+
+/** Of the job, or of the whole jobset as long as that is current: then there is no eval at all. */
+function evaluationFailed({ planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {
+  if (!planned) return undefined
+  const { jobset } = planned.facts
+  const fatal = fatalError(jobset)
+  if (planned.presence === 'evaluation-failed' && jobset.newestEval) {
+    const { id, error } = jobset.newestEval
+    const text = findEvaluationError(error, planned.job.job) ?? 'without a message'
+    return { message: `eval ${id} could not evaluate it: ${text}`, url: hydraUrl && `${hydraUrl}/eval/${id}` }
+  }
+  if (!fatal) return undefined
+  return {
+    message: `the evaluation of ${jobsetName({ planned })} fails, last at ${isoTime(fatal.time)}: ${lastError(fatal.text)}; see journalctl -u hydra-evaluator`,
+    url: jobsetUrl(planned, hydraUrl),
+  }
+}
+
+function notEvaluated({ planned, tracked }: ChannelFacts, { now, hydraUrl }: Surroundings): Found {
+  const fresh = tracked?.unevaluated
+  if (!planned || !fresh || fresh.commits === 0) return undefined
+  const age = fresh.oldest === undefined ? Number.POSITIVE_INFINITY : now.getTime() - Date.parse(fresh.oldest)
+  if (age < EVALUATION_MINUTES * 60_000) return undefined
+  const { jobset } = planned.facts
+  const since = fresh.oldest === undefined ? '' : `, the oldest of ${fresh.oldest}`
+  const checked =
+    jobset.lastCheckedTime === undefined
+      ? 'it was never checked'
+      : `it was last checked at ${isoTime(jobset.lastCheckedTime)}`
+  const how = !jobset.enabled
+    ? 'the jobset or its project is disabled: enable it'
+    : jobset.checkIntervalSeconds === 0
+      ? `the jobset has no check interval, so only a webhook or a person starts an evaluation; ${checked}`
+      : `the jobset is checked every ${jobset.checkIntervalSeconds} s, and ${checked}: is hydra-evaluator running?`
+  const error = jobset.error?.current ? `; its error: ${lastError(jobset.error.text)}` : ''
+  return {
+    message: `Hydra has not evaluated ${count(fresh.commits, 'commit')} of ${tracked.name}${since}; ${how}${error}`,
+    url: jobsetUrl(planned, hydraUrl),
+  }
+}
+
+function unusableFlakeref({ planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {
+  return planned?.candidate instanceof OperatorError
+    ? { message: oneLine(planned.candidate), url: jobsetUrl(planned, hydraUrl) }
+    : undefined
+}
+
+/** Hydra's buildStatus, https://github.com/NixOS/hydra/blob/master/src/sql/hydra.sql */
+const FAILURES: Readonly<Record<number, string>> = {
+  1: 'failed',
+  2: 'could not be built because a dependency failed',
+  3: 'was aborted',
+  4: 'was cancelled',
+  6: 'failed with output',
+  7: 'timed out',
+  9: 'was aborted: its system is not supported',
+  10: 'failed: its log is larger than the limit',
+  11: 'failed: its output is larger than the limit',
+  12: 'is not deterministic',
+}
+
+function kindOfFailure({ planned }: ChannelFacts): Reason {
+  const status = planned?.facts.job.newest?.status ?? 1
+  if (status === 2) return 'dependency-failed'
+  return [3, 4, 9].includes(status) ? 'build-aborted' : 'build-failed'
+}
+
+function buildEnded(facts: ChannelFacts, { hydraUrl }: Surroundings): Found {
+  const newest = facts.planned?.facts.job.newest
+  if (!newest?.finished || newest.status === 0) return undefined
+  const how = FAILURES[newest.status ?? 1] ?? `ended with status ${newest.status}`
+  const todo =
+    kindOfFailure(facts) === 'build-aborted'
+      ? 'restart it in Hydra'
+      : 'the channel moves with the next good build'
+  return { message: `build ${newest.build} ${how}; ${todo}`, url: buildUrl(newest.build, hydraUrl) }
+}
+
+function notCached({ uncached, planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {
+  if (uncached === undefined || !planned || planned.candidate instanceof OperatorError) return undefined
+  return { message: uncached, url: planned.candidate && buildUrl(planned.candidate.build, hydraUrl) }
+}
+
+function building({ planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {
+  const newest = planned?.facts.job.newest
+  if (!newest || newest.finished) return undefined
+  const since = newest.queuedTime === undefined ? '' : ` since ${isoTime(newest.queuedTime)}`
+  return {
+    message: `build ${newest.build} is queued or running${since}`,
+    url: buildUrl(newest.build, hydraUrl),
+  }
+}
+
+function behind({ planned, tip, stands, tracked }: ChannelFacts): Found {
+  if (!planned || planned.candidate instanceof OperatorError) return undefined
+  const { candidate } = planned
+  if (candidate && (tip === undefined || isForward(stands.candidate))) {
+    return { message: `the next reconcile moves it to ${short(candidate.sha)}` }
+  }
+  if (!candidate && tip === undefined) return { message: 'its job has no good build yet' }
+  // nobody can say what it is behind of
+  if (!tracked) return undefined
+  const fresh = tracked.unevaluated?.commits ?? 0
+  return {
+    message:
+      fresh > 0
+        ? `Hydra has still to evaluate ${count(fresh, 'commit')} of ${tracked.name}`
+        : `it is behind ${tracked.name}, and no newer commit has a good build of its job`,
+  }
+}
+
+/** What keeps a channel from going on does not matter to one that is at the newest commit. */
+function unlessNewest(check: Check): Check {
+  return (facts, around) => (isNewest(facts) ? undefined : check(facts, around))
+}
+
+function isNewest({ tip, tracked, stands }: ChannelFacts): boolean {
+  if (tip === undefined || !tracked) return false
+  return tip === tracked.sha || (typeof stands.tracked === 'object' && stands.tracked.aheadBy === 0)
+}
+
+/** Whether the channel could move to the commit. */
+function isForward(stand: Stand): boolean {
+  return typeof stand === 'object' && stand.status === 'ahead'
+}
+
+/** The newest eval's commit; undefined where it has none of this repository. */
+export function newestCommit(
+  { channel, facts }: PlannedChannel,
+  host: string,
+): { sha: string; eval: number } | undefined {
+  const { newestEval } = facts.jobset
+  if (!newestEval?.flake) return undefined
+  const flakeref = parseFlakeref(newestEval.flake)
+  return flakeref.kind === 'locked' &&
+    flakeref.host === host &&
+    sameRepository(flakeref.repository, channel.repository)
+    ? { sha: flakeref.rev, eval: newestEval.id }
+    : undefined
+}
+
+/** An evaluation that failed as a whole leaves no eval; its error stays for ever, so it counts only while it is current. */
+function fatalError({ error, newestEval }: NonNullable<JobsetFacts['found']>) {
+  return error?.current && error.time > (newestEval?.timestamp ?? 0) ? error : undefined
+}
+
+function jobsetName({ planned }: Pick<ChannelFacts, 'planned'>): string {
+  return planned ? `${planned.job.project}:${planned.job.jobset}` : 'the jobset'
+}
+
+function oneLine({ message, hint }: OperatorError): string {
+  return [message, ...hint].join('; ')
+}
+
+function isoTime(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().replace('.000', '')
+}
+
+function buildUrl(build: number, hydraUrl: string | undefined): string | undefined {
+  return hydraUrl && `${hydraUrl}/build/${build}`
+}
+
+function jobsetUrl({ job }: PlannedChannel, hydraUrl: string | undefined): string | undefined {
+  return hydraUrl && `${hydraUrl}/jobset/${encodeURIComponent(job.project)}/${encodeURIComponent(job.jobset)}`
+}
+
+function compareUrl({ repository }: Channel, from: string, to: string, host: string): string {
+  return `https://${host}/${repository}/compare/${from}...${to}`
+}
