@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { parseFlakeref, showFlakeref } from '../../src/hydra/flakeref.ts'
+import { findTrackedRef, parseFlakeref, showFlakeref } from '../../src/hydra/flakeref.ts'
 
 const REV = '3f2c9d1e5a7b8c6d4e3f2a1b0c9d8e7f6a5b4c3d'
 // `/` stays raw in it
@@ -135,6 +135,61 @@ describe('a flakeref that names no commit of a forge', () => {
   }
 })
 
+describe('what a jobset follows', () => {
+  const FORMS: { flake: string; follows: string | undefined; repository?: string }[] = [
+    { flake: 'github:alice/dotfiles', follows: undefined },
+    { flake: 'github:alice/dotfiles/', follows: undefined },
+    { flake: 'github:alice/dotfiles?dir=nixos', follows: undefined },
+    { flake: 'github:alice/dotfiles/HEAD', follows: undefined },
+    { flake: 'github:alice/dotfiles?ref=HEAD', follows: undefined },
+    { flake: 'github:alice/dotfiles/next', follows: 'refs/heads/next' },
+    { flake: 'github:alice/dotfiles/next?dir=nixos#x', follows: 'refs/heads/next' },
+    { flake: 'github:Alice/DotFiles/next', follows: 'refs/heads/next' },
+    { flake: 'github:alice/dotfiles.git/next', follows: 'refs/heads/next' },
+    { flake: 'github:alice/dotfiles/feature/x', follows: 'refs/heads/feature/x' },
+    { flake: 'github:alice/dotfiles/feature%2Fx', follows: 'refs/heads/feature/x' },
+    { flake: 'github:alice/dotfiles?ref=next', follows: 'refs/heads/next' },
+    { flake: 'github:alice/dotfiles?ref=feature/x', follows: 'refs/heads/feature/x' },
+    { flake: 'github:alice/dotfiles?ref=a+b', follows: 'refs/heads/a+b' },
+    { flake: 'github:alice/dotfiles?ref=refs/heads/next', follows: 'refs/heads/next' },
+    { flake: 'github:alice/dotfiles?ref=refs/tags/v1', follows: 'refs/tags/v1' },
+    { flake: `github:alice/dotfiles/${REV}`, follows: REV },
+    { flake: `github:alice/dotfiles/${REV.toUpperCase()}`, follows: REV },
+    { flake: `github:alice/dotfiles?rev=${REV}`, follows: REV },
+    { flake: `github:alice/dotfiles?ref=next&rev=${REV}`, follows: REV },
+    // abbreviated, it is a name like any other
+    { flake: 'github:alice/dotfiles/3f2c9d1', follows: 'refs/heads/3f2c9d1' },
+    { flake: 'github:alice/other/next', follows: undefined },
+    { flake: 'github:bob/dotfiles/next', follows: undefined },
+    { flake: 'gitlab:alice/dotfiles/next', follows: 'refs/heads/next' },
+    {
+      flake: 'gitlab:group%2Fsub/dotfiles/next',
+      repository: 'group/sub/dotfiles',
+      follows: 'refs/heads/next',
+    },
+    { flake: 'sourcehut:~alice/dotfiles/next', repository: '~alice/dotfiles', follows: 'refs/heads/next' },
+    { flake: 'git+https://github.com/alice/dotfiles', follows: undefined },
+    { flake: 'git+https://github.com/alice/dotfiles?ref=next', follows: 'refs/heads/next' },
+    { flake: 'git+https://github.com/alice/dotfiles.git/?ref=next', follows: 'refs/heads/next' },
+    { flake: 'git+https://github.com/alice/dotfiles?ref=refs/heads/next', follows: 'refs/heads/next' },
+    { flake: 'git+https://github.com/alice/dotfiles?ref=refs/tags/v1&shallow=1', follows: 'refs/tags/v1' },
+    { flake: `git+https://github.com/alice/dotfiles?ref=next&rev=${REV}`, follows: REV },
+    { flake: 'git+https://github.com/alice/other?ref=next', follows: undefined },
+    { flake: 'git+ssh://git@github.com/alice/dotfiles.git?ref=next', follows: 'refs/heads/next' },
+    { flake: 'git+ssh://git@github.com:22/alice/dotfiles?ref=feature/x', follows: 'refs/heads/feature/x' },
+    { flake: 'flake:x', follows: undefined },
+    { flake: 'flake:dotfiles/next', follows: undefined },
+    { flake: 'path:/alice/dotfiles?ref=next', follows: undefined },
+    { flake: 'dotfiles', follows: undefined },
+    { flake: '', follows: undefined },
+  ]
+  for (const { flake, repository = 'alice/dotfiles', follows } of FORMS) {
+    test(`${JSON.stringify(flake)}: ${follows ?? 'the default branch'}`, () => {
+      assert.equal(findTrackedRef(flake, repository), follows)
+    })
+  }
+})
+
 /** Text as flakerefs are made of, so that much of it comes far. */
 const flakeish = fc.oneof(
   fc.string({ unit: 'binary' }),
@@ -187,6 +242,7 @@ test('whatever the text, a flakeref is locked with 40 digits, or unusable with a
         assert.equal(flakeref.host, flakeref.host.toLowerCase())
       } else assert.notEqual(flakeref.why, '')
       assert.equal(typeof showFlakeref(text), 'string')
+      assert.match(findTrackedRef(text, 'alice/dotfiles') ?? REV, /^(?:[0-9a-f]{40}$|refs\/)/)
     }),
     { numRuns: 2000 },
   )

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { findConnection } from '../../src/hydra/connection.ts'
 import { openDatabase, type Sql } from '../../src/hydra/database.ts'
+import { findJobStates, findNewerSince } from '../../src/hydra/fleet-queries.ts'
 import {
   findBuild,
   findCandidate,
@@ -94,6 +95,45 @@ async function compare(sql: Sql, jobset: { id: number; history: History }): Prom
   }))
   const byJob = (a: { job: string }, b: { job: string }) => (a.job < b.job ? -1 : 1)
   assert.deepEqual((await findPresentJobs(sql, id)).sort(byJob), present.sort(byJob), 'present jobs')
+  const states = (await findJobStates(sql, id)).sort(byJob)
+  assert.deepEqual(states, jobStates(history).sort(byJob), 'states of all jobs')
+  await compareSince(sql, jobset)
+}
+
+/** The jobs of the newest build set, and those that were good once: what is neither is left out. */
+function jobStates(history: History) {
+  const newestSet = buildSet(history, history.evals.length - 1)
+  return JOBS.map(job => {
+    const build = newestSet.find(each => each.job === job)
+    return {
+      job,
+      // all builds end at the same time
+      newest: build && {
+        build: build.id,
+        finished: build.finished,
+        status: build.status,
+        queuedTime: 1_760_000_300,
+      },
+      candidate: newest(history, each => each.job === job && isGood(each)),
+    }
+  }).filter(state => state.newest || state.candidate)
+}
+
+const NO_REV = 'f'.repeat(40)
+const revOf = ({ flake }: { flake: string }) => /[0-9a-f]{40}/.exec(flake)?.[0] ?? ''
+
+/** Of every commit, and of one that no eval was of. */
+async function compareSince(sql: Sql, { id, history: { evals } }: { id: number; history: History }) {
+  const revs = [...new Set(evals.map(revOf))]
+  const expected = new Map(
+    revs.map(rev => {
+      const after = evals[evals.findLastIndex(each => revOf(each) === rev) + 1]
+      return [rev, after && 1_760_000_000 + after.id]
+    }),
+  )
+  assert.deepEqual(await findNewerSince(sql, id, [...revs, NO_REV]), expected, 'newer since')
+  assert.deepEqual(await findNewerSince(sql, id, [NO_REV]), new Map(), 'newer than an unknown commit')
+  assert.deepEqual(await findNewerSince(sql, id, []), new Map(), 'newer than nothing')
 }
 
 /** What of the difficult things this history has. */
