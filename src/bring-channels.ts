@@ -6,10 +6,11 @@ import { type Candidate, checkBuild, type JobName, showJob } from './candidate.t
 import { type Channel, channelKey, jobsetsOf, type Rule, sameRepository } from './channel.ts'
 import { expectedHost } from './config.ts'
 import { LATER, OperatorError } from './errors.ts'
-import { type JobFacts, type JobsetFacts, planFleet } from './fleet.ts'
+import { planFleet } from './fleet.ts'
 import { checkWritable, describeRename, findWithdrawal, heldOutcome } from './guard.ts'
 import type { HookOptions } from './hook.ts'
 import type { BuildFinished, Output } from './hydra/event.ts'
+import type { JobFacts, JobsetFacts } from './hydra/fleet-queries.ts'
 import { short } from './log.ts'
 import { describeOutcome, isTrouble, type Outcome } from './outcome.ts'
 
@@ -40,9 +41,12 @@ export async function bringChannels(
 
   async function bring(channel: Channel, known: Facts, looks = MAX_LOOKS): Promise<Result> {
     const repository = github.repository(channel.repository)
-    const { channels: planned } = planFleet(known.rules, known.jobsets, expectedHost(options.config.github))
-    const own = planned.find(each => channelKey(each.channel) === channelKey(channel))
-    if (!own) throw new Error(`the rules make no ${channel.branch} of ${showJob(event)} any more`)
+    const plan = planFleet(known.rules, known.jobsets, expectedHost(options.config.github))
+    const own = plan.channels.find(each => channelKey(each.channel) === channelKey(channel))
+    if (!own) {
+      // the rule leads here, but does not come to an end on another job of the jobset
+      throw plan.problems[0]?.error ?? new Error(`no rule makes ${channel.branch} of ${showJob(event)}`)
+    }
     const { candidate, job } = own
     if (candidate instanceof OperatorError) throw candidate
     if (showJob(job) !== showJob(event)) return { channel, follows: job }
@@ -127,6 +131,7 @@ async function lookUp(
     return await database.look(async sql => {
       const building = query.findBuild(sql, event.build)
       const candidateOf = building.then(build => build && query.findCandidate(sql, build.jobsetId, build.job))
+      candidateOf.catch(() => {})
       const looking = findJobsetFacts(sql, jobsetsOf(rules), async (sql, jobsetId) => {
         const [present, build, candidate] = await Promise.all([
           query.findPresentJobs(sql, jobsetId),

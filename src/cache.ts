@@ -137,20 +137,30 @@ async function lookOnly(paths: readonly string[], { config, http, log }: CacheOp
   }
 }
 
+/** All looks together may take so long: who asks for a status waits for it. */
+const LOOKS_TIMEOUT_MS = 10_000
+
 /**
- * Only looks: why the outputs of a build cannot be found at `cache.url`; undefined where they all are there, or where there
- * is nothing to look at. `cache.parallel` at once.
+ * Only looks: why the outputs of a build cannot be found at `cache.url`; undefined where they all are there, where there is
+ * nothing to look at, and where the cache takes too long. `cache.parallel` at once.
  */
 export function createLook(
   { url, parallel }: CacheConfig,
   http: Http,
 ): (outputs: readonly Output[]) => Promise<string | undefined> {
   const slots = new Semaphore(parallel)
+  const endsAt = Date.now() + LOOKS_TIMEOUT_MS
   return async outputs => {
     if (url === undefined) return undefined
     const paths = outputs.flatMap(({ path }) => path ?? [])
     const problems = await Promise.all(
-      paths.map(path => slots.runExclusive(() => findProblem(path, url, http))),
+      paths.map(path =>
+        slots.runExclusive(async () => {
+          const timeoutMs = Math.min(LOOK_TIMEOUT_MS, endsAt - Date.now())
+          const problem = timeoutMs > 0 ? await findProblem(path, url, http, timeoutMs) : undefined
+          return Date.now() < endsAt ? problem : undefined
+        }),
+      ),
     )
     const problem = problems.find(each => each !== undefined)
     return problem && `${problem.message}; ${problem.hint}`
@@ -320,14 +330,19 @@ interface Problem {
 }
 
 /** Why the cache does not have a store path; undefined where its narinfo is there. */
-async function findProblem(path: string, url: string, http: Http): Promise<Problem | undefined> {
+async function findProblem(
+  path: string,
+  url: string,
+  http: Http,
+  timeoutMs = LOOK_TIMEOUT_MS,
+): Promise<Problem | undefined> {
   const hash = path.slice(path.lastIndexOf('/') + 1).slice(0, 32)
   const narinfo = `${url}/${hash}.narinfo`
   const missing = `the cache does not have ${path}: ${narinfo}`
   let status: number
   let text: string
   try {
-    const response = await http.fetch(narinfo, { timeoutMs: LOOK_TIMEOUT_MS })
+    const response = await http.fetch(narinfo, { timeoutMs })
     status = response.status
     text = await response.text()
   } catch (error) {

@@ -1,12 +1,14 @@
-// How commits stand to the channels' tips, as few requests as can be for many channels: GraphQL a hundred channels at a
+// How commits stand to the channels' tips, in as few requests as can be for many channels: GraphQL a hundred channels at a
 // time, each pair of commits once; and over REST what it left out.
-import { unknownCommit } from './advance.ts'
+import { Semaphore } from 'async-mutex'
 import { type Channel, channelKey } from './channel.ts'
-import { OperatorError } from './errors.ts'
 import type { GitHubRepository } from './github/repository.ts'
-import type { Side, Standing } from './github/standing.ts'
+import { isWorthRest, type Side, type Standing } from './github/standing.ts'
 import type { Stand } from './reason.ts'
 import type { OpenedGitHub } from './run-options.ts'
+
+/** Where GraphQL does not answer, REST must not be flooded. */
+const REST_AT_ONCE = 4
 
 export interface Question {
   channel: Channel
@@ -20,38 +22,50 @@ export interface Answer {
   committedAt: string | undefined
   /** false where a rule or a protection forbids it */
   mayPush: boolean | undefined
-  /** @throws OperatorError where GitHub cannot be asked */
+  /**
+   * Undefined also of a commit that GitHub does not have.
+   *
+   * @throws OperatorError where GitHub cannot be asked
+   */
   standOf(sha: string | undefined): Promise<Stand>
 }
 
-/** @returns by channelKey */
+/**
+ * @param report is told once where GraphQL did not answer
+ * @returns by channelKey
+ */
 export async function compareAll(
   questions: readonly Question[],
   github: Pick<OpenedGitHub, 'repository'>,
+  report: (error: unknown) => void,
 ): Promise<Map<string, Answer>> {
   const answers = new Map<string, Answer>()
+  const rest = new Semaphore(REST_AT_ONCE)
   const byRepository = new Map<string, Question[]>()
   for (const question of questions) {
     const name = question.channel.repository.toLowerCase()
     byRepository.set(name, [...(byRepository.get(name) ?? []), question])
   }
   await Promise.all(
-    [...byRepository].map(async ([name, asked]) => {
-      const repository = github.repository(name)
-      const standings = await repository.findStandings(eachPairOnce(asked)).catch(noStandings)
-      const sides = new Map<string, Side>()
-      for (const { channel, tip } of asked) {
-        const standing = standings.get(channel.branch)
-        // the branch may have moved since it was listed
-        if (standing?.sha !== tip) continue
-        for (const [head, side] of standing.sides) sides.set(pairOf(tip, head), side)
-      }
+    [...byRepository.values()].map(async asked => {
+      const repository = github.repository(asked[0]?.channel.repository ?? '')
+      const { standings, errors } = await repository.findStandings(eachPairOnce(asked))
+      if (errors[0]) report(errors[0])
+      const away = errors.find(error => !isWorthRest(error))
+      const sides = sidesOf(asked, standings)
       for (const { channel, tip } of asked) {
         const standing = standings.get(channel.branch)
         answers.set(channelKey(channel), {
           committedAt: standing?.sha === tip ? standing.committedAt : undefined,
           mayPush: standing?.mayPush,
-          standOf: async sha => (sha === undefined ? undefined : standOf(tip, sha, sides, repository)),
+          async standOf(sha) {
+            if (sha === undefined) return undefined
+            if (sha === tip) return { status: 'identical', aheadBy: 0, behindBy: 0 }
+            const known = sides.get(pairOf(tip, sha))
+            if (known) return known
+            if (away) throw away
+            return rest.runExclusive(() => compareOverRest(repository, tip, sha))
+          },
         })
       }
     }),
@@ -72,24 +86,23 @@ function eachPairOnce(questions: readonly Question[]): { branch: string; heads: 
   }))
 }
 
-/** REST is asked instead; and where GitHub is away, that says so. */
-function noStandings(error: unknown): Map<string, Standing> {
-  if (error instanceof OperatorError || (error as Error).name === 'GraphqlResponseError') return new Map()
-  throw error
+function sidesOf(
+  questions: readonly Question[],
+  standings: ReadonlyMap<string, Standing>,
+): Map<string, Side> {
+  const sides = new Map<string, Side>()
+  for (const { channel, tip } of questions) {
+    const standing = standings.get(channel.branch)
+    // the branch may have moved since it was listed
+    if (standing?.sha !== tip) continue
+    for (const [head, side] of standing.sides) sides.set(pairOf(tip, head), side)
+  }
+  return sides
 }
 
-async function standOf(
-  tip: string,
-  sha: string,
-  sides: ReadonlyMap<string, Side>,
-  repository: GitHubRepository,
-): Promise<Stand> {
-  if (sha === tip) return { status: 'identical', aheadBy: 0, behindBy: 0 }
-  const known = sides.get(pairOf(tip, sha))
-  if (known) return known
+async function compareOverRest(repository: GitHubRepository, tip: string, sha: string): Promise<Stand> {
   const comparison = await repository.compare(tip, sha)
-  if (comparison === 'not-found') throw unknownCommit(sha)
-  return comparison
+  return comparison === 'not-found' ? undefined : comparison
 }
 
 function pairOf(tip: string, head: string): string {

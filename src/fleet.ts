@@ -5,27 +5,7 @@ import { ambiguous, type Candidate, type JobName, judgeCandidate, showJob } from
 import { type Channel, channelKey, channelsOfJobs, type Rule } from './channel.ts'
 import { OperatorError, UsageError } from './errors.ts'
 import { failedJobs, findEvaluationError } from './hydra/evaluation-error.ts'
-import type { Jobset } from './hydra/fleet-queries.ts'
-import type { Eval, Evaluation, NewestBuild } from './hydra/queries.ts'
-
-/** A jobset of a rule, as Hydra's database has it (fleet-queries.ts). */
-export interface JobsetFacts {
-  project: string
-  jobset: string
-  /** undefined where there is none */
-  found: (Jobset & { newestEval: Evaluation | undefined; jobs: readonly JobFacts[] }) | undefined
-  /** the name that it has now */
-  renamedTo?: string | undefined
-}
-
-/** A job that is in the newest build set, or was good once. */
-export interface JobFacts {
-  job: string
-  /** its build in the newest build set; undefined where it is absent from it */
-  newest: (NewestBuild & { queuedTime?: number | undefined }) | undefined
-  /** undefined where it never had a good build */
-  candidate: { build: number; eval: Eval } | undefined
-}
+import type { JobFacts, JobsetFacts } from './hydra/fleet-queries.ts'
 
 /**
  * How a job stands to the newest eval: in its build set; kept out of it by an error of its own, which passes; or gone
@@ -48,8 +28,8 @@ export interface PlannedChannel {
 
 export interface Plan {
   channels: PlannedChannel[]
-  /** rules that lead nowhere, and jobs that make no valid channel */
-  problems: OperatorError[]
+  /** rules that lead nowhere, and jobs of which they make no valid channel */
+  problems: { rule: Rule; error: OperatorError }[]
 }
 
 /** What all branches of a rule begin with: `nixos-tested-` of `nixos-tested-{host}`. */
@@ -69,27 +49,27 @@ export function prefixKey({ repository, prefix }: { repository: string; prefix: 
 
 /** @param host what the flakerefs of the evals must have, `github.com` */
 export function planFleet(rules: readonly Rule[], jobsets: readonly JobsetFacts[], host: string): Plan {
-  const problems: OperatorError[] = []
+  const problems: Plan['problems'] = []
   const feeders = new Map<string, { channel: Channel; jobs: Feeder[] }>()
 
   for (const rule of rules) {
     const facts = jobsets.find(({ project, jobset }) => project === rule.project && jobset === rule.jobset)
     if (!facts?.found) {
-      problems.push(missingJobset(rule, facts?.renamedTo))
+      problems.push({ rule, error: missingJobset(rule, facts?.renamedTo) })
       continue
     }
     const jobset = facts.found
     const jobs = new Map(jobsOf(jobset).map(job => [job.job, job]))
     const made = tryRule(rule, [...jobs.keys()])
     if (made instanceof OperatorError) {
-      problems.push(made)
+      problems.push({ rule, error: made })
       continue
     }
-    if (made.length === 0) problems.push(matchesNothing(rule))
+    if (made.length === 0) problems.push({ rule, error: matchesNothing(rule) })
     for (const { job: jobName, made: channelMade } of made) {
       const name = { project: rule.project, jobset: rule.jobset, job: jobName }
       if (channelMade.kind === 'invalid') {
-        problems.push(unnameable(name, rule, channelMade.why))
+        problems.push({ rule, error: unnameable(name, rule, channelMade.why) })
         continue
       }
       const channel = { repository: rule.repository, branch: channelMade.branch }
@@ -142,7 +122,9 @@ function presenceOf({ newest, job }: JobFacts, { newestEval }: NonNullable<Jobse
 /** A job that has gone from its jobset counts only while no other leads to the channel, so that a host may change its system. */
 function planChannel(channel: Channel, jobs: readonly Feeder[], host: string): PlannedChannel {
   const there = jobs.filter(({ presence }) => presence !== 'gone')
-  const [first, ...others] = there.length > 0 ? there : jobs
+  // of jobs that are all gone the last one counts: nobody can make them fewer
+  const last = [...jobs].sort((a, b) => (b.job.candidate?.eval.id ?? 0) - (a.job.candidate?.eval.id ?? 0))
+  const [first, ...others] = there.length > 0 ? there : last.slice(0, 1)
   if (!first) throw new Error(`no job leads to ${channelKey(channel)}`)
   const { name, job, jobset, presence, prefix } = first
   const names = [first, ...others].map(each => each.name)
@@ -174,7 +156,11 @@ export function unnameable(job: JobName, { repository }: Rule, why: string): Ope
   })
 }
 
-function missingJobset({ project, jobset }: Rule, renamedTo: string | undefined): OperatorError {
+/** A jobset that is not there, or is not called so any more. */
+export function missingJobset(
+  { project, jobset }: Pick<Rule, 'project' | 'jobset'>,
+  renamedTo: string | undefined,
+): OperatorError {
   return renamedTo === undefined
     ? new OperatorError(`Hydra has no jobset ${project}:${jobset}, which a rule names`, {
         hint: 'correct project and jobset in the rule',

@@ -3,8 +3,7 @@
 import { unknownCommit } from './advance.ts'
 import type { Candidate } from './candidate.ts'
 import type { Channel } from './channel.ts'
-import { OperatorError } from './errors.ts'
-import { ARCHIVED } from './github/refusal.ts'
+import { ARCHIVED, PermissionError } from './github/refusal.ts'
 import type { GitHubRepository } from './github/repository.ts'
 import { findHold } from './holds.ts'
 import type { Outcome } from './outcome.ts'
@@ -29,7 +28,7 @@ async function isContained(repository: GitHubRepository, sha: string, newest: st
 }
 
 /**
- * @throws OperatorError where the channel is the default branch, or the repository is archived
+ * @throws PermissionError where the channel is the default branch, or the repository is archived
  */
 export async function checkWritable(repository: GitHubRepository, { branch }: Channel): Promise<void> {
   const isFine = (facts: Awaited<ReturnType<GitHubRepository['facts']>>) =>
@@ -38,8 +37,8 @@ export async function checkWritable(repository: GitHubRepository, { branch }: Ch
   // what came with a cached token may be an hour old
   const facts = await repository.facts('fresh')
   if (isFine(facts)) return
-  if (facts?.archived) throw new OperatorError(ARCHIVED.why, ARCHIVED)
-  throw new OperatorError(`${branch} is the default branch of the repository, and no channel`, {
+  if (facts?.archived) throw new PermissionError(ARCHIVED.why, ARCHIVED)
+  throw new PermissionError(`${branch} is the default branch of the repository, and no channel`, {
     hint: 'give the channel another name in the rule (branch)',
   })
 }

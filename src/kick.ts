@@ -7,8 +7,10 @@ import { codeOf, messageOf, OperatorError } from './errors.ts'
 /** @throws OperatorError where the file cannot be made */
 export function kick(file: string): void {
   try {
-    writeFileSync(file, '')
+    // one that is there already may be another user's, and says the same
+    writeFileSync(file, '', { flag: 'wx' })
   } catch (error) {
+    if (codeOf(error) === 'EEXIST') return
     throw new OperatorError(
       `cannot ask for a reconcile: cannot write ${file} (hook.kickFile): ${messageOf(error)}`,
       {

@@ -1,8 +1,8 @@
 // Hydra's half of what reconcile and status start from.
 import { jobsetsOf } from './channel.ts'
 import type { Config } from './config.ts'
-import type { JobsetFacts } from './fleet.ts'
 import type { Database } from './hydra/database.ts'
+import type { JobsetFacts } from './hydra/fleet-queries.ts'
 
 /** All jobsets of the rules, with all of their jobs, of one moment. */
 export async function lookUpFleet({

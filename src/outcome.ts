@@ -100,6 +100,6 @@ export function ghApi(method: 'PATCH' | 'DELETE', { repository, branch }: Channe
 }
 
 /** For a command line that is meant to be copied: a branch may be called `a;b`. */
-function shellWord(word: string): string {
+export function shellWord(word: string): string {
   return /^[\w./%@:+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 }

@@ -4,19 +4,21 @@
 import { type Channel, sameRepository } from './channel.ts'
 import type { Reason } from './channel-status.ts'
 import { OperatorError } from './errors.ts'
-import type { JobsetFacts, PlannedChannel } from './fleet.ts'
+import type { PlannedChannel } from './fleet.ts'
 import type { Side } from './github/standing.ts'
 import type { Hold } from './holds.ts'
 import { findEvaluationError, lastError } from './hydra/evaluation-error.ts'
-import { parseFlakeref } from './hydra/flakeref.ts'
+import { parseFlakeref, parseTrackedRef, showFlakeref } from './hydra/flakeref.ts'
+import type { JobsetFacts } from './hydra/fleet-queries.ts'
 import { count, short } from './log.ts'
-import { forceCommand, ghApi, type Outcome } from './outcome.ts'
+import { forceCommand, ghApi, type Outcome, shellWord } from './outcome.ts'
 
 /** So long may Hydra take to look at a new commit. */
 const EVALUATION_MINUTES = 30
 
-/** The branch that a jobset follows. */
+/** The branch that a jobset follows, or the commit that it is pinned to. */
 export interface Tracked {
+  kind: 'branch' | 'commit'
   /** `main` */
   name: string
   sha: string
@@ -24,14 +26,19 @@ export interface Tracked {
   unevaluated: { commits: number; oldest: string | undefined } | undefined
 }
 
-/** How a commit stands to a channel's tip; undefined where there is no tip, or no commit to compare it with. */
+/** How a commit stands to a channel's tip; undefined where there is none of the two, or GitHub does not have it. */
 export type Stand = Side | 'unrelated' | undefined
 
 export interface ChannelFacts {
   channel: Channel
   /** undefined of a branch that no job leads to */
   planned: PlannedChannel | undefined
-  hold: Hold | null
+  /** what is wrong with the rule that could make the branch, where no job leads to it */
+  ruleTrouble?: OperatorError | undefined
+  /** an error where it cannot be read: it may be one */
+  hold: Hold | null | OperatorError
+  /** what could not be asked, so that all that follows is not known */
+  away?: OperatorError | undefined
   /** undefined where there is no such branch */
   tip: string | undefined
   /** how the newest commit of the tracked branch, the newest eval's and the candidate stand to the tip */
@@ -64,31 +71,32 @@ export interface Explanation {
 type Found = { message: string | null; url?: string | undefined } | undefined
 type Check = (facts: ChannelFacts, around: Surroundings) => Found
 
-/** In the order of REASONS. */
+/** In the order of REASONS, but that what is not known comes before all that would have to be asked. */
 const CHECKS: readonly (readonly [Reason, Check])[] = [
   ['held', held],
+  ['unknown', notKnown],
   ['withdrawn', withdrawn],
   ['diverged', diverged],
   ['ambiguous', ambiguous],
   ['no-permission', noPermission],
   ['job-gone', jobGone],
-  ['evaluation-failed', unlessNewest(evaluationFailed)],
-  ['not-evaluated', unlessNewest(notEvaluated)],
+  ['evaluation-failed', unlessNewest(alsoMoving(evaluationFailed))],
+  ['not-evaluated', unlessNewest(alsoMoving(notEvaluated))],
   ['unusable-flakeref', unusableFlakeref],
-  ['build-failed', unlessNewest(buildEnded)],
+  ['build-failed', unlessNewest(alsoMoving(buildFailed))],
+  ['dependency-failed', unlessNewest(alsoMoving(dependencyFailed))],
+  ['build-aborted', unlessNewest(alsoMoving(buildAborted))],
   ['not-cached', unlessNewest(notCached)],
-  ['building', unlessNewest(building)],
+  ['building', unlessNewest(alsoMoving(building))],
   ['behind', unlessNewest(behind)],
 ]
 
 export function explain(facts: ChannelFacts, around: Surroundings): Explanation {
   for (const [reason, check] of CHECKS) {
     const found = check(facts, around)
-    if (!found) continue
-    const kind = reason === 'build-failed' ? kindOfFailure(facts) : reason
-    return { reason: kind, message: found.message, url: found.url ?? null }
+    if (found) return { reason, message: found.message, url: found.url ?? null }
   }
-  if (facts.tracked) return { reason: 'up-to-date', message: null, url: null }
+  if (isNewest(facts)) return { reason: 'up-to-date', message: null, url: null }
   return {
     reason: 'unknown',
     message: `the branch that ${jobsetName(facts)} follows is not in ${facts.channel.repository}: correct the flake of the jobset`,
@@ -96,12 +104,18 @@ export function explain(facts: ChannelFacts, around: Surroundings): Explanation 
   }
 }
 
-function held({ hold, channel }: ChannelFacts): Found {
-  return hold ? { message: explainHold(channel, hold) } : undefined
+function held({ hold, channel: { repository, branch }, away }: ChannelFacts): Found {
+  if (!hold) return undefined
+  const more = away ? `; ${oneLine(away)}` : ''
+  if (hold instanceof OperatorError) return { message: `${oneLine(hold)}${more}` }
+  const release = `hydra-channels release ${shellWord(`${repository}:${branch}`)}`
+  return {
+    message: `held until ${hold.until ?? 'it is released'}, because “${hold.reason}”: ${release} lets it move again${more}`,
+  }
 }
 
-export function explainHold({ repository, branch }: Channel, { reason, until }: Hold): string {
-  return `held until ${until ?? 'it is released'}: ${reason}; hydra-channels release ${repository}:${branch} lets it move again`
+function notKnown({ away, forbidden }: ChannelFacts): Found {
+  return away && !forbidden ? { message: oneLine(away) } : undefined
 }
 
 /** Taken back: main was reset, or its history rewritten. */
@@ -111,7 +125,7 @@ function withdrawn(facts: ChannelFacts, { host }: Surroundings): Found {
   // what never was evaluated was not taken back: somebody else put it there
   if (tip !== undefined && newest && evaluated) {
     return {
-      message: `its commit ${short(tip)} was taken back: it is not in the history of ${short(newest.sha)}, the commit of the newest eval ${newest.eval}; to give it up: ${forceCommand(channel, newest.sha, `https://${host}`)}`,
+      message: `its commit ${short(tip)} was taken back: it is not in the history of ${short(newest.sha)}, the commit of the newest eval ${newest.eval}; ${wayOut(facts, host)}`,
       url: compareUrl(channel, tip, newest.sha, host),
     }
   }
@@ -135,15 +149,26 @@ function diverged(facts: ChannelFacts, { host }: Surroundings): Found {
       ? `${count(stand.behindBy, 'commit')} only in the channel, ${count(stand.aheadBy, 'commit')} only in ${short(from)}`
       : 'they have no common history'
   return {
-    message: `it is at ${short(tip)} and not in the history of ${short(from)}: ${how}; to give up what only the channel has: ${forceCommand(channel, from, `https://${host}`)}`,
+    message: `it is at ${short(tip)} and not in the history of ${short(from)}: ${how}; ${wayOut(facts, host)}`,
     url: compareUrl(channel, tip, from, host),
   }
+}
+
+/** Only ever to a commit that is built. */
+function wayOut({ planned, channel, withdrawal }: ChannelFacts, host: string): string {
+  const { candidate } = planned ?? {}
+  if (!candidate || candidate instanceof OperatorError || withdrawal) {
+    return 'nothing that it could be put to instead is built yet'
+  }
+  return `to give up what only the channel has: ${forceCommand(channel, candidate.sha, `https://${host}`)}`
 }
 
 /** The newest eval's commit, where the channel's is neither in its history nor in the tracked branch's. */
 function outsideOf({ tip, planned, stands, tracked }: ChannelFacts, host: string) {
   const newest = planned && newestCommit(planned, host)
   if (tip === undefined || !newest || tip === newest.sha || tip === tracked?.sha) return undefined
+  // what GitHub did not compare decides nothing
+  if (!stands.newest) return undefined
   return contains(stands.newest) || contains(stands.tracked) ? undefined : newest
 }
 
@@ -153,7 +178,7 @@ export function contains(stand: Stand): boolean {
 }
 
 function ambiguous({ planned }: ChannelFacts): Found {
-  return planned?.candidate instanceof OperatorError && planned.jobs.length > 1
+  return planned && planned.candidate instanceof OperatorError && planned.jobs.length > 1
     ? { message: oneLine(planned.candidate) }
     : undefined
 }
@@ -162,7 +187,8 @@ function noPermission({ forbidden }: ChannelFacts): Found {
   return forbidden && { message: oneLine(forbidden) }
 }
 
-function jobGone({ planned, channel }: ChannelFacts, { host }: Surroundings): Found {
+function jobGone({ planned, channel, ruleTrouble }: ChannelFacts, { host }: Surroundings): Found {
+  if (!planned && ruleTrouble) return { message: oneLine(ruleTrouble) }
   if (!planned) {
     return {
       message: `no job of the rules leads to it any more; where nothing follows it: ${ghApi('DELETE', channel, `https://${host}`)}`,
@@ -191,13 +217,19 @@ function evaluationFailed({ planned }: ChannelFacts, { hydraUrl }: Surroundings)
   }
 }
 
-function notEvaluated({ planned, tracked }: ChannelFacts, { now, hydraUrl }: Surroundings): Found {
+function notEvaluated({ planned, tracked }: ChannelFacts, { now, hydraUrl, host }: Surroundings): Found {
   const fresh = tracked?.unevaluated
-  if (!planned || !fresh || fresh.commits === 0) return undefined
-  const age = fresh.oldest === undefined ? Number.POSITIVE_INFINITY : now.getTime() - Date.parse(fresh.oldest)
-  if (age < EVALUATION_MINUTES * 60_000) return undefined
+  if (!planned || !fresh) return undefined
+  const newest = newestCommit(planned, host)
+  const reset = fresh.commits === 0 && newest !== undefined && newest.sha !== tracked.sha
+  const age = fresh.oldest === undefined ? 0 : now.getTime() - Date.parse(fresh.oldest)
+  if (!reset && (fresh.commits === 0 || age < EVALUATION_MINUTES * 60_000)) return undefined
   const { jobset } = planned.facts
-  const since = fresh.oldest === undefined ? '' : `, the oldest of ${fresh.oldest}`
+  const what = reset
+    ? tracked.kind === 'commit'
+      ? `the jobset is pinned to ${tracked.name}, which Hydra has not evaluated`
+      : `${tracked.name} was reset to ${short(tracked.sha)}, which is older than the newest eval's commit, and Hydra has not evaluated that`
+    : `Hydra has not evaluated ${count(fresh.commits, 'commit')} of ${tracked.name}, which it has had since ${fresh.oldest}`
   const checked =
     jobset.lastCheckedTime === undefined
       ? 'it was never checked'
@@ -209,15 +241,26 @@ function notEvaluated({ planned, tracked }: ChannelFacts, { now, hydraUrl }: Sur
       : `the jobset is checked every ${jobset.checkIntervalSeconds} s, and ${checked}: is hydra-evaluator running?`
   const error = jobset.error?.current ? `; its error: ${lastError(jobset.error.text)}` : ''
   return {
-    message: `Hydra has not evaluated ${count(fresh.commits, 'commit')} of ${tracked.name}${since}; ${how}${error}`,
+    message: `${what}; ${how}${error}`,
     url: jobsetUrl(planned, hydraUrl),
   }
 }
 
-function unusableFlakeref({ planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {
-  return planned?.candidate instanceof OperatorError
-    ? { message: oneLine(planned.candidate), url: jobsetUrl(planned, hydraUrl) }
-    : undefined
+function unusableFlakeref({ planned, channel }: ChannelFacts, { hydraUrl, host }: Surroundings): Found {
+  if (!planned) return undefined
+  const url = jobsetUrl(planned, hydraUrl)
+  if (planned.candidate instanceof OperatorError) return { message: oneLine(planned.candidate), url }
+  const { flake } = planned.facts.jobset
+  if (
+    flake === null ||
+    parseTrackedRef(flake, { host, repository: channel.repository }).kind !== 'other repository'
+  ) {
+    return undefined
+  }
+  return {
+    message: `${jobsetName({ planned })} follows ${showFlakeref(flake)} now, which is not ${host}/${channel.repository}: correct the rule, or the flake of the jobset`,
+    url,
+  }
 }
 
 /** Hydra's buildStatus, https://github.com/NixOS/hydra/blob/master/src/sql/hydra.sql */
@@ -228,26 +271,38 @@ const FAILURES: Readonly<Record<number, string>> = {
   4: 'was cancelled',
   6: 'failed with output',
   7: 'timed out',
-  9: 'was aborted: its system is not supported',
+  9: 'was aborted: no builder has its system',
   10: 'failed: its log is larger than the limit',
   11: 'failed: its output is larger than the limit',
   12: 'is not deterministic',
 }
 
-function kindOfFailure({ planned }: ChannelFacts): Reason {
-  const status = planned?.facts.job.newest?.status ?? 1
-  if (status === 2) return 'dependency-failed'
-  return [3, 4, 9].includes(status) ? 'build-aborted' : 'build-failed'
+function buildFailed(facts: ChannelFacts, around: Surroundings): Found {
+  const failed = (status: number) => ![2, 3, 4, 9].includes(status)
+  return buildEnded(facts, around, failed, 'the channel moves with the next good build')
 }
 
-function buildEnded(facts: ChannelFacts, { hydraUrl }: Surroundings): Found {
-  const newest = facts.planned?.facts.job.newest
-  if (!newest?.finished || newest.status === 0) return undefined
-  const how = FAILURES[newest.status ?? 1] ?? `ended with status ${newest.status}`
-  const todo =
-    kindOfFailure(facts) === 'build-aborted'
-      ? 'restart it in Hydra'
-      : 'the channel moves with the next good build'
+function dependencyFailed(facts: ChannelFacts, around: Surroundings): Found {
+  return buildEnded(facts, around, status => status === 2, 'the channel moves with the next good build')
+}
+
+function buildAborted(facts: ChannelFacts, around: Surroundings): Found {
+  return (
+    buildEnded(facts, around, status => [3, 4].includes(status), 'restart it in Hydra') ??
+    buildEnded(facts, around, status => status === 9, 'add a builder, or take the job out of the flake')
+  )
+}
+
+function buildEnded(
+  { planned }: ChannelFacts,
+  { hydraUrl }: Surroundings,
+  is: (status: number) => boolean,
+  todo: string,
+): Found {
+  const newest = planned?.facts.job.newest
+  const status = newest?.status ?? 1
+  if (!newest?.finished || status === 0 || !is(status)) return undefined
+  const how = FAILURES[status] ?? `ended with status ${status}`
   return { message: `build ${newest.build} ${how}; ${todo}`, url: buildUrl(newest.build, hydraUrl) }
 }
 
@@ -266,10 +321,10 @@ function building({ planned }: ChannelFacts, { hydraUrl }: Surroundings): Found 
   }
 }
 
-function behind({ planned, tip, stands, tracked }: ChannelFacts): Found {
+function behind({ planned, tip, tracked, stands }: ChannelFacts): Found {
   if (!planned || planned.candidate instanceof OperatorError) return undefined
   const { candidate } = planned
-  if (candidate && (tip === undefined || isForward(stands.candidate))) {
+  if (candidate && couldMove(tip, stands.candidate)) {
     return { message: `the next reconcile moves it to ${short(candidate.sha)}` }
   }
   if (!candidate && tip === undefined) return { message: 'its job has no good build yet' }
@@ -280,7 +335,26 @@ function behind({ planned, tip, stands, tracked }: ChannelFacts): Found {
     message:
       fresh > 0
         ? `Hydra has still to evaluate ${count(fresh, 'commit')} of ${tracked.name}`
-        : `it is behind ${tracked.name}, and no newer commit has a good build of its job`,
+        : `it is not at ${tracked.name}, and no newer commit has a good build of its job`,
+  }
+}
+
+/** Whether reconcile would move the channel to its candidate. */
+export function couldMove(tip: string | undefined, candidate: Stand): boolean {
+  return tip === undefined || (typeof candidate === 'object' && candidate.status === 'ahead')
+}
+
+/** The newest commit is not good, but an older one is, and the channel is not there yet either. */
+function alsoMoving(check: Check): Check {
+  return (facts, around) => {
+    const found = check(facts, around)
+    const { planned, tip, stands, uncached } = facts
+    const candidate = planned?.candidate
+    if (!found || !candidate || candidate instanceof OperatorError || !couldMove(tip, stands.candidate)) {
+      return found
+    }
+    const how = uncached ?? `the next reconcile moves it to ${short(candidate.sha)}, the newest that is good`
+    return { ...found, message: `${found.message}; until then ${how}` }
   }
 }
 
@@ -289,14 +363,8 @@ function unlessNewest(check: Check): Check {
   return (facts, around) => (isNewest(facts) ? undefined : check(facts, around))
 }
 
-function isNewest({ tip, tracked, stands }: ChannelFacts): boolean {
-  if (tip === undefined || !tracked) return false
-  return tip === tracked.sha || (typeof stands.tracked === 'object' && stands.tracked.aheadBy === 0)
-}
-
-/** Whether the channel could move to the commit. */
-function isForward(stand: Stand): boolean {
-  return typeof stand === 'object' && stand.status === 'ahead'
+function isNewest({ tip, tracked }: ChannelFacts): boolean {
+  return tip !== undefined && tip === tracked?.sha
 }
 
 /** The newest eval's commit; undefined where it has none of this repository. */

@@ -22,11 +22,11 @@ import { checkWritable, findWithdrawal, heldOutcome } from './guard.ts'
 import type { Database } from './hydra/database.ts'
 import type { Output } from './hydra/event.ts'
 import type { Lock } from './hydra/lock.ts'
-import { count } from './log.ts'
+import { count, type Log } from './log.ts'
 import { lookUpFleet } from './look-up.ts'
 import { describeOutcome, isTrouble, type Outcome } from './outcome.ts'
 import type { OpenedGitHub, RunOptions } from './run-options.ts'
-import { getTip, listTips, prefixesIn, strayBranches, type Tips } from './tips.ts'
+import { getTip, listTips, prefixesIn, type Stray, strayBranches, type Tips } from './tips.ts'
 
 /** From this many moves on, GitHub is asked for a hundred at once, and single writes are a second apart. */
 const MANY = 11
@@ -71,7 +71,7 @@ export async function reconcile(
   const planned = selectChannels(plan.channels, options.only)
   const github = await options.openGitHub()
   const ending = createEnding(options)
-  for (const problem of plan.problems) ending.problem(problem)
+  for (const { error } of plan.problems) ending.problem(error)
 
   // a whole run also looks for branches that no job leads to any more
   const all = options.only.length === 0
@@ -95,12 +95,29 @@ export async function reconcile(
   await move(pending, outputs, github, ending, options)
 
   if (all) {
-    for (const [repository, branches] of strayBranches(plan.channels, tips)) {
-      const of = branches.size === 1 ? '1 branch' : `${branches.size} branches`
-      log.line(`${repository}: job-gone: no job leads to ${of}: ${[...branches.keys()].join(', ')}`)
-    }
+    reportStrays(strayBranches(plan, tips, config.channels), log)
   }
   return ending.summarize()
+}
+
+/** So many names are a line that somebody still reads. */
+const MAX_NAMES = 10
+
+/** Never deleted here, and never silent. */
+function reportStrays(strays: readonly Stray[], log: Log): void {
+  const byRepository = new Map<string, string[]>()
+  for (const { channel, ruleTrouble } of strays) {
+    // its rule is reported already
+    if (ruleTrouble) continue
+    const { repository, branch } = channel
+    byRepository.set(repository, [...(byRepository.get(repository) ?? []), branch])
+  }
+  for (const [repository, branches] of byRepository) {
+    const of = branches.length === 1 ? '1 branch' : `${branches.length} branches`
+    const names = branches.slice(0, MAX_NAMES).join(', ')
+    const more = branches.length > MAX_NAMES ? ` and ${branches.length - MAX_NAMES} more` : ''
+    log.line(`${repository}: job-gone: no job leads to ${of}: ${names}${more}`)
+  }
 }
 
 type Judged = Outcome | { kind: 'no-good-build' } | { kind: 'job-gone' } | { kind: 'candidate-changed' }
@@ -276,7 +293,7 @@ interface Ending {
 }
 
 /** One line for each channel that changed or failed, and the summary. */
-function createEnding({ config, log, report }: ReconcileOptions): Ending {
+function createEnding({ config, log, report, only }: ReconcileOptions): Ending {
   const counts: Counts = {}
   let failed = false
   const tally = (kind: string) => {
@@ -285,6 +302,8 @@ function createEnding({ config, log, report }: ReconcileOptions): Ending {
   const webUrl = `https://${expectedHost(config.github)}`
   return {
     channel(channel, judged) {
+      // a job that was there once, and has no branch: of no interest, and for ever
+      if (judged.kind === 'job-gone' && only.length === 0) return
       tally(judged.kind)
       if (judged.kind === 'no-good-build' || judged.kind === 'job-gone') return
       if (judged.kind === 'candidate-changed') {

@@ -106,8 +106,9 @@ function tableLines(
 }
 
 /** `3f2c9d1 2d`: the channel's commit, and how old it is. */
-function describeCommit({ sha, committedAt, reason }: ChannelStatus, now: Date): string {
-  if (sha === null) return reason === 'unknown' ? '?' : 'missing'
+function describeCommit({ sha, committedAt }: ChannelStatus, now: Date): string {
+  // not there, or not known: the line below the table says which
+  if (sha === null) return '-'
   const commit = clean(short(sha))
   return committedAt === null ? commit : `${commit} ${age(committedAt, now)}`
 }

@@ -1,6 +1,8 @@
 // Where the channels are: the commits of all branches with a rule's prefix, one request for each repository and prefix.
-import { type Channel, channelKey } from './channel.ts'
-import { type PlannedChannel, prefixKey } from './fleet.ts'
+import { type Channel, channelKey, type Rule, sameRepository } from './channel.ts'
+import type { OperatorError } from './errors.ts'
+import { type Plan, type PlannedChannel, prefixKey } from './fleet.ts'
+import { canMake } from './rule-channels.ts'
 import type { OpenedGitHub } from './run-options.ts'
 
 export interface Prefix {
@@ -52,21 +54,41 @@ export function getTip(tips: Tips, { channel, prefix }: PlannedChannel): string 
   return tip
 }
 
-/** By repository, branches that look like channels and that no job leads to any more, with their commits. */
-export function strayBranches(
-  channels: readonly PlannedChannel[],
-  tips: Tips,
-): Map<string, Map<string, string>> {
-  const known = new Set(channels.map(({ channel }) => channelKey(channel)))
-  const strays = new Map<string, Map<string, string>>()
+/** A branch that looks like a channel, and that no job leads to any more. */
+export interface Stray {
+  channel: Channel
+  tip: string
+  /** where a rule that could make it is in trouble: then its job may not be gone at all */
+  ruleTrouble: OperatorError | undefined
+}
+
+export function strayBranches(plan: Plan, tips: Tips, rules: readonly Rule[]): Stray[] {
+  const known = new Set(plan.channels.map(({ channel }) => channelKey(channel)))
+  const strays = new Map<string, Stray>()
+  for (const { channel, tip } of makeableBranches(tips, rules)) {
+    const key = channelKey(channel)
+    if (known.has(key)) continue
+    const trouble = plan.problems.find(({ rule }) => couldBeOf(rule, channel))
+    strays.set(key, { channel, tip, ruleTrouble: trouble?.error })
+  }
+  return [...strays.values()]
+}
+
+/** The branches that the rules could make, each once, and their commits. */
+export function makeableBranches(tips: Tips, rules: readonly Rule[]): { channel: Channel; tip: string }[] {
+  const found = new Map<string, { channel: Channel; tip: string }>()
   for (const { prefix, branches } of tips.values()) {
     // of a rule without one, every branch would look like a channel
     if (prefix.prefix === '' || branches instanceof Error) continue
     const { repository } = prefix
     for (const [branch, tip] of branches) {
-      if (known.has(channelKey({ repository, branch }))) continue
-      strays.set(repository, (strays.get(repository) ?? new Map()).set(branch, tip))
+      const channel = { repository, branch }
+      if (rules.some(rule => couldBeOf(rule, channel))) found.set(channelKey(channel), { channel, tip })
     }
   }
-  return strays
+  return [...found.values()]
+}
+
+function couldBeOf(rule: Rule, { repository, branch }: Channel): boolean {
+  return sameRepository(rule.repository, repository) && canMake(rule, branch)
 }

@@ -1,51 +1,58 @@
-// The branches that the jobsets follow, by which "behind" is measured: what is at their tips, and how much of it Hydra
-// has not evaluated.
-import { OperatorError } from './errors.ts'
+// The branches that the jobsets follow, by which "behind" is measured: what is at their tips, and what of it Hydra has not
+// evaluated.
 import type { PlannedChannel } from './fleet.ts'
 import type { GitHubRepository } from './github/repository.ts'
-import type { TrackedBranch } from './github/standing.ts'
-import { findTrackedRef } from './hydra/flakeref.ts'
+import { type HistoricCommit, isWorthRest, type TrackedBranch } from './github/standing.ts'
+import { parseTrackedRef } from './hydra/flakeref.ts'
 import { short } from './log.ts'
 import { newestCommit, type Tracked } from './reason.ts'
 import type { OpenedGitHub } from './run-options.ts'
 
-/** The branch that a channel is measured by; undefined where it is not there. An error is thrown to each who asks. */
-export type FindTracked = (planned: PlannedChannel) => Promise<Tracked | undefined>
-
-/** Each branch is asked for once, however many channels follow it. */
-export function createFindTracked(github: Pick<OpenedGitHub, 'repository'>, host: string): FindTracked {
-  const once = new Map<string, Promise<Tracked | undefined>>()
-  return planned => {
-    const { channel, job } = planned
-    const key = JSON.stringify([channel.repository.toLowerCase(), job.project, job.jobset])
-    const known = once.get(key) ?? findTracked(planned, github.repository(channel.repository), host)
-    once.set(key, known)
-    known.catch(() => {})
-    return known
-  }
-}
-
-async function findTracked(
+/** What a channel is measured by; undefined where that is not in its repository. Throws where GitHub cannot be asked. */
+export type FindTracked = (
   planned: PlannedChannel,
-  repository: GitHubRepository,
-  host: string,
-): Promise<Tracked | undefined> {
-  const { flake } = planned.facts.jobset
-  const ref = findTrackedRef(flake ?? '', planned.channel.repository) ?? (await defaultRef(repository))
-  if (ref === undefined) return undefined
-  // a jobset that is pinned to a commit
-  if (!ref.startsWith('refs/')) {
-    return { name: short(ref), sha: ref, unevaluated: { commits: 0, oldest: undefined } }
+) => Promise<(Tracked & { history: readonly HistoricCommit[] }) | undefined>
+
+/** Each branch is asked for once, however many channels and jobsets follow it. */
+export function createFindTracked(github: Pick<OpenedGitHub, 'repository'>, host: string): FindTracked {
+  const branches = new Map<string, Promise<TrackedBranch | undefined>>()
+  const counts = new Map<string, Promise<Tracked['unevaluated']>>()
+  const once = <T>(known: Map<string, Promise<T>>, key: string, find: () => Promise<T>): Promise<T> => {
+    const found = known.get(key) ?? find()
+    known.set(key, found)
+    found.catch(() => {})
+    return found
   }
-  const found = await findBranch(repository, ref)
-  if (!found) return undefined
-  const newest = newestCommit(planned, host)
-  return {
-    name: ref.replace(/^refs\/(heads\/)?/, ''),
-    sha: found.sha,
-    unevaluated: newest && (await countUnevaluated(repository, found, newest.sha)),
+
+  return async planned => {
+    const { repository: name } = planned.channel
+    const repository = github.repository(name)
+    const followed = parseTrackedRef(planned.facts.jobset.flake ?? '', { host, repository: name })
+    if (followed.kind === 'other repository') return undefined
+    if (followed.kind === 'pinned') {
+      const { rev } = followed
+      return { name: short(rev), kind: 'commit', sha: rev, unevaluated: NOTHING, history: [] }
+    }
+    const ref = followed.kind === 'ref' ? followed.ref : await defaultRef(repository)
+    if (ref === undefined) return undefined
+    const key = name.toLowerCase()
+    const branch = await once(branches, `${key} ${ref}`, () => findBranch(repository, ref))
+    if (!branch) return undefined
+    const newest = newestCommit(planned, host)?.sha
+    return {
+      name: ref.replace(/^refs\/(heads\/)?/, ''),
+      kind: 'branch',
+      sha: branch.sha,
+      history: branch.history,
+      unevaluated:
+        newest === undefined
+          ? undefined
+          : await once(counts, `${key} ${ref} ${newest}`, () => countUnevaluated(repository, branch, newest)),
+    }
   }
 }
+
+const NOTHING = { commits: 0, oldest: undefined }
 
 async function defaultRef(repository: GitHubRepository): Promise<string | undefined> {
   const facts = await repository.facts()
@@ -56,9 +63,9 @@ async function findBranch(repository: GitHubRepository, ref: string): Promise<Tr
   try {
     return await repository.findTrackedBranch(ref)
   } catch (error) {
-    if (!(error instanceof OperatorError) && (error as Error).name !== 'GraphqlResponseError') throw error
+    if (!isWorthRest(error)) throw error
     const sha = await repository.findBranch(ref.replace(/^refs\/heads\//, ''))
-    return sha === undefined ? undefined : { sha, committedAt: undefined, history: [] }
+    return sha === undefined ? undefined : { sha, history: [] }
   }
 }
 
@@ -68,13 +75,44 @@ async function countUnevaluated(
   { sha, history }: TrackedBranch,
   newest: string,
 ): Promise<Tracked['unevaluated']> {
-  if (sha === newest) return { commits: 0, oldest: undefined }
+  if (sha === newest) return NOTHING
   const comparison = await repository.compare(newest, sha)
   if (comparison === 'not-found') return undefined
-  const commits = comparison === 'unrelated' ? history.length : comparison.aheadBy
-  const times = history.slice(0, commits).map(({ committedAt }) => Date.parse(committedAt))
-  return {
-    commits,
-    oldest: times.length === 0 ? undefined : new Date(Math.min(...times)).toISOString(),
+  // another root: how many does not matter
+  const commits = comparison === 'unrelated' ? Math.max(1, history.length) : comparison.aheadBy
+  return { commits, oldest: commits === 0 ? undefined : firstAfter(newest, { sha, history }, commits) }
+}
+
+/**
+ * When the branch first had something newer, by the commits that it was at: a merge brings old commits, and is new itself.
+ * ISO 8601; undefined where that is not known.
+ */
+function firstAfter(newest: string, { sha, history }: TrackedBranch, commits: number): string | undefined {
+  const bySha = new Map(history.map(commit => [commit.sha, commit]))
+  let oldest: string | undefined
+  let at: string | undefined = sha
+  for (let steps = 0; steps < commits && at !== undefined && at !== newest; steps++) {
+    const commit: HistoricCommit | undefined = bySha.get(at)
+    oldest = commit?.committedAt ?? oldest
+    at = commit?.parents[0]
   }
+  return oldest
+}
+
+/** Whether `ancestor` is in the history of `sha`, as far as a part of a history tells; undefined where it does not. */
+export function isAncestorIn(
+  history: readonly HistoricCommit[],
+  ancestor: string,
+  sha: string,
+): true | undefined {
+  const bySha = new Map(history.map(commit => [commit.sha, commit]))
+  const seen = new Set<string>()
+  const left = [sha]
+  for (let at = left.pop(); at !== undefined; at = left.pop()) {
+    if (at === ancestor) return true
+    if (seen.has(at)) continue
+    seen.add(at)
+    left.push(...(bySha.get(at)?.parents ?? []))
+  }
+  return undefined
 }

@@ -1,6 +1,6 @@
 // hook.mode "detached": the hook hands over by a file, and no event is lost on the way.
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { CHANNEL, type Stage, stageFor } from './helpers/stage.ts'
@@ -57,6 +57,13 @@ test('a kick that cannot be made fails the hook', async t => {
     result.log,
     /^cannot ask for a reconcile: cannot write \/nonexistent\/kick \(hook\.kickFile\): ENOENT/m,
   )
+})
+
+test("a kick that is there already, and may be another user's, is left as it is", async t => {
+  const { stage, kickFile, commits } = await detached(t)
+  writeFileSync(kickFile, 'of another')
+  assert.equal((await stage.hook(await stage.built(commits[0] ?? ''))).status, 0)
+  assert.equal(readFileSync(kickFile, 'utf8'), 'of another')
 })
 
 test('a kick while reconcile runs stays for the next run', async t => {

@@ -5,7 +5,8 @@ import * as z from 'zod/mini'
 import { showJob } from '../src/candidate.ts'
 import { ruleSchema } from '../src/channel.ts'
 import { OperatorError, UsageError } from '../src/errors.ts'
-import { type JobFacts, type JobsetFacts, planFleet, selectChannels } from '../src/fleet.ts'
+import { planFleet, selectChannels } from '../src/fleet.ts'
+import type { JobFacts, JobsetFacts } from '../src/hydra/fleet-queries.ts'
 
 const SHA = '3f2c9d1e5a7b8c6d4e3f2a1b0c9d8e7f6a5b4c3d'
 const FLAKE = `github:alice/dotfiles/${SHA}?narHash=sha256-x`
@@ -30,7 +31,8 @@ const present = (job: string): JobFacts => ({
   candidate,
 })
 /** good once, and not in the newest build set */
-const absent = (job: string): JobFacts => ({ job, newest: undefined, candidate })
+const absent = (job: string, good = candidate): JobFacts => ({ job, newest: undefined, candidate: good })
+const goodIn = (evalId: number, build: number) => ({ build, eval: { id: evalId, flake: FLAKE } })
 
 interface JobsetSpec {
   project?: string
@@ -68,7 +70,7 @@ function plan(rules: object[], jobsets: JobsetSpec[]): string[] {
         ? `${of}${how}: ${candidate.message}`
         : `${of}${how}: ${showJob(job)}`
     }),
-    ...problems.map(({ message }) => message),
+    ...problems.map(({ error }) => error.message),
   ]
 }
 
@@ -142,6 +144,31 @@ describe('the channels of a fleet', () => {
       expected: [`nixos-tested-nas (gone): dotfiles:main:${ARM}`],
     },
     {
+      what: 'two systems of a host that have gone: the one that was good last counts',
+      jobsets: [{ jobs: [absent(NAS, goodIn(8, 70)), absent(ARM, goodIn(9, 80))] }],
+      expected: [`nixos-tested-nas (gone): dotfiles:main:${ARM}`],
+    },
+    {
+      what: 'the same, in the other order',
+      jobsets: [{ jobs: [absent(ARM, goodIn(9, 80)), absent(NAS, goodIn(8, 70))] }],
+      expected: [`nixos-tested-nas (gone): dotfiles:main:${ARM}`],
+    },
+    {
+      what: 'of two that have gone the one with the newer eval counts, although its build did not change for long',
+      jobsets: [{ jobs: [absent(NAS, goodIn(5, 80)), absent(ARM, goodIn(9, 70))] }],
+      expected: [`nixos-tested-nas (gone): dotfiles:main:${ARM}`],
+    },
+    {
+      what: 'two that have gone beside one that cannot be evaluated: that one counts',
+      jobsets: [
+        {
+          jobs: [absent('nixos-nas.riscv64-linux'), absent(ARM), absent(NAS)],
+          error: `in job ‘${NAS}’:\nerror: no\n`,
+        },
+      ],
+      expected: [`nixos-tested-nas (evaluation-failed): dotfiles:main:${NAS}`],
+    },
+    {
       what: 'a job that cannot be evaluated, and was good once',
       jobsets: [{ jobs: [absent(NAS)], error: `in job ‘${NAS}’:\nerror: no\n` }],
       expected: [`nixos-tested-nas (evaluation-failed): dotfiles:main:${NAS}`],
@@ -178,6 +205,15 @@ describe('the channels of a fleet', () => {
   for (const { what, rules = [{}], jobsets = [{ jobs: [present(NAS), present(WEB)] }], expected } of CASES) {
     test(what, () => assert.deepEqual(plan(rules, jobsets), expected))
   }
+})
+
+test('a problem is said of its own rule', () => {
+  const rules = [rule({ jobset: 'nothing' }), rule(), rule({ job: 'iso', branch: 'iso' })]
+  const { problems } = planFleet(rules, [jobset({ jobs: [present(NAS)] })], 'github.com')
+  assert.deepEqual(
+    problems.map(({ rule: its }) => rules.indexOf(its)),
+    [0, 2],
+  )
 })
 
 describe('the channels that are asked for', () => {

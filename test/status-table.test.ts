@@ -85,7 +85,7 @@ test('the table has the worst first, then what mends it, then the counts', () =>
   ])
   assert.deepEqual(lines, [
     'CHANNEL            AT          BEHIND        SINCE  REASON',
-    'nixos-tested-old   missing     -                    job-gone',
+    'nixos-tested-old   -           -                    job-gone',
     'nixos-tested-nas   3f2c9d1 2d  12 (0 built)  2d     build-failed',
     'nixos-tested-web   3f2c9d1 2d  1 (0 built)   5m     building',
     'nixos-tested-desk  3f2c9d1 2d  0                    up-to-date',
@@ -171,8 +171,8 @@ test('within a reason what waits longest comes first, what waits for nothing las
 const COMMITS: { what: string; facts: Partial<ChannelStatus>; cell: string }[] = [
   { what: 'a commit and its age', facts: {}, cell: '3f2c9d1 2d' },
   { what: 'a commit of unknown age', facts: { committedAt: null }, cell: '3f2c9d1' },
-  { what: 'no branch', facts: { sha: null, committedAt: null, reason: 'behind' }, cell: 'missing' },
-  { what: 'nothing known', facts: { sha: null, committedAt: null, reason: 'unknown' }, cell: '?' },
+  { what: 'no branch', facts: { sha: null, committedAt: null, reason: 'behind' }, cell: '-' },
+  { what: 'nothing known', facts: { sha: null, committedAt: null, reason: 'unknown' }, cell: '-' },
   { what: 'what is no commit', facts: { sha: '\u001b[31m' }, cell: '\\u001b[31m 2d' },
   { what: 'a commit known before the outage', facts: { reason: 'unknown' }, cell: '3f2c9d1 2d' },
 ]

@@ -163,7 +163,7 @@ test('every reason, as JSON', async t => {
       sha: c1,
       behindBranch: 3,
       behindCandidate: 3,
-      message: `held until it is released: does not boot; hydra-channels release alice/dotfiles:${channel('held')} lets it move again`,
+      message: `held until it is released, because “does not boot”: hydra-channels release alice/dotfiles:${channel('held')} lets it move again`,
     },
     withdrawn: {
       reason: 'withdrawn',
@@ -171,7 +171,7 @@ test('every reason, as JSON', async t => {
       behindBranch: 3,
       url: `https://github.com/alice/dotfiles/compare/${x1}...${c4}`,
       message: new RegExp(
-        `^its commit ${short(x1)} was taken back: .*; to give it up: ${force('withdrawn', c4)}$`,
+        `^its commit ${short(x1)} was taken back: .*; to give up what only the channel has: ${force('withdrawn', c4)}$`,
       ),
     },
     diverged: {
@@ -219,7 +219,7 @@ test('every reason, as JSON', async t => {
       behindBranch: 1,
       url: 'https://hydra.example.org/jobset/dotfiles/stale',
       message:
-        /^Hydra has not evaluated 1 commit of main, the oldest of 2023-.*Z; the jobset has no check interval, so only a webhook or a person starts an evaluation; it was last checked at /,
+        /^Hydra has not evaluated 1 commit of main, which it has had since 2023-.*Z; the jobset has no check interval, so only a webhook or a person starts an evaluation; it was last checked at /,
     },
     foreign: {
       reason: 'unusable-flakeref',

@@ -36,8 +36,10 @@ export interface Invocation<O extends Options> {
 
 /** Runs a command to its end and leaves the process: 0 expected, 1 trouble, 2 unusable arguments or configuration. */
 export async function main<O extends Options>(command: Command<O>): Promise<void> {
+  const progress = createProgress(process.stderr)
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => {
+      progress.clear()
       process.stderr.write(`${command.name}: stopped by ${signal}\n`)
       process.exit(128 + constants.signals[signal])
     })
@@ -45,7 +47,6 @@ export async function main<O extends Options>(command: Command<O>): Promise<void
   // a reader that went away (`| head`) is no reason for a stack
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
-  const progress = createProgress(process.stderr)
   const logTo = (stream: NodeJS.WriteStream) =>
     createLog(text => {
       progress.clear()
@@ -76,12 +77,21 @@ export async function main<O extends Options>(command: Command<O>): Promise<void
       }
       const ended = await command.run(invocation as Invocation<O>)
       progress.clear()
-      process.exit(ended === 'ok' ? 0 : 1)
+      await leave(ended === 'ok' ? 0 : 1)
     }
   } catch (error) {
     report(error)
-    process.exit(error instanceof UsageError ? 2 : 1)
+    await leave(error instanceof UsageError ? 2 : 1)
   }
+}
+
+/** What was written may still be on its way into a pipe, whose reader takes its time. */
+async function leave(status: number): Promise<never> {
+  const drained = [process.stdout, process.stderr].map(
+    stream => new Promise<void>(resolve => stream.write('', () => resolve())),
+  )
+  await Promise.all(drained)
+  process.exit(status)
 }
 
 /** Nothing where nobody watches: in a log each of its lines would stay. */

@@ -29,7 +29,7 @@ behind the branch that its jobset follows, since when, and why it is not further
                      its newest build did not succeed
   not-cached         its candidate is not in the binary cache
   building           its newest build is queued or running
-  behind             the next reconcile moves it
+  behind             the next reconcile moves it, or Hydra has still to evaluate a new commit
   up-to-date         it is at the newest commit
   unknown            GitHub or the database is away
 

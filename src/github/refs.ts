@@ -20,8 +20,6 @@ export interface Comparison {
   baseSha: string
   /** where the two parted, 40 digits */
   mergeBaseSha: string
-  /** ISO 8601; undefined where GitHub did not say */
-  baseCommittedAt: string | undefined
 }
 
 /**
@@ -48,7 +46,6 @@ export async function compare(
       behindBy: data.behind_by,
       baseSha: data.base_commit.sha,
       mergeBaseSha: data.merge_base_commit.sha,
-      baseCommittedAt: data.base_commit.commit?.committer?.date,
     }
   } catch (error) {
     if (!isRefused(error, 404)) throw error

@@ -4,6 +4,7 @@
 import { RequestError } from '@octokit/request-error'
 import { Mutex } from 'async-mutex'
 import { sameRepository } from '../channel.ts'
+import { OperatorError } from '../errors.ts'
 import type { AppCredentials, Credentials } from './credentials.ts'
 import * as refs from './refs.ts'
 import { explainRefusal, isNotAccessible, lackingPermissions } from './refusal.ts'
@@ -43,10 +44,10 @@ export interface GitHubRepository {
   createBranch(branch: string, sha: string): ReturnType<typeof refs.createBranch>
   fastForward(branch: string, sha: string): ReturnType<typeof refs.fastForward>
   listBranches(prefix: string): Promise<Map<string, string>>
-  /** How branches stand to commits, in as few requests as can be. */
+  /** How branches stand to commits, in as few requests as can be; and why some of them are not known. */
   findStandings(
     branches: readonly { branch: string; heads: readonly string[] }[],
-  ): ReturnType<typeof standing.findStandings>
+  ): Promise<{ standings: Map<string, standing.Standing>; errors: OperatorError[] }>
   findTrackedBranch(ref: string): ReturnType<typeof standing.findTrackedBranch>
   /**
    * Moves many branches in one request, all or none.
@@ -137,10 +138,17 @@ export function openRepository(options: RepositoryOptions): GitHubRepository {
       for (let at = 0; at < branches.length; at += standing.MAX_BRANCHES) {
         parts.push(branches.slice(at, at + standing.MAX_BRANCHES))
       }
+      const errors: OperatorError[] = []
       const found = await Promise.all(
-        parts.map(part => ask(name => standing.findStandings(client, name, part))),
+        parts.map(part =>
+          ask(name => standing.findStandings(client, name, part)).catch((error: unknown) => {
+            if (!(error instanceof OperatorError)) throw error
+            errors.push(error)
+            return new Map<string, standing.Standing>()
+          }),
+        ),
       )
-      return new Map(found.flatMap(part => [...part]))
+      return { standings: new Map(found.flatMap(part => [...part])), errors }
     },
     findTrackedBranch: ref => ask(name => standing.findTrackedBranch(client, name, ref)),
     async updateBranches(updates) {

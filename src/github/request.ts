@@ -11,10 +11,10 @@ import type { Deadline } from '../deadline.ts'
 import { LATER, OperatorError } from '../errors.ts'
 import { type Http, HttpError } from '../http.ts'
 
-const USER_AGENT = `hydra-channels/${packageJson.version}`
+export const USER_AGENT = `hydra-channels/${packageJson.version}`
 
 /** Supported until 2028-03. Octokit itself sends none. */
-const API_VERSION = '2022-11-28'
+export const API_VERSION = '2022-11-28'
 
 /** Refusals that refs.ts takes for an answer. */
 const READ_BY_MESSAGE = [404, 409, 422]
@@ -138,7 +138,7 @@ function limits(octokit: Core, { limits: options }: OctokitOptions): Record<stri
   return {}
 }
 
-class RateLimitError extends OperatorError {
+export class RateLimitError extends OperatorError {
   override name = 'RateLimitError'
 
   constructor(error: RequestError, { asked, waits }: { asked: number; waits: number }) {

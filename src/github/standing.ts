@@ -1,13 +1,17 @@
 // How branches stand to commits: a hundred branches in one request, where REST would need one for each pair.
 // https://docs.github.com/graphql/reference/objects#ref
 import * as z from 'zod/mini'
+import { LATER, messageOf, OperatorError } from '../errors.ts'
+import { explainIssues } from '../schema.ts'
 import type { RepositoryName } from './refs.ts'
-import type { GitHubClient } from './request.ts'
+import { PermissionError } from './refusal.ts'
+import { DeadlineError, type GitHubClient, RateLimitError } from './request.ts'
 
 export const MAX_BRANCHES = 100
 
-/** As many of a branch's newest commits are looked at for the time of the first that is new. */
+/** As many of a branch's newest commits are asked for: who descends from whom, and since when, is then known of most. */
 const MAX_HISTORY = 100
+const MAX_PARENTS = 10
 
 /** How a commit stands to a branch. */
 export interface Side {
@@ -30,14 +34,18 @@ export interface Standing {
   sides: Map<string, Side>
 }
 
-const time = z.string('a time')
+/** A commit may have been made in the year 12345, which no Date can hold. */
+const time = z.catch(
+  z.optional(z.string().check(z.refine(text => !Number.isNaN(Date.parse(text))))),
+  undefined,
+)
 const sideSchema = z.object({
   status: z.enum(['IDENTICAL', 'AHEAD', 'BEHIND', 'DIVERGED']),
   aheadBy: z.int(),
   behindBy: z.int(),
   commits: z.optional(z.object({ nodes: z.array(z.nullable(z.object({ committedDate: time }))) })),
 })
-const targetSchema = z.object({ oid: z.string(), committedDate: z.optional(time) })
+const targetSchema = z.object({ oid: z.string(), committedDate: time })
 const refSchema = z.nullable(
   z.looseObject({
     target: z.nullable(targetSchema),
@@ -60,7 +68,7 @@ export async function findStandings(
     return `b${index}: ref(qualifiedName: ${literal(`refs/heads/${branch}`)}) {
       target { oid ... on Commit { committedDate } } refUpdateRule { viewerCanPush } ${compared.join(' ')} }`
   })
-  const { repository: refs } = standingsSchema.parse(await ask(client, repository, fields.join('\n')))
+  const { repository: refs } = await ask(client, repository, fields.join('\n'), standingsSchema)
   const found = new Map<string, Standing>()
   for (const [index, { branch, heads }] of branches.entries()) {
     const ref = refs[`b${index}`]
@@ -83,21 +91,31 @@ export async function findStandings(
 /** A branch that channels are measured by. */
 export interface TrackedBranch {
   sha: string
-  /** ISO 8601 */
-  committedAt: string | undefined
   /** its newest commits, newest first; at most {@link MAX_HISTORY} */
-  history: { committedAt: string }[]
+  history: HistoricCommit[]
 }
 
+export interface HistoricCommit {
+  sha: string
+  /** ISO 8601 */
+  committedAt: string | undefined
+  /** the first is the one that the branch was at before */
+  parents: string[]
+}
+
+const nodesOf = <Node extends z.core.$ZodType>(node: Node) => z.object({ nodes: z.array(z.nullable(node)) })
+const historySchema = nodesOf(
+  z.object({
+    oid: z.string(),
+    committedDate: time,
+    parents: nodesOf(z.object({ oid: z.string() })),
+  }),
+)
 const trackedSchema = z.object({
   repository: z.object({
     ref: z.nullable(
       z.object({
-        target: z.nullable(
-          z.extend(targetSchema, {
-            history: z.optional(z.object({ nodes: z.array(z.nullable(z.object({ committedDate: time }))) })),
-          }),
-        ),
+        target: z.nullable(z.object({ oid: z.string(), history: z.optional(historySchema) })),
       }),
     ),
   }),
@@ -113,31 +131,57 @@ export async function findTrackedBranch(
     client,
     repository,
     `ref(qualifiedName: ${literal(ref)}) { target { oid ... on Commit {
-      committedDate history(first: ${MAX_HISTORY}) { nodes { committedDate } } } } }`,
+      history(first: ${MAX_HISTORY}) { nodes { oid committedDate parents(first: ${MAX_PARENTS}) { nodes { oid } } } } } } }`,
+    trackedSchema,
   )
-  const target = trackedSchema.parse(answer).repository.ref?.target
-  return target
-    ? {
-        sha: target.oid,
-        committedAt: target.committedDate,
-        history: (target.history?.nodes ?? []).flatMap(node =>
-          node ? { committedAt: node.committedDate } : [],
-        ),
-      }
-    : undefined
+  const target = answer.repository.ref?.target
+  if (!target) return undefined
+  const commits = (target.history?.nodes ?? []).filter(node => node !== null)
+  return {
+    sha: target.oid,
+    history: commits.map(({ oid, committedDate, parents }) => ({
+      sha: oid,
+      committedAt: committedDate,
+      parents: parents.nodes.flatMap(node => node?.oid ?? []),
+    })),
+  }
+}
+
+/** GraphQL did not answer what it was asked for. REST may. */
+class GraphqlError extends OperatorError {
+  override name = 'GraphqlError'
+
+  constructor(message: string, options: ErrorOptions = {}) {
+    super(`GitHub's GraphQL did not answer: ${message}`, { hint: LATER, ...options })
+  }
+}
+
+/** Whether REST may still answer: a limit, the deadline or a missing permission it would meet too. */
+export function isWorthRest(error: unknown): error is OperatorError {
+  return (
+    error instanceof OperatorError &&
+    !(error instanceof DeadlineError || error instanceof RateLimitError || error instanceof PermissionError)
+  )
 }
 
 /** What GitHub could answer beside an error is an answer still. */
-async function ask(client: GitHubClient, { owner, repo }: RepositoryName, fields: string): Promise<unknown> {
+async function ask<Answer extends z.core.$ZodType>(
+  client: GitHubClient,
+  { owner, repo }: RepositoryName,
+  fields: string,
+  schema: Answer,
+): Promise<z.output<Answer>> {
   const query = `query { repository(owner: ${literal(owner)}, name: ${literal(repo)}) {\n${fields}\n} }`
-  try {
-    return await client.graphql(query)
-  } catch (error) {
-    // Octokit's GraphqlResponseError
-    const { data } = error as { data?: { repository?: unknown } | null }
+  const answer = await client.graphql(query).catch((error: unknown) => {
+    // Octokit's GraphqlResponseError, whose status is 200
+    const { name, data } = error as { name?: string; data?: { repository?: unknown } | null }
+    if (name !== 'GraphqlResponseError') throw error
     if (data?.repository) return data
-    throw error
-  }
+    throw new GraphqlError(messageOf(error), { cause: error })
+  })
+  const result = z.safeParse(schema, answer)
+  if (result.success) return result.data
+  throw new GraphqlError(explainIssues(result.error.issues).join('; '))
 }
 
 function sideOf({ status, aheadBy, behindBy, commits }: z.output<typeof sideSchema>): Side {

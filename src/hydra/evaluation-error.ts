@@ -29,5 +29,7 @@ export function failedJobs(text: string): string[] {
 export function lastError(section: string): string {
   const lines = section.split('\n').map(line => line.trim())
   const errors = lines.filter(line => /^error: ./.test(line))
-  return errors.at(-1) ?? lines.find(line => line !== '') ?? 'without a message'
+  const message = errors.at(-1) ?? lines.find(line => line !== '') ?? 'without a message'
+  // a URL that could not be fetched may carry a token
+  return message.replace(/(:\/\/)[^\s'"]*@/g, '$1')
 }

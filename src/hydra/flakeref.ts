@@ -90,24 +90,55 @@ function locked(parts: {
   }
 }
 
+/** What a jobset follows of a repository. */
+export type TrackedRef =
+  | { kind: 'default branch' }
+  /** `refs/heads/main` */
+  | { kind: 'ref'; ref: string }
+  /** 40 digits */
+  | { kind: 'pinned'; rev: string }
+  | { kind: 'other repository' }
+
 /**
- * What a jobset follows, from its flake as somebody entered it: `refs/heads/main` of `github:alice/dotfiles/main` and of
- * `git+https://github.com/alice/dotfiles?ref=refs/heads/main`, a commit where it is pinned to one. Undefined where it
- * follows the repository's default branch, or another repository.
+ * Reads a jobset's flake as somebody entered it, not locked: `github:alice/dotfiles/main`,
+ * `git+https://github.com/alice/dotfiles?ref=refs/heads/main`.
  */
-export function findTrackedRef(flake: string, repository: string): string | undefined {
+export function parseTrackedRef(flake: string, expected: { host: string; repository: string }): TrackedRef {
+  const other = { kind: 'other repository' } as const
   const match = /^([a-z][a-z0-9+.-]*):([^?#]*)(?:\?([^#]*))?(?:#.*)?$/s.exec(flake)
-  if (!match) return undefined
+  if (!match) return other
   const [, scheme = '', path = '', query = ''] = match
   const parameters = new URLSearchParams(query.replaceAll('+', '%2B'))
-  const isForge = Object.hasOwn(FORGES, scheme)
-  const parts = path.split('/').filter(Boolean).map(decode)
-  // git+https://HOST/owner/name, git+ssh://git@HOST/owner/name
-  const [owner = '', name = '', ...rest] = isForge ? parts : parts.slice(1)
-  if (`${owner}/${name.replace(/\.git$/, '')}`.toLowerCase() !== repository.toLowerCase()) return undefined
-  const ref = parameters.get('rev') ?? parameters.get('ref') ?? (isForge ? rest.join('/') : '')
-  if (ref === '' || ref === 'HEAD') return undefined
-  return /^[0-9a-f]{40}$/.test(ref) || ref.startsWith('refs/') ? ref : `refs/heads/${ref}`
+  const forge = Object.hasOwn(FORGES, scheme) ? FORGES[scheme] : undefined
+  const at = forge === undefined ? locateGit(scheme, flake) : locateForge(forge, path, parameters)
+  if (at?.host !== expected.host || at.repository.toLowerCase() !== expected.repository.toLowerCase()) {
+    return other
+  }
+  const ref = parameters.get('rev') ?? parameters.get('ref') ?? at.ref
+  if (ref === '' || ref === 'HEAD') return { kind: 'default branch' }
+  if (/^[0-9a-f]{40}$/i.test(ref)) return { kind: 'pinned', rev: ref.toLowerCase() }
+  return { kind: 'ref', ref: ref.startsWith('refs/') ? ref : `refs/heads/${ref}` }
+}
+
+interface Location {
+  host: string
+  repository: string
+  /** where the path names one; else '' */
+  ref: string
+}
+
+function locateForge(defaultHost: string, path: string, parameters: URLSearchParams): Location {
+  const [owner = '', name = '', ...ref] = path.split('/').map(decode)
+  const host = parameters.get('host')?.replace(/:\d+$/, '').toLowerCase() ?? defaultHost
+  return { host, repository: `${owner}/${name.replace(/\.git$/, '')}`, ref: ref.join('/') }
+}
+
+function locateGit(scheme: string, flake: string): Location | undefined {
+  const url = /^git\+(https?|ssh)$/.test(scheme) ? flake.slice('git+'.length) : ''
+  if (!URL.canParse(url)) return undefined
+  const { hostname, pathname } = new URL(url)
+  const repository = pathname.split('/').filter(Boolean).map(decode).join('/')
+  return { host: hostname.toLowerCase(), repository: repository.replace(/\.git$/, ''), ref: '' }
 }
 
 /**

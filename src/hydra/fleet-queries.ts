@@ -1,11 +1,10 @@
 // What is asked of Hydra's database about all jobs of a jobset at once: reconcile and status, where the hook asks about
 // one job (queries.ts).
 import * as z from 'zod/mini'
-import type { JobFacts, JobsetFacts } from '../fleet.ts'
 import type { Sql } from './database.ts'
 import { idSchema, type Output } from './event.ts'
 import { parseFlakeref } from './flakeref.ts'
-import { findNewestEval, parseRows } from './queries.ts'
+import { type Eval, type Evaluation, findNewestEval, type NewestBuild, parseRows } from './queries.ts'
 
 const text = z.string('text')
 const number = z.int('a number')
@@ -78,6 +77,25 @@ function errorOf({ fetcherrormsg, lastcheckedtime, errormsg, errortime }: z.outp
   // after a good evaluation the text is '' and has a time
   if (!errormsg || errortime === null) return undefined
   return { text: errormsg, time: errortime, current: errortime === lastcheckedtime }
+}
+
+/** A jobset of a rule, with all that decides about its jobs. */
+export interface JobsetFacts {
+  project: string
+  jobset: string
+  /** undefined where there is none */
+  found: (Jobset & { newestEval: Evaluation | undefined; jobs: readonly JobFacts[] }) | undefined
+  /** the name that it has now */
+  renamedTo?: string | undefined
+}
+
+/** A job that is in the newest build set, or was good once. */
+export interface JobFacts {
+  job: string
+  /** its build in the newest build set; undefined where it is absent from it */
+  newest: (NewestBuild & { queuedTime?: number | undefined }) | undefined
+  /** undefined where it never had a good build */
+  candidate: { build: number; eval: Eval } | undefined
 }
 
 /**
@@ -199,6 +217,9 @@ export async function findOutputsOfBuilds(
 
 const sinceRow = z.object({ sha: text, flake: z.nullable(text), since: seconds })
 
+/** Evals that are looked through for a commit, from the newest on. */
+const MAX_EVALS = 3000
+
 /**
  * Since when the jobset has had something newer than a commit: the time, in Unix seconds, of the first eval after the
  * newest eval of that commit; undefined where that is the newest. A commit that no eval was of is left out.
@@ -211,17 +232,18 @@ export async function findNewerSince(
   if (shas.length === 0) return new Map()
   const rows = parseRows(
     sinceRow,
+    // in one pass, however many the commits are
     await sql`
-      select s.sha, e.flake, n.timestamp as since
-      from unnest(string_to_array(${shas.join(',')}, ',')) s(sha)
-      cross join lateral (
-        select e.id, e.flake from jobsetevals e
-        where e.jobset_id = ${jobsetId} and strpos(e.flake, s.sha) > 0
-        order by e.id desc limit 1) e
-      left join lateral (
-        select n.timestamp from jobsetevals n
-        where n.jobset_id = ${jobsetId} and n.id > e.id
-        order by n.id limit 1) n on true`,
+      with recent as materialized (
+        select e.id, e.flake, substring(e.flake from '[0-9a-f]{40}') as sha,
+               lead(e.timestamp) over (order by e.id) as since
+        from (
+          select id, flake, timestamp from jobsetevals
+          where jobset_id = ${jobsetId} order by id desc limit ${MAX_EVALS}) e
+      )
+      select distinct on (sha) sha, flake, since from recent
+      where sha in ${sql([...shas])}
+      order by sha, id desc`,
   )
   return new Map(
     rows

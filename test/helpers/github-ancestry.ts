@@ -33,6 +33,10 @@ export class Ancestry {
     return this.#parents.has(sha)
   }
 
+  parentsOf(sha: string): readonly string[] {
+    return this.#parents.get(sha) ?? []
+  }
+
   /** Unix seconds. */
   committedAt(sha: string): number {
     const date = this.#dates.get(sha)

@@ -197,6 +197,14 @@ function commitNode(snapshot: Snapshot, sha: string): object {
   return {
     oid: sha,
     committedDate: async () => toZulu((await snapshot.ancestry()).committedAt(sha) * 1000),
+    async parents(args: unknown) {
+      const { first } = argumentsOf(ConnectionArguments, args)
+      const parents = (await snapshot.ancestry()).parentsOf(sha)
+      return {
+        totalCount: parents.length,
+        nodes: parents.slice(0, first).map(parent => commitNode(snapshot, parent)),
+      }
+    },
     async history(args: unknown) {
       const { first } = argumentsOf(ConnectionArguments, args)
       const commits = await listHistory(snapshot.repository.gitDir, sha, first)

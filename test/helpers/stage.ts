@@ -78,6 +78,7 @@ export async function createStage(options: GitHubOptions = {}): Promise<Stage> {
     config: {
       github: { appId: github.app.clientId, privateKeyFile: keyFile, apiUrl: github.apiUrl },
       database: hydra.config,
+      stateDirectory: join(directory, 'state'),
       channels: [
         {
           project: 'dotfiles',

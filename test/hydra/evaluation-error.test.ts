@@ -1,7 +1,7 @@
 // What kept a job from being evaluated, read off Hydra's text.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { failedJobs, findEvaluationError } from '../../src/hydra/evaluation-error.ts'
+import { failedJobs, findEvaluationError, lastError } from '../../src/hydra/evaluation-error.ts'
 
 const TEXT = `in job ‘nixos-nas.x86_64-linux’:
 error:
@@ -38,4 +38,18 @@ test('a section without a message says so, and no text is no error', () => {
 
 test('the jobs that failed are named', () => {
   assert.deepEqual(failedJobs(TEXT), ['nixos-nas.x86_64-linux', 'nixos-laptop'])
+})
+
+test('a URL that could not be fetched is shown without the token in it', () => {
+  const fetched = (url: string) => lastError(`error:\n … while fetching\n error: cannot fetch ${url}: 403\n`)
+  const shown = 'error: cannot fetch https://github.com/alice/secrets: 403'
+  for (const user of ['x-access-token:ghp_secret@', 'ghp_secret@', 'alice:ghp_se@cret@', '']) {
+    assert.equal(fetched(`https://${user}github.com/alice/secrets`), shown, user)
+  }
+  assert.equal(
+    fetched("'git+https://oauth2:ghp_secret@github.com/alice/secrets?ref=main'"),
+    "error: cannot fetch 'git+https://github.com/alice/secrets?ref=main': 403",
+  )
+  // a line that is the first one and no error
+  assert.equal(lastError('fatal: https://ghp_secret@github.com: gone\n'), 'fatal: https://github.com: gone')
 })

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { findTrackedRef, parseFlakeref, showFlakeref } from '../../src/hydra/flakeref.ts'
+import { parseFlakeref, parseTrackedRef, showFlakeref, type TrackedRef } from '../../src/hydra/flakeref.ts'
 
 const REV = '3f2c9d1e5a7b8c6d4e3f2a1b0c9d8e7f6a5b4c3d'
 // `/` stays raw in it
@@ -136,56 +136,92 @@ describe('a flakeref that names no commit of a forge', () => {
 })
 
 describe('what a jobset follows', () => {
-  const FORMS: { flake: string; follows: string | undefined; repository?: string }[] = [
-    { flake: 'github:alice/dotfiles', follows: undefined },
-    { flake: 'github:alice/dotfiles/', follows: undefined },
-    { flake: 'github:alice/dotfiles?dir=nixos', follows: undefined },
-    { flake: 'github:alice/dotfiles/HEAD', follows: undefined },
-    { flake: 'github:alice/dotfiles?ref=HEAD', follows: undefined },
-    { flake: 'github:alice/dotfiles/next', follows: 'refs/heads/next' },
-    { flake: 'github:alice/dotfiles/next?dir=nixos#x', follows: 'refs/heads/next' },
-    { flake: 'github:Alice/DotFiles/next', follows: 'refs/heads/next' },
-    { flake: 'github:alice/dotfiles.git/next', follows: 'refs/heads/next' },
-    { flake: 'github:alice/dotfiles/feature/x', follows: 'refs/heads/feature/x' },
-    { flake: 'github:alice/dotfiles/feature%2Fx', follows: 'refs/heads/feature/x' },
-    { flake: 'github:alice/dotfiles?ref=next', follows: 'refs/heads/next' },
-    { flake: 'github:alice/dotfiles?ref=feature/x', follows: 'refs/heads/feature/x' },
-    { flake: 'github:alice/dotfiles?ref=a+b', follows: 'refs/heads/a+b' },
-    { flake: 'github:alice/dotfiles?ref=refs/heads/next', follows: 'refs/heads/next' },
-    { flake: 'github:alice/dotfiles?ref=refs/tags/v1', follows: 'refs/tags/v1' },
-    { flake: `github:alice/dotfiles/${REV}`, follows: REV },
-    { flake: `github:alice/dotfiles/${REV.toUpperCase()}`, follows: REV },
-    { flake: `github:alice/dotfiles?rev=${REV}`, follows: REV },
-    { flake: `github:alice/dotfiles?ref=next&rev=${REV}`, follows: REV },
+  const DEFAULT: TrackedRef = { kind: 'default branch' }
+  const OTHER: TrackedRef = { kind: 'other repository' }
+  const PINNED: TrackedRef = { kind: 'pinned', rev: REV }
+  const refOf = (ref: string): TrackedRef => ({ kind: 'ref', ref })
+  const NEXT = refOf('refs/heads/next')
+  const FORMS: { flake: string; follows: TrackedRef; repository?: string; host?: string }[] = [
+    { flake: 'github:alice/dotfiles', follows: DEFAULT },
+    { flake: 'github:alice/dotfiles/', follows: DEFAULT },
+    { flake: 'github:alice/dotfiles?dir=nixos', follows: DEFAULT },
+    { flake: 'github:alice/dotfiles/HEAD', follows: DEFAULT },
+    { flake: 'github:alice/dotfiles?ref=HEAD', follows: DEFAULT },
+    { flake: 'github:alice/dotfiles/next', follows: NEXT },
+    { flake: 'github:alice/dotfiles/next?dir=nixos#x', follows: NEXT },
+    { flake: 'github:Alice/DotFiles/next', follows: NEXT },
+    { flake: 'github:alice/dotfiles/next', repository: 'Alice/DotFiles', follows: NEXT },
+    // a branch is case-sensitive where a repository is not
+    { flake: 'github:Alice/DotFiles/Next', follows: refOf('refs/heads/Next') },
+    { flake: 'github:alice/dotfiles.git/next', follows: NEXT },
+    { flake: 'github:alice/dotfiles/feature/x', follows: refOf('refs/heads/feature/x') },
+    { flake: 'github:alice/dotfiles/feature%2Fx', follows: refOf('refs/heads/feature/x') },
+    { flake: 'github:alice/dotfiles?ref=next', follows: NEXT },
+    { flake: 'github:alice/dotfiles?ref=feature/x', follows: refOf('refs/heads/feature/x') },
+    { flake: 'github:alice/dotfiles?ref=a+b', follows: refOf('refs/heads/a+b') },
+    { flake: 'github:alice/dotfiles?ref=refs/heads/next', follows: NEXT },
+    { flake: 'github:alice/dotfiles?ref=refs/tags/v1', follows: refOf('refs/tags/v1') },
+    { flake: `github:alice/dotfiles/${REV}`, follows: PINNED },
+    { flake: `github:alice/dotfiles/${REV.toUpperCase()}`, follows: PINNED },
+    { flake: `github:alice/dotfiles?rev=${REV}`, follows: PINNED },
+    { flake: `github:alice/dotfiles?ref=next&rev=${REV}`, follows: PINNED },
     // abbreviated, it is a name like any other
-    { flake: 'github:alice/dotfiles/3f2c9d1', follows: 'refs/heads/3f2c9d1' },
-    { flake: 'github:alice/other/next', follows: undefined },
-    { flake: 'github:bob/dotfiles/next', follows: undefined },
-    { flake: 'gitlab:alice/dotfiles/next', follows: 'refs/heads/next' },
+    { flake: 'github:alice/dotfiles/3f2c9d1', follows: refOf('refs/heads/3f2c9d1') },
+    { flake: 'github:alice/other/next', follows: OTHER },
+    { flake: 'github:bob/dotfiles/next', follows: OTHER },
+    { flake: 'git+https://github.com/alice/dotfiles', follows: DEFAULT },
+    { flake: 'git+https://github.com/alice/dotfiles?ref=next', follows: NEXT },
+    { flake: 'git+https://github.com/alice/dotfiles.git/?ref=next', follows: NEXT },
+    { flake: 'git+https://GitHub.com/alice/dotfiles?ref=refs/heads/next', follows: NEXT },
+    {
+      flake: 'git+https://github.com/alice/dotfiles?ref=refs/tags/v1&shallow=1',
+      follows: refOf('refs/tags/v1'),
+    },
+    { flake: `git+https://github.com/alice/dotfiles?ref=next&rev=${REV.toUpperCase()}`, follows: PINNED },
+    { flake: 'git+https://github.com/alice/other?ref=next', follows: OTHER },
+    { flake: 'git+ssh://git@github.com/alice/dotfiles.git?ref=next', follows: NEXT },
+    {
+      flake: 'git+ssh://git@github.com:22/alice/dotfiles?ref=feature/x',
+      follows: refOf('refs/heads/feature/x'),
+    },
+    { flake: 'flake:x', follows: OTHER },
+    { flake: 'flake:dotfiles/next', follows: OTHER },
+    { flake: 'path:/alice/dotfiles?ref=next', follows: OTHER },
+    { flake: 'dotfiles', follows: OTHER },
+    { flake: '', follows: OTHER },
+
+    // the same owner and name on another forge
+    { flake: 'gitlab:alice/dotfiles/next', follows: OTHER },
+    { flake: 'gitlab:alice/dotfiles/next', host: 'gitlab.com', follows: NEXT },
     {
       flake: 'gitlab:group%2Fsub/dotfiles/next',
+      host: 'gitlab.com',
       repository: 'group/sub/dotfiles',
-      follows: 'refs/heads/next',
+      follows: NEXT,
     },
-    { flake: 'sourcehut:~alice/dotfiles/next', repository: '~alice/dotfiles', follows: 'refs/heads/next' },
-    { flake: 'git+https://github.com/alice/dotfiles', follows: undefined },
-    { flake: 'git+https://github.com/alice/dotfiles?ref=next', follows: 'refs/heads/next' },
-    { flake: 'git+https://github.com/alice/dotfiles.git/?ref=next', follows: 'refs/heads/next' },
-    { flake: 'git+https://github.com/alice/dotfiles?ref=refs/heads/next', follows: 'refs/heads/next' },
-    { flake: 'git+https://github.com/alice/dotfiles?ref=refs/tags/v1&shallow=1', follows: 'refs/tags/v1' },
-    { flake: `git+https://github.com/alice/dotfiles?ref=next&rev=${REV}`, follows: REV },
-    { flake: 'git+https://github.com/alice/other?ref=next', follows: undefined },
-    { flake: 'git+ssh://git@github.com/alice/dotfiles.git?ref=next', follows: 'refs/heads/next' },
-    { flake: 'git+ssh://git@github.com:22/alice/dotfiles?ref=feature/x', follows: 'refs/heads/feature/x' },
-    { flake: 'flake:x', follows: undefined },
-    { flake: 'flake:dotfiles/next', follows: undefined },
-    { flake: 'path:/alice/dotfiles?ref=next', follows: undefined },
-    { flake: 'dotfiles', follows: undefined },
-    { flake: '', follows: undefined },
+    {
+      flake: 'sourcehut:~alice/dotfiles/next',
+      host: 'git.sr.ht',
+      repository: '~alice/dotfiles',
+      follows: NEXT,
+    },
+    { flake: 'github:alice/dotfiles/next', host: 'ghe.example.org', follows: OTHER },
+    { flake: 'github:alice/dotfiles/next?host=ghe.example.org', follows: OTHER },
+    {
+      flake: 'github:alice/dotfiles/next?host=GHE.example.org:8443',
+      host: 'ghe.example.org',
+      follows: NEXT,
+    },
+    { flake: 'git+https://ghe.example.org/alice/dotfiles?ref=next', follows: OTHER },
+    {
+      flake: 'git+https://ghe.example.org:8443/alice/dotfiles?ref=next',
+      host: 'ghe.example.org',
+      follows: NEXT,
+    },
   ]
-  for (const { flake, repository = 'alice/dotfiles', follows } of FORMS) {
-    test(`${JSON.stringify(flake)}: ${follows ?? 'the default branch'}`, () => {
-      assert.equal(findTrackedRef(flake, repository), follows)
+  for (const { flake, host = 'github.com', repository = 'alice/dotfiles', follows } of FORMS) {
+    test(`${JSON.stringify(flake)} for ${host}/${repository}: ${Object.values(follows).join(' ')}`, () => {
+      assert.deepEqual(parseTrackedRef(flake, { host, repository }), follows)
     })
   }
 })
@@ -242,7 +278,9 @@ test('whatever the text, a flakeref is locked with 40 digits, or unusable with a
         assert.equal(flakeref.host, flakeref.host.toLowerCase())
       } else assert.notEqual(flakeref.why, '')
       assert.equal(typeof showFlakeref(text), 'string')
-      assert.match(findTrackedRef(text, 'alice/dotfiles') ?? REV, /^(?:[0-9a-f]{40}$|refs\/)/)
+      const tracked = parseTrackedRef(text, { host: 'github.com', repository: 'alice/dotfiles' })
+      if (tracked.kind === 'ref') assert.match(tracked.ref, /^refs\//)
+      if (tracked.kind === 'pinned') assert.match(tracked.rev, /^[0-9a-f]{40}$/)
     }),
     { numRuns: 2000 },
   )

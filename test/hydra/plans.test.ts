@@ -17,6 +17,8 @@ const { findBuild, findCandidate, findNewestEval, findNewestEvalOfBuild, findOut
 
 const JOBS = 100
 const EVALS = 1000
+/** of all jobsets together, at most */
+const ALL_EVALS = 4 * EVALS
 /** Tables that grow with every eval; the others have a row for a jobset or a project. */
 const LARGE = ['builds', 'jobsetevals', 'jobsetevalmembers', 'buildoutputs', 'evaluationerrors']
 
@@ -51,6 +53,8 @@ interface Case {
   indexes: string[]
   /** rows of large tables that may be read, also those that a filter then leaves out */
   rows: number
+  /** tables that may be read as a whole, where Hydra has no index that is a shorter way */
+  whole?: string[]
 }
 
 /** Not more than these, however long the jobset has been there. */
@@ -118,11 +122,13 @@ const cases: Record<string, Case> = {
     ask: sql => findJobsetFacts(sql, [{ project: 'dotfiles', jobset: 'main' }], findJobStates),
     ...jobStates,
   },
-  // by its text a commit is found only eval by eval, from the newest back
+  // Hydra has an index neither for the evals of a jobset nor for their commits: the newest 3,000 are read once, and where
+  // the table is no larger than that, all of it
   findNewerSince: {
     ask: sql => findNewerSince(sql, large.jobset, commits),
-    indexes: ['jobsetevals_pkey', 'jobsetevals_pkey (id)'],
-    rows: 100 * 4,
+    indexes: [],
+    rows: ALL_EVALS,
+    whole: ['jobsetevals'],
   },
   findOutputsOfBuilds: {
     ask: sql => findOutputsOfBuilds(sql, [...builds.values()]),
@@ -131,11 +137,14 @@ const cases: Record<string, Case> = {
   },
 }
 
-for (const [name, { ask, indexes, rows }] of Object.entries(cases)) {
+for (const [name, { ask, indexes, rows, whole = [] }] of Object.entries(cases)) {
   for (const planning of ['for its parameters', 'for any parameters'] as const) {
     test(`${name}, planned ${planning}: by indexes, at most ${rows} rows`, async () => {
       const reads = await explain(ask, planning)
-      assert.deepEqual(wholeTables(reads), [])
+      assert.deepEqual(
+        wholeTables(reads).filter(table => !whole.includes(table)),
+        [],
+      )
       const used = new Set(reads.map(read => read.index))
       assert.deepEqual(
         indexes.filter(index => !used.has(index)),

@@ -1,0 +1,242 @@
+// The facts of one channel, for tables of reasons: an up-to-date one, and what differs from it.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ambiguous, type Candidate } from '../../src/candidate.ts'
+import type { Reason } from '../../src/channel-status.ts'
+import { OperatorError } from '../../src/errors.ts'
+import type { Presence } from '../../src/fleet.ts'
+import type { Hold } from '../../src/holds.ts'
+import type { JobFacts, JobsetFacts } from '../../src/hydra/fleet-queries.ts'
+import { type ChannelFacts, type Explanation, explain, type Stand } from '../../src/reason.ts'
+
+const shaOf = (digit: string) => digit.repeat(40)
+// main: c3 - c4 - c5     x: taken back, d: pushed by hand
+export const [C3, C4, C5, X, D] = [shaOf('3'), shaOf('4'), shaOf('5'), shaOf('e'), shaOf('d')]
+
+export const NOW = new Date('2026-11-24T12:00:00Z')
+export const minutesAgo = (minutes: number) => new Date(NOW.getTime() - minutes * 60_000).toISOString()
+/** of the newest eval, Unix seconds */
+export const EVALUATED = Date.parse('2026-11-24T10:00:00Z') / 1000
+
+export const AHEAD: Stand = { status: 'ahead', aheadBy: 1, behindBy: 0 }
+export const IDENTICAL: Stand = { status: 'identical', aheadBy: 0, behindBy: 0 }
+export const BEHIND: Stand = { status: 'behind', aheadBy: 0, behindBy: 1 }
+export const DIVERGED: Stand = { status: 'diverged', aheadBy: 3, behindBy: 1 }
+
+export const NAS = 'nixos-nas.x86_64-linux'
+export const GOOD: Candidate = { sha: C4, build: 70, eval: 9, newest: undefined }
+export const UNUSABLE = new OperatorError('the flakeref of eval 9 cannot be used: path:/x', {
+  hint: 'mend the flake',
+})
+
+type Found = NonNullable<JobsetFacts['found']>
+
+/** The facts one by one, each with the value of a channel that is up to date: at c4, as main and the newest eval. */
+export interface Spec {
+  hold?: Hold | OperatorError
+  /** what could not be asked */
+  away?: OperatorError
+  ruleTrouble?: OperatorError
+  branch?: string
+  tip?: string | undefined
+  standTracked?: Stand
+  standNewest?: Stand
+  standCandidate?: Stand
+  evaluated?: boolean
+  withdrawal?: ChannelFacts['withdrawal']
+  forbidden?: OperatorError
+  /** undefined: the branch is not there */
+  trackedSha?: string | undefined
+  /** of the jobset, as somebody entered it */
+  flake?: string
+  unevaluated?: { commits: number; oldest: string | undefined } | undefined
+  uncached?: string
+  /** `none`: no job leads to the branch */
+  plan?: 'none'
+  jobs?: number
+  presence?: Presence
+  candidate?: Candidate | undefined | OperatorError
+  newestBuild?: JobFacts['newest']
+  newestFlake?: string
+  evalError?: string
+  enabled?: boolean
+  checkIntervalSeconds?: number
+  lastCheckedTime?: number | undefined
+  jobsetError?: Found['error']
+}
+
+export const UP_TO_DATE = {
+  branch: 'nixos-tested-nas',
+  tip: C4,
+  standTracked: IDENTICAL,
+  standNewest: IDENTICAL,
+  standCandidate: IDENTICAL,
+  evaluated: true,
+  trackedSha: C4,
+  flake: 'github:alice/dotfiles',
+  unevaluated: { commits: 0, oldest: undefined },
+  jobs: 1,
+  presence: 'present',
+  candidate: GOOD,
+  newestBuild: { build: 70, finished: true, status: 0 },
+  newestFlake: `github:alice/dotfiles/${C4}?narHash=sha256-x`,
+  evalError: '',
+  enabled: true,
+  checkIntervalSeconds: 300,
+  lastCheckedTime: EVALUATED,
+} satisfies Spec
+
+/** At c3, while main, the newest eval and the candidate are at c4. */
+export const ONE_BEHIND = {
+  tip: C3,
+  standTracked: AHEAD,
+  standNewest: AHEAD,
+  standCandidate: AHEAD,
+} satisfies Spec
+
+/** Pushed by hand, beside main. */
+export const BESIDE = {
+  tip: D,
+  standTracked: DIVERGED,
+  standNewest: DIVERGED,
+  standCandidate: DIVERGED,
+  evaluated: false,
+} satisfies Spec
+
+function factsOf(spec: Spec): ChannelFacts {
+  const all = { ...UP_TO_DATE, ...spec }
+  const channel = { repository: 'alice/dotfiles', branch: all.branch }
+  const job = { project: 'dotfiles', jobset: 'main', job: NAS }
+  const jobset: Found = {
+    id: 1,
+    type: 'flake',
+    flake: all.flake,
+    enabled: all.enabled,
+    checkIntervalSeconds: all.checkIntervalSeconds,
+    lastCheckedTime: all.lastCheckedTime,
+    error: spec.jobsetError,
+    newestEval: { id: 9, flake: all.newestFlake, timestamp: EVALUATED, error: all.evalError },
+    jobs: [],
+  }
+  return {
+    channel,
+    planned:
+      spec.plan === 'none'
+        ? undefined
+        : {
+            channel,
+            job,
+            jobs: Array.from({ length: all.jobs }, () => job),
+            presence: all.presence,
+            candidate: all.candidate,
+            prefix: 'nixos-tested-',
+            facts: { jobset, job: { job: NAS, newest: all.newestBuild, candidate: undefined } },
+          },
+    ruleTrouble: spec.ruleTrouble,
+    hold: spec.hold ?? null,
+    away: spec.away,
+    tip: all.tip,
+    stands: { tracked: all.standTracked, newest: all.standNewest, candidate: all.standCandidate },
+    evaluated: all.evaluated,
+    withdrawal: spec.withdrawal,
+    forbidden: spec.forbidden,
+    tracked:
+      all.trackedSha === undefined
+        ? undefined
+        : { kind: 'branch', name: 'main', sha: all.trackedSha, unevaluated: all.unevaluated },
+    uncached: spec.uncached,
+  }
+}
+
+interface Around {
+  host?: string
+  hydraUrl?: string | undefined
+}
+
+export function explained(spec: Spec, around: Around = {}): Explanation {
+  return explain(factsOf(spec), {
+    now: NOW,
+    host: 'github.com',
+    hydraUrl: 'https://hydra.example.org',
+    ...around,
+  })
+}
+
+/** Of a newest eval that is not of this repository, so that nothing can be counted from it. */
+export const FOREIGN = {
+  candidate: UNUSABLE,
+  standNewest: undefined,
+  standCandidate: undefined,
+  unevaluated: undefined,
+} satisfies Spec
+
+export const HOLD: Hold = { reason: 'does not boot', since: '2026-11-20T12:00:00Z', until: null }
+export const WITHDRAWAL: NonNullable<Spec['withdrawal']> = {
+  kind: 'withdrawn',
+  sha: X,
+  eval: 8,
+  newest: { eval: 9, sha: C4 },
+}
+export const FORBIDDEN = new OperatorError('the repository is archived, so it is read-only', {
+  hint: ['unarchive it in its settings', 'or take its rule out of the configuration'],
+})
+export const AMBIGUOUS = ambiguous([
+  { project: 'dotfiles', jobset: 'main', job: NAS },
+  { project: 'dotfiles', jobset: 'main', job: 'nixos-nas.aarch64-linux' },
+])
+/** of the evaluation as a whole, after the newest eval */
+export const FATAL = {
+  text: "error:\n … while updating the flake\n error: cannot find flake 'flake:x'\n",
+  time: EVALUATED + 3600,
+  current: true,
+}
+export const MISSES = `in job ‘${NAS}’:\nerror:\n … while evaluating\n error: attribute 'x' missing\n`
+export const unevaluated = (minutes: number, commits = 1): Spec => ({
+  trackedSha: C5,
+  unevaluated: { commits, oldest: minutesAgo(minutes) },
+})
+export const failed = (status: number | null): Spec => ({
+  newestBuild: { build: 71, finished: true, status },
+})
+export const QUEUED = { build: 71, finished: false, status: null, queuedTime: EVALUATED }
+
+export const JOBSET_URL = 'https://hydra.example.org/jobset/dotfiles/main'
+export const compareUrl = (from: string, to: string) =>
+  `https://github.com/alice/dotfiles/compare/${from}...${to}`
+export const force = (sha: string) =>
+  `gh api -X PATCH repos/alice/dotfiles/git/refs/heads/nixos-tested-nas -f sha=${sha} -F force=true`
+
+export interface Case {
+  what: string
+  facts: Spec
+  around?: Around
+  reason: Reason
+  message: string | RegExp | null
+  url?: string | null
+}
+
+export const NEXT_C4 = 'the next reconcile moves it to 4444444'
+export const UNTIL_THEN_C4 = `until then ${NEXT_C4}, the newest that is good`
+
+export const todoOf = (status: number | null) =>
+  status === 9
+    ? 'add a builder, or take the job out of the flake'
+    : status === 3 || status === 4
+      ? 'restart it in Hydra'
+      : 'the channel moves with the next good build'
+
+/** A test for each: the reason, what it says in one line, and where it leads. */
+export function testCases(cases: readonly Case[]): void {
+  for (const { what, facts, around, reason, message, url = null } of cases) {
+    test(`${what}: ${reason}`, () => {
+      const found = explained(facts, around)
+      assert.equal(found.reason, reason, found.message ?? '')
+      if (message instanceof RegExp) assert.match(found.message ?? '', message)
+      else assert.equal(found.message, message)
+      assert.equal(found.url, url)
+      // each trouble has a message of one line
+      assert.equal(found.message === null, reason === 'up-to-date')
+      assert.doesNotMatch(found.message ?? '', /\n|undefined|\[object/)
+    })
+  }
+}
