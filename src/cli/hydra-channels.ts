@@ -12,10 +12,12 @@ const help = `Usage: hydra-channels COMMAND [OPTION…] [CHANNEL…]
                  keeps a channel where it is
   release CHANNEL
                  lets it move again
+  create-app [--owner ORG] [--output DIR]
+                 creates the GitHub App from a local page, and stores its key
 
 CHANNEL is a branch, or OWNER/REPO:BRANCH where two repositories have it.
-hydra-channels COMMAND --help says more. All take --config FILE (default:
-$HYDRA_CHANNELS_CONFIG, else /etc/hydra-channels/config.json), --help and --version.
+hydra-channels COMMAND --help says more. All take --help and --version, and all but create-app
+--config FILE (default: $HYDRA_CHANNELS_CONFIG, else /etc/hydra-channels/config.json).
 `
 
 const [name = '', ...args] = process.argv.slice(2)
@@ -26,6 +28,7 @@ const COMMANDS: Record<string, () => Promise<unknown>> = {
   status: async () => main({ ...(await import('./status.ts')).command, args }),
   hold: async () => main({ ...(await import('./hold.ts')).holdCommand, args }),
   release: async () => main({ ...(await import('./hold.ts')).releaseCommand, args }),
+  'create-app': async () => main({ ...(await import('./create-app.ts')).command, args }),
 }
 
 const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined

@@ -17,14 +17,10 @@ export async function mintToken(
   repository: string,
   options: RequestOptions,
 ): Promise<Access> {
-  const { createAppAuth } = await import('@octokit/auth-app')
-  // a client of its own: auth-app and plugin-retry in one would retry inside of each other's retries
-  const client = createClient(options, {
-    authStrategy: createAppAuth,
-    auth: { appId: credentials.appId, privateKey: credentials.privateKey },
-  })
+  const client = await createAppClient(credentials, options)
   try {
     const { installation, repositoryId } = await findInstallation(client, repository)
+    checkGranted(installation)
     const [, name = ''] = repository.split('/')
     // asking for a permission that the installation lacks is refused as a whole
     const workflows = installation.permissions.workflows === 'write' ? { workflows: 'write' as const } : {}
@@ -49,25 +45,41 @@ export async function mintToken(
   }
 }
 
-async function findInstallation(client: GitHubClient, repository: string) {
+/** Asks as the App itself, with its key. */
+export async function createAppClient(
+  { appId, privateKey }: AppCredentials,
+  options: RequestOptions,
+): Promise<GitHubClient> {
+  const { createAppAuth } = await import('@octokit/auth-app')
+  // a client of its own: auth-app and plugin-retry in one would retry inside of each other's retries
+  return createClient(options, { authStrategy: createAppAuth, auth: { appId, privateKey } })
+}
+
+/** @throws PermissionError where the App is not installed on the repository */
+export async function findInstallation(client: GitHubClient, repository: string) {
   const [owner = '', repo = ''] = repository.split('/')
   const { data: installation, url } = await client.rest.apps
     .getRepoInstallation({ owner, repo })
     .catch(async error => {
       throw error instanceof RequestError && error.status === 404 ? await notInstalled(client, error) : error
     })
-  if (installation.suspended_at) {
-    const { why, hint } = suspended(installation.suspended_at)
+  // a renamed repository redirects to /repositories/ID, and a token is made for the ID: its old name is not known there
+  const id = /\/repositories\/(\d+)\//.exec(url)?.[1]
+  return { installation, repositoryId: id === undefined ? undefined : Number(id) }
+}
+
+type Installation = Awaited<ReturnType<typeof findInstallation>>['installation']
+
+function checkGranted({ suspended_at: since, permissions }: Installation): void {
+  if (since) {
+    const { why, hint } = suspended(since)
     throw new PermissionError(why, { hint })
   }
-  if (installation.permissions.contents !== 'write') {
+  if (permissions.contents !== 'write') {
     throw new PermissionError('the GitHub App lacks the permission contents: write', {
       hint: grantPermission('contents: write'),
     })
   }
-  // a renamed repository redirects to /repositories/ID, and a token is made for the ID: its old name is not known there
-  const id = /\/repositories\/(\d+)\//.exec(url)?.[1]
-  return { installation, repositoryId: id === undefined ? undefined : Number(id) }
 }
 
 /** The App's own page says where it can be installed; a key that is refused is found out on the way. */

@@ -5,6 +5,7 @@ import { chooseToken, Refusal, type TokenRequest } from './github-auth.ts'
 import { compareRoute } from './github-compare.ts'
 import { findCommits, listChanges, listRefs, readCommits } from './github-git.ts'
 import { graphqlRoute } from './github-graphql.ts'
+import { installationsRoute, openRoutes } from './github-manifest.ts'
 import { refRoutes } from './github-refs.ts'
 import {
   appShape,
@@ -47,13 +48,15 @@ interface RouteOf<Scope extends string, Auth extends string, Found> {
   run(request: Request<Found>): Answer | Promise<Answer>
 }
 
+/** For anybody, without credentials. */
+export type OpenRoute = RouteOf<'global', 'none', undefined>
 export type AppRoute = RouteOf<'global', 'app', undefined>
 export type AppRepositoryRoute = RouteOf<'repository', 'app', { repository: Repository }>
 export type RepositoryRoute = RouteOf<'repository', 'token', { repository: Repository; token: Token }> & {
   contents?: 'read' | 'write'
 }
 export type TokenRoute = RouteOf<'global', 'token', { token: Token }>
-export type Route = AppRoute | AppRepositoryRoute | RepositoryRoute | TokenRoute
+export type Route = OpenRoute | AppRoute | AppRepositoryRoute | RepositoryRoute | TokenRoute
 
 const appRoutes: AppRoute[] = [
   {
@@ -153,7 +156,9 @@ const commitRoute: RepositoryRoute = {
 }
 
 export const routes: Route[] = [
+  ...openRoutes,
   ...appRoutes,
+  installationsRoute,
   installationRoute,
   repositoryRoute,
   commitRoute,

@@ -3,6 +3,7 @@
 import { type KeyObject, randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { git, listRefs, type NewCommit, updateRefs, writeCommits } from './github-git.ts'
+import type { Creation } from './github-manifest.ts'
 
 export type Permissions = Record<string, string>
 
@@ -30,6 +31,7 @@ export interface App {
   clientId: string
   slug: string
   publicKey: KeyObject
+  privateKeyPem: string
 }
 
 export interface RefMove {
@@ -84,6 +86,8 @@ export class State {
   readonly apiUrl: string
   readonly secrets: string[] = []
   readonly tokens = new Map<string, Token>()
+  /** By the code that the browser takes back. */
+  readonly creations = new Map<string, Creation>()
   comparePageTwoWithoutStatus = false
   readonly #directory: string
   readonly #clockSkewSeconds: number
@@ -143,6 +147,11 @@ export class State {
   findInstallation(id: number): Installation | undefined {
     const found = [...this.#installations.values()].find(installation => installation.id === id)
     return found && this.repositoriesOf(found).length > 0 ? found : undefined
+  }
+
+  /** Of the App, on every account with a repository that it may see. */
+  installations(): Installation[] {
+    return [...new Set(this.repositories().flatMap(its => (its.installed ? [its.installation] : [])))]
   }
 
   repositoriesOf(installation: Installation): Repository[] {

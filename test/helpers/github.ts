@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { credentialsOf, looksLikeJwt } from './github-auth.ts'
 import { type Arrival, answerOf } from './github-dispatch.ts'
 import { type Fault, Faults } from './github-faults.ts'
+import { answerBrowser, type Creation, isWebPage } from './github-manifest.ts'
 import { answerInstead, answerSpoilt, packAnswer, readBody, send, sendHalf } from './github-send.ts'
 import { type Permissions, State, type TestRepository } from './github-state.ts'
 
@@ -54,6 +55,8 @@ export interface TestGitHub {
   strictClient: boolean
   /** Whether page 2 of a comparison of at most one commit lacks its `status` (default false). */
   comparePageTwoWithoutStatus: boolean
+  /** The Apps that a browser created from a manifest. */
+  readonly creations: Creation[]
   readonly tokens: {
     /** From now on the installation tokens handed out so far are refused. */
     expireAll(): void
@@ -108,7 +111,11 @@ export async function startGitHub(options: GitHubOptions = {}): Promise<TestGitH
   const pending = new Set<Promise<void>>()
   let arrivals = 0
   const server = createServer((request, response) => {
-    const handled = handle(request, response).finally(() => pending.delete(handled))
+    // a browser has no manners
+    const answered = isWebPage(request.url)
+      ? answerBrowser(state, request, response)
+      : handle(request, response)
+    const handled = answered.finally(() => pending.delete(handled))
     pending.add(handled)
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
@@ -127,6 +134,9 @@ export async function startGitHub(options: GitHubOptions = {}): Promise<TestGitH
     records: [],
     secrets: state.secrets,
     violations: [],
+    get creations() {
+      return [...state.creations.values()]
+    },
     strictClient: true,
     get comparePageTwoWithoutStatus() {
       return state.comparePageTwoWithoutStatus
