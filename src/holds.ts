@@ -18,9 +18,12 @@ const holdSchema = z.strictObject(
 /** `{ reason: 'kernel 6.18 does not boot', since: '2026-11-24T12:00:00Z', until: null }`; null: until it is released */
 export type Hold = z.output<typeof holdSchema>
 
+/** In the state directory. */
+export const HOLDS_DIRECTORY = 'holds'
+
 /** The file of a channel's hold: `holds/alice%2Fdotfiles%3Anixos-tested-nas.json`. */
 export function holdFile(stateDirectory: string, channel: Channel): string {
-  return join(stateDirectory, 'holds', `${encodeURIComponent(channelKey(channel))}.json`)
+  return join(stateDirectory, HOLDS_DIRECTORY, `${encodeURIComponent(channelKey(channel))}.json`)
 }
 
 /**
@@ -69,7 +72,7 @@ function parseHold(content: string, file: string): Hold {
 export function writeHold(stateDirectory: string, channel: Channel, hold: Hold): void {
   const file = holdFile(stateDirectory, channel)
   try {
-    mkdirSync(join(stateDirectory, 'holds'), { recursive: true, mode: 0o755 })
+    mkdirSync(join(stateDirectory, HOLDS_DIRECTORY), { recursive: true, mode: 0o755 })
     // the hook's user reads it, who is another one
     writeAtomically(file, `${JSON.stringify(hold)}\n`, 0o644)
   } catch (error) {

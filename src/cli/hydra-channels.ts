@@ -12,6 +12,8 @@ const help = `Usage: hydra-channels COMMAND [OPTION…] [CHANNEL…]
                  keeps a channel where it is
   release CHANNEL
                  lets it move again
+  doctor [--offline] [--json]
+                 checks all that a channel needs to move, and says what to mend
   create-app [--owner ORG] [--output DIR]
                  creates the GitHub App from a local page, and stores its key
 
@@ -28,6 +30,7 @@ const COMMANDS: Record<string, () => Promise<unknown>> = {
   status: async () => main({ ...(await import('./status.ts')).command, args }),
   hold: async () => main({ ...(await import('./hold.ts')).holdCommand, args }),
   release: async () => main({ ...(await import('./hold.ts')).releaseCommand, args }),
+  doctor: async () => main({ ...(await import('./doctor.ts')).command, args }),
   'create-app': async () => main({ ...(await import('./create-app.ts')).command, args }),
 }
 

@@ -18,14 +18,29 @@ exit 1`,
 
 export type Ending = keyof typeof ENDINGS
 
+/** What `systemctl cat` says of a unit. */
+const UNIT_FILES = {
+  known: 'echo "# /etc/systemd/system/$3"; exit 0',
+  unknown: 'echo "No files found for $3." >&2; exit 1',
+  'no systemd': `echo "System has not been booted with systemd as init system (PID 1). Can't operate." >&2
+echo "Failed to connect to bus: Host is down" >&2
+exit 1`,
+} as const
+
 export interface TestSystemd {
   /** for PATH */
   bin: string
   /** how `systemctl start` ends from now on; of units whose name has `only`, the others succeed */
   ends(ending: Ending, only?: string): void
+  /** what `systemctl cat` says of units from now on; at first it knows all */
+  unitFiles(say: keyof typeof UNIT_FILES): void
+  /** `systemctl show` of hydra-notify, which does not run at first */
+  notify(running: { pid: number; user: string }): void
+  /** how pkcheck ends, and what it says; before, it is the machine's own */
+  pkcheck(status: number, words?: string): void
   /** ends the waiting for a file */
   release(): void
-  /** the arguments of every systemctl so far */
+  /** the arguments of every systemctl so far; of pkcheck, with its name before them */
   calls(): string[][]
 }
 
@@ -33,20 +48,32 @@ export function createSystemd(directory: string): TestSystemd {
   const bin = join(directory, 'bin')
   const log = join(directory, 'systemctl.log')
   mkdirSync(bin)
+  const write = (name: string, script: string) => {
+    writeFileSync(join(bin, name), `#!/bin/sh\n${script}`)
+    chmodSync(join(bin, name), 0o755)
+  }
   const systemd: TestSystemd = {
     bin,
     ends(ending, only = '') {
-      const script = `#!/bin/sh
-printf '%s\\n' "$@" END >> '${log}'
+      write(
+        'systemctl',
+        `printf '%s\\n' "$@" END >> '${log}'
+case "$1" in
+  cat) . '${bin}/systemctl.cat' ;;
+  show) exec cat '${bin}/systemctl.show' ;;
+esac
 for unit in "$@"; do
   case "$unit" in *@*'${only}'*)
 ${ENDINGS[ending]}
   ;; esac
 done
-`
-      writeFileSync(join(bin, 'systemctl'), script)
-      chmodSync(join(bin, 'systemctl'), 0o755)
+`,
+      )
     },
+    unitFiles: say => writeFileSync(join(bin, 'systemctl.cat'), UNIT_FILES[say]),
+    notify: ({ pid, user }) => writeFileSync(join(bin, 'systemctl.show'), `MainPID=${pid}\nUser=${user}\n`),
+    pkcheck: (status, words = '') =>
+      write('pkcheck', `printf '%s\\n' pkcheck "$@" END >> '${log}'\necho '${words}' >&2\nexit ${status}\n`),
     release: () => writeFileSync(join(bin, 'systemctl.go'), ''),
     calls() {
       if (!existsSync(log)) return []
@@ -59,6 +86,8 @@ done
     },
   }
   systemd.ends('ok')
+  systemd.unitFiles('known')
+  systemd.notify({ pid: 0, user: '' })
   bringEscape(bin)
   return systemd
 }

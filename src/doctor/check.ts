@@ -1,0 +1,109 @@
+// How doctor makes a check: what it becomes when it fails, and when it cannot be made at all.
+import { messageOf, OperatorError } from '../errors.ts'
+
+/** What is checked, in the order in which it is said. */
+export const CHECK_NAMES = [
+  'configuration',
+  'rules',
+  'key',
+  'app',
+  'clock',
+  'installation',
+  'permissions',
+  'repository',
+  'database',
+  'read-only',
+  'users',
+  'tables',
+  'jobsets',
+  'jobs',
+  'overlap',
+  'default-branch',
+  'cache-unit',
+  'polkit',
+  'cache',
+  'cache-path',
+  'reconcile',
+  'holds',
+  'kick',
+] as const
+
+export type CheckName = (typeof CHECK_NAMES)[number]
+
+export interface Check {
+  name: CheckName
+  result: 'ok' | 'failed' | 'note' | 'not-checked'
+  /** what was looked at, and what came back */
+  message: string
+  /** what to do about it */
+  hint: string[]
+}
+
+/** A check with what later ones need of it; undefined where those cannot be made. */
+export interface Checked<Found> extends Check {
+  found: Found | undefined
+}
+
+export interface Answer<Found> {
+  /** default: ok */
+  result?: Check['result']
+  message: string
+  hint?: string | readonly string[]
+  found?: Found | undefined
+}
+
+/** An error is a failed check; one that is no operator's is a mistake in our own code, and leaves the others alone. */
+export async function check<Found>(
+  name: CheckName,
+  make: () => Answer<Found> | Promise<Answer<Found>>,
+): Promise<Checked<Found>> {
+  try {
+    const { result = 'ok', message, hint = [], found } = await make()
+    return { name, result, message, hint: [hint].flat(), found }
+  } catch (error) {
+    return { name, result: 'failed', found: undefined, ...explain(error) }
+  }
+}
+
+function explain(error: unknown): { message: string; hint: string[] } {
+  if (error instanceof OperatorError) return { message: error.message, hint: [...error.hint] }
+  const stack = error instanceof Error ? (error.stack ?? '').split('\n').slice(1) : []
+  return {
+    message: `unexpected error, please report it: ${messageOf(error)}`,
+    hint: stack.map(line => line.trim()),
+  }
+}
+
+/** A check that needs another one's findings. */
+export async function after<Needed, Found>(
+  name: CheckName,
+  needed: Promise<Checked<Needed>>,
+  make: (found: Needed) => Answer<Found> | Promise<Answer<Found>>,
+): Promise<Checked<Found>> {
+  const { found, ...before } = await needed
+  if (found !== undefined) return check(name, () => make(found))
+  return check(name, () =>
+    before.result === 'not-checked'
+      ? { result: before.result, message: before.message }
+      : notChecked(`it needs “${before.name}”, which failed`),
+  )
+}
+
+/** What a check needs that needs two others. */
+export async function both<A, B>(a: Promise<Checked<A>>, b: Promise<Checked<B>>): Promise<Checked<[A, B]>> {
+  const [one, other] = await Promise.all([a, b])
+  if (one.found === undefined) return { ...one, found: undefined }
+  return { ...other, found: other.found === undefined ? undefined : [one.found, other.found] }
+}
+
+export function notChecked(why: string): Answer<never> {
+  return { result: 'not-checked', message: `not checked: ${why}` }
+}
+
+/** `a, b, c and 9 more` */
+export function someOf(names: readonly string[]): string {
+  const MAX = 3
+  return names.length > MAX + 1
+    ? `${names.slice(0, MAX).join(', ')} and ${names.length - MAX} more`
+    : names.join(', ')
+}

@@ -1,0 +1,259 @@
+// Hydra's half: its database, what our role may do there, and what the rules make of its jobs.
+import { Mutex } from 'async-mutex'
+import * as z from 'zod/mini'
+import type { Rule } from '../channel.ts'
+import { type Config, expectedHost } from '../config.ts'
+import { codeOf, messageOf, OperatorError } from '../errors.ts'
+import { missingJobset, type PlannedChannel, planFleet } from '../fleet.ts'
+import { findConnection, showConnection } from '../hydra/connection.ts'
+import { type Database, openDatabase, type Sql } from '../hydra/database.ts'
+import {
+  findJobStates,
+  findJobset,
+  findNewerSince,
+  findOutputsOfBuilds,
+  type JobsetFacts,
+} from '../hydra/fleet-queries.ts'
+import {
+  findBuild,
+  findCandidate,
+  findNewestEval,
+  findNewestEvalOfBuild,
+  findOutputs,
+  findPresentJobs,
+  parseRows,
+} from '../hydra/queries.ts'
+import { count } from '../log.ts'
+import { lookUpFleet } from '../look-up.ts'
+import { type Answer, after, type Check, type Checked, check, notChecked, someOf } from './check.ts'
+
+/** All that the database is asked in this program, here about what no Hydra has: it answers with no row, or objects. */
+export const QUERIES = {
+  findBuild: sql => findBuild(sql, 0),
+  findNewestEvalOfBuild: sql => findNewestEvalOfBuild(sql, 0),
+  findNewestEval: sql => findNewestEval(sql, 0),
+  findCandidate: sql => findCandidate(sql, 0, ''),
+  findPresentJobs: sql => findPresentJobs(sql, 0),
+  findOutputs: sql => findOutputs(sql, 0),
+  findJobset: sql => findJobset(sql, '', ''),
+  findJobStates: sql => findJobStates(sql, 0),
+  findOutputsOfBuilds: sql => findOutputsOfBuilds(sql, [0]),
+  findNewerSince: sql => findNewerSince(sql, 0, ['0'.repeat(40)]),
+} as const satisfies Record<string, (sql: Sql) => Promise<unknown>>
+
+export interface HydraOptions {
+  config: Config
+  env: Readonly<Record<string, string | undefined>>
+}
+
+interface Opened {
+  database: Database
+  role: string
+}
+
+/** What Hydra's database says of the rules' jobsets, and what the rules make of that. */
+export interface Fleet {
+  database: Database
+  jobsets: JobsetFacts[]
+  channels: PlannedChannel[]
+}
+
+export function checkHydra({ config, env }: HydraOptions): {
+  checks: Promise<Check>[]
+  fleet: Promise<Checked<Fleet>>
+  close(): Promise<void>
+} {
+  let opened: Database | undefined
+  const database = check('database', async () => {
+    const connection = findConnection(config.database, env)
+    opened = oneAtATime(openDatabase(connection))
+    return checkServer(opened, showConnection(connection))
+  })
+  const readOnly = after('read-only', database, checkReadOnly)
+  const users = after('users', database, checkUsers)
+  const tables = after('tables', database, checkTables)
+  const fleet = after('jobsets', tables, tested => checkJobsets(config, tested))
+  const jobs = config.channels.map((rule, index) =>
+    after('jobs', fleet, ({ jobsets }) =>
+      checkRule({ rule, index, jobsets, host: expectedHost(config.github) }),
+    ),
+  )
+  const overlap = after('overlap', fleet, ({ channels }) => checkOverlap(channels))
+  return {
+    checks: [database, readOnly, users, tables, fleet, ...jobs, overlap],
+    fleet,
+    close: async () => opened?.close(),
+  }
+}
+
+/** The checks go on side by side, and the database takes one look at a time. */
+function oneAtATime(database: Database): Database {
+  const looks = new Mutex()
+  return {
+    look: queries => looks.runExclusive(() => database.look(queries)),
+    close: () => database.close(),
+  }
+}
+
+const text = z.string('text')
+const serverRow = z.object({ version: text, role: text })
+
+async function checkServer(database: Database, where: string): Promise<Answer<Opened>> {
+  const rows = await database.look(
+    sql => sql`select current_setting('server_version') as version, current_user as role`,
+  )
+  const [server] = parseRows(serverRow, rows)
+  if (!server) throw new Error('a query without a table has one row')
+  const { version, role } = server
+  return { message: `${where}: PostgreSQL ${version} answers`, found: { database, role } }
+}
+
+const tableRow = z.object({
+  name: text,
+  writable: z.boolean('a boolean'),
+})
+
+/** Every transaction of this program is read only; what its role could do is another matter. */
+async function checkReadOnly({ database, role }: Opened): Promise<Answer<never>> {
+  const rows = await database.look(
+    sql => sql`
+      select c.relname as name,
+             has_table_privilege(c.oid, 'insert, update, delete, truncate') as writable
+      from pg_class c join pg_namespace n on n.oid = c.relnamespace
+      where c.relkind in ('r', 'p') and pg_table_is_visible(c.oid)
+        and n.nspname not in ('pg_catalog', 'information_schema')
+      order by c.relname`,
+  )
+  const tables = parseRows(tableRow, rows)
+  const writable = tables.filter(table => table.writable).map(({ name }) => name)
+  if (writable.length === 0) {
+    return { message: `the role ${role} may write to none of ${count(tables.length, 'table')}` }
+  }
+  return {
+    result: 'note',
+    message: `the role ${role} could write to ${count(writable.length, 'table')} (${someOf(writable)}); this program only reads`,
+    hint: 'a role of its own, with SELECT and nothing else, is enough for it',
+  }
+}
+
+const usersRow = z.object({ readable: z.boolean('a boolean') })
+
+async function checkUsers({ database, role }: Opened): Promise<Answer<never>> {
+  const rows = await database.look(
+    sql => sql`
+      select coalesce(has_any_column_privilege(to_regclass('users')::oid, 'select'), false) as readable`,
+  )
+  const [users] = parseRows(usersRow, rows)
+  if (!users?.readable) {
+    return { message: `the role ${role} may not read users, where Hydra keeps the hashes of passwords` }
+  }
+  return {
+    result: 'note',
+    message: `the role ${role} may read users, where Hydra keeps the hashes of passwords; this program never does`,
+    hint: `revoke all on users from ${role}; where Hydra itself uses that role, give this program another one`,
+  }
+}
+
+async function checkTables({ database }: Opened): Promise<Answer<Database>> {
+  const objections = new Map<string, OperatorError>()
+  const queries = Object.values<(sql: Sql) => Promise<unknown>>(QUERIES)
+  for (const query of queries) {
+    // each in a look of its own: an error ends the transaction
+    await database.look(query).catch(error => {
+      if (!isObjection(error)) throw error
+      objections.set(error.message, error)
+    })
+  }
+  const [first, ...more] = objections.values()
+  if (first) {
+    const hints = [first, ...more].flatMap(({ hint }) => hint)
+    throw new OperatorError(first.message, {
+      hint: [...more.map(({ cause }) => `also: ${messageOf(cause)}`), ...new Set(hints)],
+      cause: first,
+    })
+  }
+  return {
+    message: `Hydra's tables and columns are as expected (${queries.length} queries)`,
+    found: database,
+  }
+}
+
+/** PostgreSQL's class 42: a name that is not there, or a right. Of a server that is away, one query is enough. */
+function isObjection(error: unknown): error is OperatorError {
+  return error instanceof OperatorError && (codeOf(error.cause)?.startsWith('42') ?? false)
+}
+
+async function checkJobsets(config: Config, database: Database): Promise<Answer<Fleet>> {
+  const jobsets = await lookUpFleet({ config, database })
+  const { channels } = planFleet(config.channels, jobsets, expectedHost(config.github))
+  const found = { database, jobsets, channels }
+  const [missing, ...more] = jobsets
+    .filter(each => !each.found)
+    .map(each => missingJobset(each, each.renamedTo))
+  if (missing) {
+    const hint = [...missing.hint, ...more.flatMap(each => [each.message, ...each.hint])]
+    return { result: 'failed', message: missing.message, hint, found }
+  }
+  const counts = jobsets.map(
+    ({ project, jobset, found }) =>
+      `${project}:${jobset} (${count(found?.jobs.filter(({ newest }) => newest).length ?? 0, 'job')})`,
+  )
+  return { message: counts.length === 0 ? 'no rule names one' : someOf(counts), found }
+}
+
+interface RuleOptions {
+  rule: Rule
+  /** in the list of the configuration */
+  index: number
+  jobsets: readonly JobsetFacts[]
+  /** what the flakerefs of the evals must have */
+  host: string
+}
+
+function checkRule({ rule, index, jobsets, host }: RuleOptions): Answer<never> {
+  const { project, jobset, branch } = rule
+  if (!jobsets.find(each => each.project === project && each.jobset === jobset)?.found) {
+    return notChecked(`channels[${index}]: Hydra has no jobset ${project}:${jobset}`)
+  }
+  const { channels, problems } = planFleet([rule], jobsets, host)
+  const present = channels.filter(({ presence }) => presence !== 'gone')
+  const errors = [
+    ...problems.map(({ error }) => error),
+    // what two jobs of one channel are about, the check “overlap” says
+    ...present.flatMap(({ candidate, jobs }) =>
+      candidate instanceof OperatorError && jobs.length === 1 ? [candidate] : [],
+    ),
+  ]
+  const [first, ...more] = new Map(errors.map(error => [error.message, error])).values()
+  if (first) {
+    throw new OperatorError(`channels[${index}]: ${first.message}`, {
+      hint: [...first.hint, ...more.slice(0, 3).map(({ message }) => message)],
+      cause: first,
+    })
+  }
+  if (present.length === 0) {
+    throw new OperatorError(
+      `channels[${index}]: the rule for ${branch} matches only jobs that are not in ${project}:${jobset} any more: ${someOf(channels.map(({ job }) => job.job))}`,
+      { hint: 'correct job in the rule, or take the rule out of the configuration' },
+    )
+  }
+  const jobs = present.reduce((sum, each) => sum + each.jobs.length, 0)
+  const names = someOf(present.map(({ channel }) => channel.branch))
+  return {
+    message: `channels[${index}]: ${count(jobs, 'job')} of ${project}:${jobset}, ${count(present.length, 'channel')}: ${names}`,
+  }
+}
+
+/** Channels that more than one job leads to. */
+function checkOverlap(channels: readonly PlannedChannel[]): Answer<never> {
+  const errors = channels.flatMap(({ channel, candidate, jobs }) =>
+    jobs.length > 1 && candidate instanceof OperatorError ? [{ channel, error: candidate }] : [],
+  )
+  const [first] = errors
+  if (!first) return { message: 'no channel has two jobs that lead to it' }
+  return {
+    result: 'failed',
+    message: `${count(errors.length, 'channel')} cannot move, as several jobs lead to each: ${someOf(errors.map(({ channel }) => channel.branch))}`,
+    hint: [`${first.channel.branch} is ${first.error.message}`, ...first.error.hint],
+  }
+}

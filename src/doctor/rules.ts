@@ -1,0 +1,55 @@
+// What can be said of the rules by themselves, without asking anybody: in the derivation that builds a system, too.
+import { jobsetsOf, type Rule } from '../channel.ts'
+import { count } from '../log.ts'
+import { type Answer, someOf } from './check.ts'
+
+/** Two rules that are equal, and rules that may lead jobs of two jobsets to one branch. */
+export function checkRules(rules: readonly Rule[]): Answer<never> {
+  const failures: string[] = []
+  const notes: string[] = []
+  for (const [index, rule] of rules.entries()) {
+    const first = rules.findIndex(other => sameRule(other, rule))
+    if (first < index) failures.push(`channels[${index}] is the same rule as channels[${first}]`)
+  }
+  for (const template of new Set(rules.map(rule => shapeOf(rule)))) {
+    const alike = [...rules.entries()].filter(([, rule]) => shapeOf(rule) === template)
+    const jobsets = jobsetsOf(alike.map(([, rule]) => rule)).map(each => `${each.project}:${each.jobset}`)
+    if (jobsets.length === 1) continue
+    const which = someOf(alike.map(([index]) => `channels[${index}]`))
+    // a branch without a group is one branch, whatever the jobs are called
+    if (!template.includes('{')) {
+      failures.push(`${which} lead jobs of ${someOf(jobsets)} to one channel, ${template}`)
+    } else {
+      notes.push(
+        `${which} name the channels of ${someOf(jobsets)} alike (${template}): two jobs of one name would lead to one channel`,
+      )
+    }
+  }
+  const messages = [...failures, ...notes]
+  const [message, ...more] = messages
+  if (message === undefined) return { message: `${count(rules.length, 'rule')}, no two of them alike` }
+  return {
+    result: failures.length > 0 ? 'failed' : 'note',
+    message,
+    hint: [
+      ...more,
+      failures.length > 0
+        ? 'a channel follows one job: take a rule out, or give it another branch'
+        : 'well if their jobs have different names (the check “overlap” says whether they have); else give each another branch',
+    ],
+  }
+}
+
+function sameRule(a: Rule, b: Rule): boolean {
+  return shapeOf(a, 'named') === shapeOf(b, 'named') && key(a) === key(b)
+}
+
+function key({ project, jobset, job }: Rule): string {
+  return JSON.stringify([project, jobset, job])
+}
+
+/** `alice/dotfiles:nixos-tested-{…}`: whatever a group is called, it may stand for the same. */
+function shapeOf({ repository, branch }: Rule, groups: 'named' | 'alike' = 'alike'): string {
+  const template = groups === 'named' ? branch : branch.replace(/\{[^{}]*\}/g, '{…}')
+  return `${repository.toLowerCase()}:${template}`
+}

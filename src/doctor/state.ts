@@ -1,0 +1,144 @@
+// What lies in the state directory and beside it: when reconcile last ran, the holds, and the kick.
+import { accessSync, constants, readdirSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { Config } from '../config.ts'
+import { codeOf, messageOf, OperatorError } from '../errors.ts'
+import { findHold, HOLDS_DIRECTORY, type Hold } from '../holds.ts'
+import { count } from '../log.ts'
+import { readStamp } from '../stamp.ts'
+import { type Answer, notChecked } from './check.ts'
+
+const MINUTE_MS = 60_000
+
+/** A timer of 15 minutes has missed four. */
+const MAX_RECONCILE_MINUTES = 60
+const MAX_KICK_MINUTES = 15
+
+export function checkReconcile({ stateDirectory }: Config, now: number): Answer<never> {
+  const stamp = readStamp(stateDirectory)
+  const hint = [
+    'is its timer there and active? systemctl list-timers hydra-channels-reconcile.timer',
+    'what did it say? journalctl -u hydra-channels-reconcile',
+  ]
+  if (!stamp) {
+    throw new OperatorError(`no reconcile has run to its end here, as far as ${stateDirectory} knows`, {
+      hint,
+    })
+  }
+  const minutes = Math.max(0, Math.floor((now - Date.parse(stamp.finishedAt)) / MINUTE_MS))
+  const message = `reconcile last ran to its end ${minutes} min ago (${stamp.finishedAt})`
+  if (minutes >= MAX_RECONCILE_MINUTES) throw new OperatorError(message, { hint })
+  return { message }
+}
+
+export function checkHolds({ stateDirectory }: Config, now: number): Answer<never> {
+  const listed: string[] = []
+  const ended: string[] = []
+  const unreadable: OperatorError[] = []
+  for (const name of listHolds(stateDirectory)) {
+    const hold = readHold(stateDirectory, name)
+    if (hold instanceof OperatorError) {
+      unreadable.push(hold)
+      continue
+    }
+    const { reason, until } = hold
+    const isOver = until !== null && Date.parse(until) <= now
+    if (isOver) ended.push(name)
+    const end =
+      until === null ? 'until it is released' : isOver ? `until ${until}, which has passed` : `until ${until}`
+    listed.push(`${name} ${end} (${reason})`)
+  }
+  const releases = ended.map(name => `hydra-channels release ${name}`)
+  const [first, ...more] = unreadable
+  if (first) {
+    const hint = [...first.hint, ...more.flatMap(each => [each.message, ...each.hint]), ...releases]
+    throw new OperatorError(first.message, { hint })
+  }
+  if (listed.length === 0) return { message: 'no channel is held' }
+  const message = `${count(listed.length, 'hold')}: ${listed.join('; ')}`
+  return { result: ended.length > 0 ? 'note' : 'ok', message, hint: releases }
+}
+
+/** The channels that there is a file for: `alice/dotfiles:nixos-tested-nas`. */
+function listHolds(stateDirectory: string): string[] {
+  const directory = join(stateDirectory, HOLDS_DIRECTORY)
+  try {
+    const files = readdirSync(directory).filter(file => file.endsWith('.json'))
+    return files.sort().map(file => decode(file.slice(0, -'.json'.length)))
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return []
+    throw new OperatorError(`cannot list the holds in ${directory}: ${messageOf(error)}`, {
+      hint: 'its folder must be readable for this user',
+      cause: error,
+    })
+  }
+}
+
+function decode(name: string): string {
+  try {
+    return decodeURIComponent(name)
+  } catch {
+    return name
+  }
+}
+
+/** The hold, also where it has ended. */
+function readHold(stateDirectory: string, name: string): Hold | OperatorError {
+  const [repository = '', ...branch] = name.split(':')
+  try {
+    const hold = findHold(stateDirectory, { repository, branch: branch.join(':') }, Number.NEGATIVE_INFINITY)
+    return (
+      hold ?? new OperatorError(`the hold ${name}.json is called as no hold is`, { hint: 'remove the file' })
+    )
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error
+    return new OperatorError(`${error.message}: the channel does not move until it can be read`, {
+      hint: error.hint,
+    })
+  }
+}
+
+/** The file by which a detached hook asks for a reconcile (kick.ts). */
+export function checkKick({ hook }: Config, now: number): Answer<never> {
+  const { mode, kickFile } = hook
+  if (mode !== 'detached') return notChecked('hook.mode is inline')
+  const directory = dirname(kickFile)
+  if (ageOf(directory, now) === undefined) {
+    throw new OperatorError(
+      `there is no folder ${directory} (hook.kickFile): no hook can ask for a reconcile`,
+      {
+        hint: 'let systemd-tmpfiles make it, writable for hydra-notify and for reconcile',
+      },
+    )
+  }
+  const minutes = ageOf(kickFile, now)
+  if (minutes !== undefined && minutes >= MAX_KICK_MINUTES) {
+    throw new OperatorError(
+      `${kickFile} was written ${minutes} min ago, and no reconcile has taken it since`,
+      {
+        hint: 'is the path unit that watches it active? systemctl status hydra-channels-reconcile.path',
+      },
+    )
+  }
+  try {
+    accessSync(directory, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    return {
+      result: 'note',
+      message: `${directory} (hook.kickFile) is not writable for this user: ${messageOf(error)}`,
+      hint: 'it must be for hydra-notify and for reconcile: ask as one of them, or as root',
+    }
+  }
+  const waiting = minutes === undefined ? 'nobody waits for a reconcile' : `a kick waits since ${minutes} min`
+  return { message: `${directory} is there and writable; ${waiting}` }
+}
+
+/** Minutes; undefined where there is no such file. */
+function ageOf(path: string, now: number): number | undefined {
+  try {
+    return Math.max(0, Math.floor((now - statSync(path).mtimeMs) / MINUTE_MS))
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined
+    throw new OperatorError(`cannot look at ${path} (hook.kickFile): ${messageOf(error)}`, { cause: error })
+  }
+}
