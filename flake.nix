@@ -23,9 +23,18 @@
         default = hydra-channels;
       });
 
-      # the package with its tests
+      nixosModules = {
+        # for the machine that runs Hydra
+        default = ./nix/module.nix;
+        # for the hosts that follow their channel
+        auto-upgrade = ./nix/auto-upgrade.nix;
+      };
+
       checks = eachSystem (pkgs: {
+        # the package with its tests
         default = pkgs.callPackage ./nix/package.nix { doCheck = true; };
+        # a real Hydra, and the module
+        vm = pkgs.testers.runNixOSTest ./nix/vm-test.nix;
       });
 
       devShells = eachSystem (pkgs: {

@@ -43,6 +43,7 @@ buildNpmPackage {
       ]
       ++ lib.optionals doCheck [
         ../fixtures
+        ../nix
         ../test
       ]
     );

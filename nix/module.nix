@@ -1,0 +1,441 @@
+# services.hydra-channels, on the machine that runs Hydra. README.md: “NixOS”.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib)
+    getExe'
+    mkEnableOption
+    mkIf
+    mkMerge
+    mkOption
+    types
+    ;
+
+  render = import ./render.nix;
+  inherit (render) user credential;
+
+  cfg = config.services.hydra-channels;
+  inherit (cfg) settings;
+  json = pkgs.formats.json { };
+
+  # nixpkgs' module, or the one of Hydra's own flake. Not by the units that are there: whether ours
+  # are depends on this.
+  isNixpkgsHydra = config.services.hydra.enable or false;
+  isHydraDev = config.services.hydra-dev.enable or false;
+  isHydraHere = isNixpkgsHydra || isHydraDev;
+  hydraConf = lib.concatStringsSep "\n" (
+    lib.optional isNixpkgsHydra config.services.hydra.extraConfig
+    ++ lib.optional isHydraDev config.services.hydra-dev.extraConfig
+  );
+
+  # Who runs the hooks: another user in another version of Hydra.
+  notifyUser = config.systemd.services.hydra-notify.serviceConfig.User or "hydra-queue-runner";
+
+  isDetached = settings.hook.mode == "detached";
+  isInline = !isDetached;
+  cacheUnit = settings.cache.unit;
+
+  configFile =
+    let
+      file = json.generate "hydra-channels.json" (render.config settings);
+    in
+    # A cross-built program cannot look at it here.
+    if !pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform then
+      file
+    else
+      pkgs.runCommand "hydra-channels-checked.json" { preferLocalBuild = true; } ''
+        ${getExe' cfg.package "hydra-channels"} doctor --offline --config ${file}
+        ln -s ${file} $out
+      '';
+
+  loadCredential = "${credential}:${cfg.privateKeyFile}";
+  kickDirectory = dirOf settings.hook.kickFile;
+
+  metricsInState = cfg.metrics.directory == "${settings.stateDirectory}/metrics";
+
+  # Of each unit that asks GitHub and the database; without what only NixOS' units have, so that the
+  # shell's units can be of it too.
+  serviceConfig = import ./sandbox.nix // {
+    LoadCredential = loadCredential;
+    StateDirectory = [ "hydra-channels" ];
+    # GitHub's tokens, which are good for an hour, for the next run
+    RuntimeDirectory = "hydra-channels";
+    RuntimeDirectoryMode = "0700";
+    RuntimeDirectoryPreserve = "yes";
+    ReadWritePaths = lib.optional (isHydraHere && isDetached) kickDirectory;
+  };
+
+  # systemd expands % in a unit's file, and not in what systemd-run asks for.
+  inFile =
+    value:
+    if lib.isString value then
+      lib.replaceStrings [ "%" ] [ "%%" ] value
+    else if lib.isList value then
+      map inFile value
+    else
+      value;
+
+  service = lib.recursiveUpdate {
+    wants = [ "network-online.target" ];
+    after = [
+      "network-online.target"
+      "postgresql.service"
+      "hydra-init.service"
+      "hydra-channels-database.service"
+    ];
+    environment = config.networking.proxy.envVars;
+    # a switch would stop a run, start it again, and wait for its end
+    restartIfChanged = false;
+    serviceConfig = lib.mapAttrs (_: inFile) serviceConfig // {
+      Type = "oneshot";
+      User = user;
+      Group = user;
+    };
+  };
+
+  cli = pkgs.callPackage ./command.nix {
+    inherit (cfg) package openCliTo;
+    inherit user loadCredential serviceConfig;
+    systemd = config.systemd.package;
+  };
+
+  hasDynamicRunCommand =
+    let
+      bodies = lib.drop 1 (lib.splitString "<dynamicruncommand>" hydraConf);
+      isOff = body: builtins.match "[[:space:]]*enable[[:space:]=]+0[[:space:]]*" body != null;
+    in
+    lib.any (body: !isOff (lib.head (lib.splitString "</" body))) bodies;
+in
+{
+  options.services.hydra-channels = {
+    enable = mkEnableOption "GitHub branches that only ever move to commits that Hydra has built";
+
+    package = mkOption {
+      type = types.package;
+      default = pkgs.callPackage ./package.nix { };
+      defaultText = lib.literalMD "this flake's package, of the system's nixpkgs";
+      description = "The package to use.";
+    };
+
+    settings = mkOption {
+      type = types.submodule {
+        freeformType = json.type;
+        options = import ./settings.nix {
+          inherit lib;
+          inherit (render) defaults;
+        };
+      };
+      description = ''
+        The configuration (README.md: “Configuration”). It is in the store, where everybody can read
+        it, and holds no secret. It is checked when the system is built.
+      '';
+    };
+
+    privateKeyFile = mkOption {
+      # a path literal would be copied to the store
+      type = types.externalPath;
+      example = "/run/secrets/github-app-key";
+      description = ''
+        The private key of the GitHub App (PEM), on the machine itself and never in the store. systemd
+        reads it as root and hands it to the units: no user needs to be able to read it.
+      '';
+    };
+
+    reconcile = {
+      enable = mkOption {
+        type = types.bool;
+        default = true;
+        description = ''
+          Whether every channel is brought to its candidate from time to time, and after boot, which
+          makes good what a hook missed. A detached hook leaves all of its work to it.
+        '';
+      };
+      interval = mkOption {
+        type = types.strMatching "[1-9][0-9a-z ]*";
+        default = "15min";
+        example = "1h";
+        description = "How long after a reconcile has ended the next one starts (`systemd.time(7)`).";
+      };
+    };
+
+    metrics = {
+      enable = mkEnableOption ''
+        metrics of every channel after every reconcile, for the textfile collector of node_exporter
+        (`--collector.textfile.directory`)'';
+      directory = mkOption {
+        type = types.externalPath;
+        default = "${render.defaults.stateDirectory}/metrics";
+        description = ''
+          Where `hydra-channels.prom` is written. Another directory than the default must be there,
+          and writable for the user `${user}`.
+        '';
+      };
+    };
+
+    openCliTo = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "wheel";
+      description = ''
+        A group that may run `hydra-channels status`, `reconcile`, `hold`, `release` and `doctor` with the
+        App's key, through sudo and without a password. The key itself stays out of their reach.
+      '';
+    };
+
+    database = {
+      createLocally = mkOption {
+        type = types.bool;
+        default = isHydraHere && config.services.postgresql.enable;
+        defaultText = lib.literalExpression "Hydra and services.postgresql are enabled here";
+        description = ''
+          Whether the role `${user}` is made in the PostgreSQL of this machine, and may be used by the
+          user `${user}` and by root.
+        '';
+      };
+      sql = mkOption {
+        type = types.lines;
+        readOnly = true;
+        default = builtins.readFile ./database-role.sql;
+        defaultText = lib.literalMD "`nix/database-role.sql`";
+        description = ''
+          What makes the role and lets it read what is asked for, and nothing else: for a PostgreSQL
+          elsewhere, by hand. Where pg_hba.conf already has Hydra's own line for this database,
+          pg_ident.conf needs `MAP ${user} ${user}`, with the name of that line's `map=`:
+          `hydra-users` in most versions of Hydra's modules, `hydra` in others. An inline hook runs as
+          hydra-notify's user, and needs a line of its own: `MAP hydra-queue-runner ${user}`.
+        '';
+      };
+    };
+
+    hydraConf = mkOption {
+      type = types.lines;
+      readOnly = true;
+      default = render.hydraConf settings;
+      defaultText = lib.literalMD "the `<runcommand>` section";
+      description = ''
+        The hook, in Hydra's configuration. {option}`services.hydra.extraConfig` has it; for the module
+        of Hydra's own flake: `services.hydra-dev.extraConfig = config.services.hydra-channels.hydraConf;`.
+      '';
+    };
+  };
+
+  config = mkIf cfg.enable (mkMerge [
+    {
+      assertions = [
+        {
+          assertion = isInline || cfg.reconcile.enable;
+          message = "services.hydra-channels: a detached hook leaves its work to reconcile, which reconcile.enable = false takes away. Enable it, or set settings.hook.mode = \"inline\".";
+        }
+        {
+          assertion = isDetached || isHydraHere;
+          message = "services.hydra-channels: settings.hook.mode is \"inline\", but neither services.hydra nor services.hydra-dev is enabled here: there is no hydra-notify that could run the hook.";
+        }
+        {
+          assertion = cfg.metrics.enable -> cfg.reconcile.enable;
+          message = "services.hydra-channels: metrics are written after a reconcile, which reconcile.enable = false takes away.";
+        }
+        {
+          assertion = cfg.database.createLocally -> isHydraHere && config.services.postgresql.enable;
+          message = "services.hydra-channels: database.createLocally needs Hydra and services.postgresql on this machine. Elsewhere, run database.sql by hand.";
+        }
+        {
+          assertion =
+            cfg.database.createLocally
+            -> settings.database.user == user && lib.hasPrefix "/" settings.database.host;
+          message = "services.hydra-channels: database.createLocally makes the role ${user} for the socket of this machine, but settings.database asks for ${settings.database.user} at ${settings.database.host}. Leave both as they are, or set createLocally = false.";
+        }
+        {
+          # else systemd-run could take the name that polkit allows, for any command as root
+          assertion = cacheUnit != null -> config.systemd.units ? ${cacheUnit};
+          message = "services.hydra-channels: settings.cache.unit is ${toString cacheUnit}, but this machine has no such unit. Define systemd.services.\"${lib.removeSuffix ".service" (toString cacheUnit)}\".";
+        }
+        {
+          assertion = cfg.openCliTo != null -> config.security.sudo.enable || config.security.sudo-rs.enable;
+          message = "services.hydra-channels: openCliTo goes through sudo, but neither security.sudo nor security.sudo-rs is enabled.";
+        }
+        {
+          assertion = cfg.openCliTo != null -> config.users.groups ? ${cfg.openCliTo};
+          message = "services.hydra-channels: openCliTo is “${toString cfg.openCliTo}”, but there is no such group in users.groups.";
+        }
+      ];
+
+      warnings =
+        lib.optional (isInline && hasDynamicRunCommand) ''
+          services.hydra-channels: <dynamicruncommand> is enabled in Hydra, and settings.hook.mode is "inline".
+          Whoever can push to a jobset with dynamic hooks can then read the GitHub App's key. With the mode
+          "detached" hydra-notify has no key.
+        ''
+        ++ lib.optional (isHydraDev && !lib.hasInfix cfg.hydraConf config.services.hydra-dev.extraConfig) ''
+          services.hydra-channels: Hydra does not run the hook. Set
+          services.hydra-dev.extraConfig = config.services.hydra-channels.hydraConf;
+        '';
+
+      environment.etc = {
+        "hydra-channels/config.json".source = configFile;
+        "hydra-channels/hydra-hook".source = getExe' cfg.package "hydra-hook";
+      };
+      environment.systemPackages = [
+        # its hydra-channels before the package's
+        (lib.hiPrio cli.command)
+        cfg.package
+      ];
+
+      users.users.${user} = {
+        isSystemUser = true;
+        group = user;
+        description = "hydra-channels";
+      };
+      users.groups.${user} = { };
+    }
+
+    (mkIf isNixpkgsHydra { services.hydra.extraConfig = cfg.hydraConf; })
+
+    (mkIf cfg.reconcile.enable {
+      systemd.services.hydra-channels-reconcile = service {
+        description = "Bring every channel to the newest commit that Hydra has built";
+        unitConfig = {
+          # kicks come as builds end
+          StartLimitIntervalSec = 0;
+        }
+        // lib.optionalAttrs cfg.metrics.enable {
+          OnSuccess = "hydra-channels-metrics.service";
+          OnFailure = "hydra-channels-metrics.service";
+        };
+        serviceConfig = {
+          # Reconcile takes the kick itself before it looks. Here too, for a kick that stays would start
+          # this unit for ever, should the program not even start; then a moment for the others of an eval.
+          ExecStartPre = [
+            "-${getExe' pkgs.coreutils "rm"} -f ${settings.hook.kickFile}"
+            "${getExe' pkgs.coreutils "sleep"} 3"
+          ];
+          ExecStart = "${getExe' cfg.package "hydra-channels"} reconcile --wait";
+        };
+      };
+      systemd.timers.hydra-channels-reconcile = {
+        description = "Make good what Hydra's hooks missed";
+        wantedBy = [ "timers.target" ];
+        timerConfig = {
+          OnBootSec = "2min";
+          OnUnitInactiveSec = cfg.reconcile.interval;
+        };
+      };
+    })
+
+    (mkIf cfg.metrics.enable {
+      # a unit of its own: trouble with metrics is none of the channels'
+      systemd.services.hydra-channels-metrics = service {
+        description = "Write metrics of every channel";
+        serviceConfig = {
+          ExecStart = "${getExe' cfg.package "hydra-channels"} status --metrics ${inFile (lib.escapeShellArg "${cfg.metrics.directory}/hydra-channels.prom")}";
+        }
+        // (
+          if metricsInState then
+            {
+              StateDirectory = [
+                "hydra-channels"
+                "hydra-channels/metrics"
+              ];
+            }
+          else
+            { ReadWritePaths = [ (inFile cfg.metrics.directory) ]; }
+        );
+      };
+    })
+
+    (mkIf (isHydraHere && isDetached) {
+      systemd.paths.hydra-channels-reconcile = {
+        description = "Reconcile when a hook asks for it";
+        wantedBy = [ "multi-user.target" ];
+        pathConfig.PathExists = settings.hook.kickFile;
+      };
+      # Not a RuntimeDirectory, which would go with its service, and the hook's kick with it. The one
+      # user owns it, the other is the only one of its group.
+      systemd.tmpfiles.settings.hydra-channels.${kickDirectory}.d = {
+        user = notifyUser;
+        group = user;
+        mode = "0770";
+      };
+    })
+
+    (mkIf (isHydraHere && isInline) {
+      systemd.services.hydra-notify.serviceConfig = {
+        LoadCredential = [ (inFile loadCredential) ];
+        # not reconcile's, which is another user's
+        RuntimeDirectory = [ "hydra-channels-hook" ];
+        RuntimeDirectoryMode = "0700";
+        RuntimeDirectoryPreserve = "yes";
+      };
+    })
+
+    (mkIf cfg.database.createLocally {
+      services.postgresql = {
+        # Before Hydra's own line for its database, so that the name of Hydra's map does not matter.
+        authentication = lib.mkBefore ''
+          local ${settings.database.database} ${user} peer map=${user}
+        '';
+        identMap = ''
+          ${user} ${user} ${user}
+          ${user} root ${user}
+        ''
+        + lib.optionalString isInline ''
+          ${user} ${notifyUser} ${user}
+        '';
+      };
+      systemd.services.hydra-channels-database = {
+        description = "The role of hydra-channels in Hydra's database";
+        wantedBy = [ "multi-user.target" ];
+        requires = [ "hydra-init.service" ];
+        after = [
+          "postgresql.service"
+          "hydra-init.service"
+        ];
+        serviceConfig = {
+          Type = "oneshot";
+          RemainAfterExit = true;
+          User = "postgres";
+          ExecStart = lib.concatStringsSep " " [
+            (getExe' config.services.postgresql.package "psql")
+            "--no-psqlrc --quiet --single-transaction --set=ON_ERROR_STOP=1"
+            "--host=${settings.database.host} --port=${toString settings.database.port}"
+            "--dbname=${settings.database.database}"
+            "--file=${pkgs.writeText "hydra-channels-role.sql" cfg.database.sql}"
+          ];
+        };
+      };
+    })
+
+    (mkIf (cacheUnit != null) {
+      security.polkit = {
+        enable = true;
+        extraConfig = render.polkitRule {
+          unit = cacheUnit;
+          users = lib.unique (lib.optional isHydraHere notifyUser ++ [ user ]);
+        };
+      };
+    })
+
+    (mkIf (cfg.openCliTo != null) (
+      let
+        extraRules = [
+          {
+            groups = [ cfg.openCliTo ];
+            commands = [
+              {
+                command = toString cli.forGroup;
+                options = [ "NOPASSWD" ];
+              }
+            ];
+          }
+        ];
+      in
+      {
+        security.sudo = { inherit extraRules; };
+        security.sudo-rs = { inherit extraRules; };
+      }
+    ))
+  ]);
+}

@@ -1,0 +1,323 @@
+// nix/module.nix, evaluated with nixpkgs' lib (HYDRA_CHANNELS_NIXPKGS_LIB names it) and stand-ins for NixOS' other
+// options (evaluate.nix): both modes, every contradiction, and what must not get into the store or to other users.
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { test } from 'node:test'
+import { parseConfig } from '../../src/config.ts'
+import { evaluate, NIXPKGS_LIB, nix, withoutNixpkgs } from './nix.ts'
+
+const skip = withoutNixpkgs
+
+interface Machine {
+  failed: string[]
+  warnings: string[]
+  hydraConf: string
+  config: unknown
+  check: string
+  services: Record<string, { serviceConfig?: Record<string, unknown>; unitConfig?: Record<string, unknown> }>
+  paths: Record<string, { pathConfig: Record<string, unknown> }>
+  timers: Record<string, { timerConfig: Record<string, unknown> }>
+  tmpfiles: Record<string, Record<string, { d: Record<string, string> }>>
+  polkit: { enable: boolean; extraConfig: string }
+  sudo: { groups: string[]; commands: { command: string; options: string[] }[] }[]
+  postgresql: { authentication: string; identMap: string }
+  scripts: { command: string }
+}
+
+type Module = Record<string, unknown>
+
+const BASE = {
+  enable: true,
+  privateKeyFile: '/run/secrets/github-app-key',
+  settings: {
+    github: { appId: 'Iv23liAbCdEfGhIjKlMn' },
+    channels: [
+      {
+        project: 'dotfiles',
+        jobset: 'main',
+        job: 'nixos-(?<host>[^/]*)\\.(?<system>.*)',
+        repository: 'alice/dotfiles',
+        branch: 'nixos-tested-{host}',
+      },
+    ],
+  },
+}
+
+const HYDRA: Module = { services: { hydra: { enable: true } } }
+const UNIT = 'copy-cache@.service'
+const COPY_UNIT: Module = { systemd: { services: { 'copy-cache@': {} } } }
+const CACHE: Module = ours({ settings: { cache: { unit: UNIT, url: 'https://cache.example.org' } } })
+const INLINE: Module = ours({ settings: { hook: { mode: 'inline' } } })
+
+function ours(more: object): Module {
+  return { services: { 'hydra-channels': more } }
+}
+
+function machine(...modules: (Module | string)[]): Machine {
+  const list = [
+    '(nix + "/module.nix")',
+    nix(ours(BASE)),
+    ...modules.map(m => (typeof m === 'string' ? m : nix(m))),
+  ]
+  return evaluate<Machine>(`
+    let
+      c = import (nix + "/../test/nix/evaluate.nix") {
+        nixpkgsLib = ${NIXPKGS_LIB};
+        modules = [ ${list.join(' ')} ];
+      };
+      file = c.environment.etc."hydra-channels/config.json".source;
+    in {
+      failed = map (a: a.message) (builtins.filter (a: !a.assertion) c.assertions);
+      inherit (c) warnings;
+      inherit (c.services.hydra-channels) hydraConf;
+      check = file.text;
+      config = render.config c.services.hydra-channels.settings;
+      inherit (c.systemd) services paths timers;
+      tmpfiles = c.systemd.tmpfiles.settings;
+      inherit (c.security) polkit;
+      sudo = c.security.sudo.extraRules;
+      postgresql = { inherit (c.services.postgresql) authentication identMap; };
+      scripts.command = (builtins.head c.environment.systemPackages).text;
+    }`)
+}
+
+const reconcileOf = (of: Machine) => of.services['hydra-channels-reconcile']?.serviceConfig ?? {}
+
+test('detached: a path unit, a folder of two users, and no key for hydra-notify', { skip }, () => {
+  const of = machine(HYDRA, COPY_UNIT, CACHE)
+  assert.deepEqual([of.failed, of.warnings], [[], []])
+  assert.equal(parseConfig(JSON.stringify(of.config), 'config.json').hook.mode, 'detached')
+  assert.match(of.check, /bin\/hydra-channels doctor --offline --config \//)
+
+  const kick = '/run/hydra-channels-kick/kick'
+  assert.equal(of.paths['hydra-channels-reconcile']?.pathConfig.PathExists, kick)
+  assert.deepEqual(of.tmpfiles['hydra-channels']?.['/run/hydra-channels-kick']?.d, {
+    user: 'hydra-queue-runner',
+    group: 'hydra-channels',
+    mode: '0770',
+  })
+  assert.deepEqual(of.services['hydra-notify'], { serviceConfig: { User: 'hydra-queue-runner' } })
+
+  const unit = reconcileOf(of)
+  assert.deepEqual(
+    (unit.ExecStartPre as string[]).map(line => line.replace(/^(-?)\S*\//, '$1')),
+    [`-rm -f ${kick}`, 'sleep 3'],
+  )
+  assert.match(String(unit.ExecStart), /reconcile --wait$/)
+  assert.equal(unit.LoadCredential, 'github-app-key:/run/secrets/github-app-key')
+  assert.deepEqual(unit.ReadWritePaths, ['/run/hydra-channels-kick'])
+  assert.notEqual(`/run/${unit.RuntimeDirectory}`, '/run/hydra-channels-kick')
+  assert.equal(of.services['hydra-channels-reconcile']?.unitConfig?.StartLimitIntervalSec, 0)
+  const { timerConfig } = of.timers['hydra-channels-reconcile'] ?? {}
+  assert.deepEqual(timerConfig, { OnBootSec: '2min', OnUnitInactiveSec: '15min' })
+})
+
+test('inline: the key and a folder of its own for hydra-notify, and no path unit', { skip }, () => {
+  const of = machine(HYDRA, INLINE)
+  assert.deepEqual([of.failed, of.warnings], [[], []])
+  assert.deepEqual(of.services['hydra-notify']?.serviceConfig, {
+    User: 'hydra-queue-runner',
+    LoadCredential: ['github-app-key:/run/secrets/github-app-key'],
+    RuntimeDirectory: ['hydra-channels-hook'],
+    RuntimeDirectoryMode: '0700',
+    RuntimeDirectoryPreserve: 'yes',
+  })
+  assert.notEqual(reconcileOf(of).RuntimeDirectory, 'hydra-channels-hook')
+  assert.deepEqual([of.paths, of.tmpfiles], [{}, {}])
+  assert.match(of.postgresql.identMap, /^hydra-channels hydra-queue-runner hydra-channels$/m)
+})
+
+test('the hook is in hydra.conf, under a name that never changes', { skip }, () => {
+  assert.equal(
+    machine(HYDRA).hydraConf,
+    '<runcommand>\n  job = dotfiles:main:*\n  command = /etc/hydra-channels/hydra-hook\n</runcommand>\n',
+  )
+  assert.doesNotMatch(machine(HYDRA, COPY_UNIT, CACHE).hydraConf, /job =/)
+})
+
+test('the role’s line comes before Hydra’s, so that the name of Hydra’s map does not matter', {
+  skip,
+}, () => {
+  const { authentication, identMap } = machine(HYDRA).postgresql
+  assert.deepEqual(authentication.trim().split(/\n+/), [
+    'local hydra hydra-channels peer map=hydra-channels',
+    'local hydra all ident map=hydra-users',
+  ])
+  assert.equal(identMap, 'hydra-channels hydra-channels hydra-channels\nhydra-channels root hydra-channels\n')
+})
+
+test('polkit: only with a cache unit, for hydra-notify’s user and ours', { skip }, () => {
+  assert.deepEqual(machine(HYDRA).polkit, { enable: false, extraConfig: '' })
+  const other: Module = {
+    systemd: { services: { 'hydra-notify': { serviceConfig: { User: 'hydra-notify' } } } },
+  }
+  const { enable, extraConfig } = machine(HYDRA, COPY_UNIT, CACHE, other).polkit
+  assert.ok(enable)
+  assert.match(extraConfig, /\["hydra-notify","hydra-channels"\]\.indexOf\(subject\.user\)/)
+  assert.match(extraConfig, /"copy-cache@" \+ "-nix-store-"/)
+})
+
+test('metrics have a unit of their own, after every reconcile, whatever came of it', { skip }, () => {
+  const of = machine(HYDRA, ours({ metrics: { enable: true } }))
+  const { unitConfig } = of.services['hydra-channels-reconcile'] ?? {}
+  assert.equal(unitConfig?.OnSuccess, 'hydra-channels-metrics.service')
+  assert.equal(unitConfig?.OnFailure, 'hydra-channels-metrics.service')
+  const unit = of.services['hydra-channels-metrics']?.serviceConfig
+  assert.match(
+    String(unit?.ExecStart),
+    /status --metrics \/var\/lib\/hydra-channels\/metrics\/hydra-channels.prom$/,
+  )
+  assert.deepEqual(unit?.StateDirectory, ['hydra-channels', 'hydra-channels/metrics'])
+
+  const elsewhere = machine(HYDRA, ours({ metrics: { enable: true, directory: '/var/lib/node-exporter' } }))
+  assert.deepEqual(elsewhere.services['hydra-channels-metrics']?.serviceConfig?.ReadWritePaths, [
+    '/var/lib/node-exporter',
+  ])
+})
+
+test('a “%” in the key’s path is only that', { skip }, () => {
+  const of = machine(
+    HYDRA,
+    INLINE,
+    `{ services.hydra-channels.privateKeyFile = (import ${NIXPKGS_LIB}).mkForce "/run/a%b"; }`,
+  )
+  assert.equal(reconcileOf(of).LoadCredential, 'github-app-key:/run/a%%b')
+  assert.deepEqual(of.services['hydra-notify']?.serviceConfig?.LoadCredential, ['github-app-key:/run/a%%b'])
+  assert.match(of.scripts.command, /LoadCredential=github-app-key:\/run\/a%b/)
+})
+
+test('the command for shells is a shell script; only a group that is named comes in by sudo', {
+  skip,
+}, () => {
+  const closed = machine(HYDRA)
+  assert.deepEqual(closed.sudo, [])
+  assert.doesNotMatch(closed.scripts.command, /sudo/)
+  const open = machine(HYDRA, ours({ openCliTo: 'wheel' }))
+  assert.deepEqual(
+    open.sudo.map(({ groups, commands }) => [groups, commands[0]?.options]),
+    [[['wheel'], ['NOPASSWD']]],
+  )
+  for (const { scripts } of [closed, open]) execFileSync('bash', ['-n'], { input: scripts.command })
+})
+
+test('hydra-dev: the section is there to paste, and a warning says so until it is', { skip }, () => {
+  const dev: Module = { services: { 'hydra-dev': { enable: true } } }
+  assert.match(
+    machine(dev).warnings.join(),
+    /services\.hydra-dev\.extraConfig = config\.services\.hydra-channels/,
+  )
+  const pasted =
+    '({ config, ... }: { services.hydra-dev.extraConfig = config.services.hydra-channels.hydraConf; })'
+  assert.deepEqual([machine(dev, pasted).failed, machine(dev, pasted).warnings], [[], []])
+})
+
+test('inline, and dynamic hooks in Hydra: a warning', { skip }, () => {
+  const dynamic = (value: string): Module => ({
+    services: { hydra: { extraConfig: `<dynamicruncommand>\n  enable = ${value}\n</dynamicruncommand>\n` } },
+  })
+  assert.match(machine(HYDRA, INLINE, dynamic('1')).warnings.join(), /can then read the GitHub App's key/)
+  assert.deepEqual(machine(HYDRA, INLINE, dynamic('0')).warnings, [])
+  assert.deepEqual(machine(HYDRA, dynamic('1')).warnings, [])
+})
+
+test('a machine that only reconciles, with the database elsewhere', { skip }, () => {
+  const of = machine(ours({ settings: { database: { host: 'db.example.org' } } }))
+  assert.deepEqual([of.failed, of.warnings, of.paths, of.tmpfiles], [[], [], {}, {}])
+  assert.deepEqual(Object.keys(of.services), ['hydra-channels-reconcile'])
+})
+
+const CONTRADICTIONS: [string, Module[], RegExp][] = [
+  [
+    'detached without reconcile',
+    [HYDRA, ours({ reconcile: { enable: false } })],
+    /leaves its work to reconcile/,
+  ],
+  ['inline without Hydra', [INLINE], /no hydra-notify that could run the hook/],
+  [
+    'metrics without reconcile',
+    [HYDRA, INLINE, ours({ reconcile: { enable: false }, metrics: { enable: true } })],
+    /metrics are written after a reconcile/,
+  ],
+  [
+    'a role without Hydra',
+    [ours({ database: { createLocally: true } })],
+    /needs Hydra and services\.postgresql/,
+  ],
+  [
+    'a role that is not used',
+    [HYDRA, ours({ settings: { database: { user: 'hydra' } } })],
+    /makes the role hydra-channels .* asks for hydra at \/run\/postgresql/,
+  ],
+  [
+    'a role here and the database elsewhere',
+    [HYDRA, ours({ settings: { database: { host: 'db.example.org' } } })],
+    /asks for hydra-channels at db\.example\.org/,
+  ],
+  [
+    'a cache unit that is not there',
+    [HYDRA, CACHE],
+    /has no such unit\. Define systemd\.services\."copy-cache@"\./,
+  ],
+  [
+    'a group without sudo',
+    [HYDRA, { security: { sudo: { enable: false } } }, ours({ openCliTo: 'wheel' })],
+    /neither security\.sudo nor security\.sudo-rs/,
+  ],
+  ['a group that is not there', [HYDRA, ours({ openCliTo: 'whel' })], /“whel”, but there is no such group/],
+]
+
+for (const [what, modules, expected] of CONTRADICTIONS) {
+  test(`refused, with one message: ${what}`, { skip }, () => {
+    const { failed } = machine(...modules)
+    assert.equal(failed.length, 1, failed.join('\n'))
+    assert.match(failed[0] ?? '', expected)
+  })
+}
+
+const REFUSED: [string, Module | string, RegExp][] = [
+  [
+    'a key in the store',
+    ours({ privateKeyFile: '/nix/store/0123456789abcdfghijklmnpqrsvwxyz-key' }),
+    /not in the Nix store/,
+  ],
+  [
+    'a path literal, which would be copied to the store',
+    '{ services.hydra-channels.privateKeyFile = /etc/hosts; }',
+    /not in the Nix store/,
+  ],
+  ['a key of the settings’ own', ours({ settings: { github: { privateKeyFile: '/key' } } }), /read-only/],
+  ['a kick elsewhere', ours({ settings: { hook: { kickFile: '/run/kick' } } }), /read-only/],
+  [
+    'a mode that nobody knows',
+    ours({ settings: { hook: { mode: 'attached' } } }),
+    /one of "detached", "inline"/,
+  ],
+  [
+    'a unit that is no template',
+    ours({ settings: { cache: { unit: 'copy-cache.service' } } }),
+    /matching the pattern/,
+  ],
+  ['a rule with a typo', '{ services.hydra-channels.settings.channels = [ { projct = "x"; } ]; }', /projct/],
+]
+
+for (const [what, module, expected] of REFUSED) {
+  test(`refused by its type: ${what}`, { skip }, () => {
+    const message = (() => {
+      try {
+        machine(HYDRA, module)
+      } catch (error) {
+        return String((error as { stderr?: Buffer | string }).stderr)
+      }
+      return 'it was accepted'
+    })()
+    assert.match(message, expected)
+  })
+}
+
+test('auto-upgrade: the branch of the host', { skip }, () => {
+  const upgrade = evaluate(`(import (nix + "/../test/nix/evaluate.nix") {
+    nixpkgsLib = ${NIXPKGS_LIB};
+    modules = [ (nix + "/auto-upgrade.nix") { services.hydra-channels.upgradeFrom = "alice/dotfiles"; } ];
+  }).system.autoUpgrade`)
+  assert.deepEqual(upgrade, { enable: true, flake: 'github:alice/dotfiles/nixos-tested-nas' })
+})
