@@ -286,23 +286,11 @@ test('every reason, as JSON', async t => {
   assert.equal(behind?.since, new Date((e4?.timestamp ?? 0) * 1000).toISOString())
   assert.deepEqual(behind?.candidate, { sha: c4, eval: e4?.id, build: build(c4, 'behind') })
   assert.match(behind?.committedAt ?? '', /^2023-11-14T\d\d:\d\d:\d\dZ$/)
-  assert.deepEqual(Object.keys(behind ?? {}).sort(), [
-    'behindBranch',
-    'behindCandidate',
-    'branch',
-    'candidate',
-    'committedAt',
-    'hold',
-    'job',
-    'jobset',
-    'message',
-    'project',
-    'reason',
-    'repository',
-    'sha',
-    'since',
-    'url',
-  ])
+  // the shape that README.md promises
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+  const example = JSON.parse(/```json\n(\{\n {2}"generatedAt".*?)```/s.exec(readme)?.[1] ?? '{}')
+  assert.deepEqual(Object.keys(status), Object.keys(example))
+  assert.deepEqual(Object.keys(behind ?? {}).sort(), Object.keys(example.channels[0]).sort())
 })
 
 test('every reason, as a table and as metrics', async t => {
