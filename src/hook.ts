@@ -12,6 +12,8 @@ import type { RunOptions } from './run-options.ts'
 
 export interface HookOptions extends RunOptions {
   openDatabase: () => Promise<Database>
+  /** begins the connection to GitHub, which takes longer than all that is done before it is used */
+  dialGitHub?: () => Promise<void>
 }
 
 /**
@@ -36,6 +38,7 @@ export async function handleBuild(event: BuildFinished, options: HookOptions): P
     if (detached) handOver(channels, options)
     else {
       // what a detached hook does without: GitHub's client and the database's
+      await options.dialGitHub?.()
       const { bringChannels } = await import('./bring-channels.ts')
       ended = await bringChannels(event, channels, cacheOptions, options)
     }

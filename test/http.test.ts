@@ -8,7 +8,7 @@ import { type AddressInfo, connect, createServer as createNetServer, type Socket
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
-import { createHttp, type Http, HttpError } from '../src/http.ts'
+import { createHttp, type DialingHttp, HttpError } from '../src/http.ts'
 import { selfSigned } from './helpers/certificate.ts'
 
 const MB = 1024 * 1024
@@ -65,7 +65,7 @@ async function say(t: TestContext, text: string, end: 'close' | 'reset' | 'silen
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
 }
 
-function open(t: TestContext, env: Record<string, string> = {}): Http {
+function open(t: TestContext, env: Record<string, string> = {}): DialingHttp {
   const http = createHttp(env)
   t.after(() => http.close())
   return http
@@ -361,6 +361,56 @@ test('a certificate that nobody signed is refused', async t => {
   setEnvironment(t, {})
   const { origin, requests } = await serveTls(t, (_, response) => void response.end('ok'))
   assert.equal((await failure(open(t).fetch(origin, LONG))).message, 'self-signed certificate')
+  assert.deepEqual(requests, [])
+})
+
+test("a connection that was dialled is the first request's, and later ones make their own", async t => {
+  setEnvironment(t, {})
+  trustAll(t)
+  const { server, origin } = await serveTls(t, (_, response) => void response.end('ok'))
+  let connections = 0
+  server.on('connection', () => connections++)
+  const http = open(t)
+  await http.dial(origin)
+  while (connections === 0) await new Promise(resolve => setImmediate(resolve))
+  const answers = await Promise.all([http.fetch(origin, LONG), http.fetch(origin, LONG)])
+  assert.deepEqual(await Promise.all(answers.map(answer => answer.text())), ['ok', 'ok'])
+  assert.equal(connections, 2)
+})
+
+test('a connection that was dialled in vain leaves the request to say why', async t => {
+  setEnvironment(t, {})
+  const http = open(t)
+  await http.dial('https://127.0.0.1:1')
+  await http.dial('https://host.invalid')
+  assert.match((await failure(http.fetch('https://127.0.0.1:1/', LONG))).message, /ECONNREFUSED/)
+  const { origin } = await serveTls(t, (_, response) => void response.end('ok'))
+  await http.dial(origin)
+  assert.equal((await failure(http.fetch(origin, LONG))).message, 'self-signed certificate')
+})
+
+test('a connection that was dialled and is not used ends with the others', async t => {
+  setEnvironment(t, {})
+  trustAll(t)
+  const { server, origin } = await serveTls(t, (_, response) => void response.end('ok'))
+  const http = open(t)
+  const connected = once(server, 'connection')
+  await http.dial(origin)
+  const [socket] = (await connected) as [Socket]
+  socket.on('error', () => {})
+  const closed = once(socket, 'close')
+  http.close()
+  await closed
+})
+
+test('through a proxy, and without TLS, nothing is dialled', async t => {
+  const { origin, requests } = await listen(
+    t,
+    createServer((_, response) => void response.end('ok')),
+  )
+  const http = open(t, setEnvironment(t, { https_proxy: 'http://127.0.0.1:9' }))
+  await http.dial('https://github.test')
+  await http.dial(origin)
   assert.deepEqual(requests, [])
 })
 

@@ -1,7 +1,7 @@
 // Builds what the hook works with: the configuration, and the clients that it opens when it needs them.
 import { DEFAULT_CONFIG_FILE, readConfig } from '../config.ts'
 import { handleBuild } from '../hook.ts'
-import type { Http } from '../http.ts'
+import type { DialingHttp } from '../http.ts'
 import { findConnection } from '../hydra/connection.ts'
 import type { BuildFinished } from '../hydra/event.ts'
 import { configFile, type Invocation } from './run.ts'
@@ -28,6 +28,7 @@ export async function runHook(
       env,
       http,
       secondMs: 1000,
+      dialGitHub: () => http.dial(config.github.apiUrl),
       openDatabase: async () => {
         const { openDatabase } = await import('../hydra/database.ts')
         return openDatabase(findConnection(config.database, env))
@@ -43,13 +44,15 @@ export async function runHook(
 }
 
 /** A detached hook without a cache's URL asks nobody, and node:https takes longer to load than all the rest of it. */
-function openHttpLater(env: Readonly<Record<string, string | undefined>>): Http {
-  let opened: Promise<Http> | undefined
+function openHttpLater(env: Readonly<Record<string, string | undefined>>): DialingHttp {
+  let opened: Promise<DialingHttp> | undefined
+  const open = () => {
+    opened ??= import('../http.ts').then(({ createHttp }) => createHttp(env))
+    return opened
+  }
   return {
-    async fetch(url, request) {
-      opened ??= import('../http.ts').then(({ createHttp }) => createHttp(env))
-      return (await opened).fetch(url, request)
-    },
+    fetch: async (url, request) => (await open()).fetch(url, request),
+    dial: async url => (await open()).dial(url),
     close() {
       void opened?.then(http => http.close())
     },
