@@ -52,6 +52,10 @@ export async function bringChannels(
     if (showJob(job) !== showJob(event)) return { channel, follows: job }
     if (!candidate) return { channel }
     await checkWritable(repository, channel)
+    // of a job that is gone a branch may move on, but none is made
+    if (own.presence === 'gone' && (await repository.findBranch(channel.branch)) === undefined) {
+      return { channel, gone: true }
+    }
     try {
       const outcome = await advance({
         channel,
@@ -165,6 +169,8 @@ interface Result {
   candidate?: Candidate
   outcome?: Outcome
   rename?: string | undefined
+  /** the job is not in the jobset any more, and there is no such branch */
+  gone?: true
   /** the job that the channel follows instead */
   follows?: JobName
 }
@@ -192,11 +198,15 @@ function conclude(
       report(cannotMove(channel, result.reason))
       continue
     }
-    const { outcome, rename, follows } = result.value
+    const { outcome, rename, follows, gone } = result.value
     if (rename) log.line(rename)
     if (outcome) {
       failed ||= isTrouble(outcome)
       for (const line of describeOutcome(channel, outcome, `https://${host}`)) log.line(line)
+    } else if (gone) {
+      log.line(
+        `${channel.repository} ${channel.branch}: not created: ${showJob(event)} is not in the jobset any more`,
+      )
     } else if (follows) {
       log.line(
         `${channel.repository} ${channel.branch}: not moved: ${showJob(event)} is not in the jobset any more, and the channel follows ${showJob(follows)}`,

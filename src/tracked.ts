@@ -80,18 +80,21 @@ async function countUnevaluated(
   if (comparison === 'not-found') return undefined
   // another root: how many does not matter
   const commits = comparison === 'unrelated' ? Math.max(1, history.length) : comparison.aheadBy
-  return { commits, oldest: commits === 0 ? undefined : firstAfter(newest, { sha, history }, commits) }
+  // after main was rewritten, what is new begins where the two parted
+  const known = comparison === 'unrelated' ? newest : comparison.mergeBaseSha
+  return { commits, oldest: commits === 0 ? undefined : firstAfter(known, { sha, history }, commits) }
 }
 
 /**
  * When the branch first had something newer, by the commits that it was at: a merge brings old commits, and is new itself.
  * ISO 8601; undefined where that is not known.
  */
-function firstAfter(newest: string, { sha, history }: TrackedBranch, commits: number): string | undefined {
+function firstAfter(known: string, { sha, history }: TrackedBranch, commits: number): string | undefined {
   const bySha = new Map(history.map(commit => [commit.sha, commit]))
   let oldest: string | undefined
   let at: string | undefined = sha
-  for (let steps = 0; steps < commits && at !== undefined && at !== newest; steps++) {
+  for (let steps = 0; steps < commits && at !== undefined; steps++) {
+    if (isAncestorIn(history, at, known)) break
     const commit: HistoricCommit | undefined = bySha.get(at)
     oldest = commit?.committedAt ?? oldest
     at = commit?.parents[0]

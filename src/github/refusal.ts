@@ -93,6 +93,7 @@ function noToken(message: string): Meaning {
 function forbidden(error: RequestError, message: string, asked: Asked): Meaning {
   if (/archived/i.test(message)) return ARCHIVED
   if (/suspended/i.test(message)) return suspended('')
+  if (asked.as === 'app') return noToken(message)
   if (!isNotAccessible(error)) return { why: `GitHub refuses: ${message}`, hint: [] }
 
   const lacking = lackingPermissions(error, asked.granted)
