@@ -1,0 +1,439 @@
+// The promises, over random histories of everything that can happen: the real hook, reconcile and status, on Hydra's real
+// schema in PostgreSQL, and a GitHub in memory (memory-github.ts). After each step its log of moves is held against what
+// naive.ts reads off the world. HYDRA_CHANNELS_TEST_HISTORIES makes it longer, HYDRA_CHANNELS_TEST_SEED repeats a run.
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import type { ChannelStatus } from '../../src/channel-status.ts'
+import { type Config, parseConfig } from '../../src/config.ts'
+import { Deadline } from '../../src/deadline.ts'
+import { OperatorError } from '../../src/errors.ts'
+import { removeHold, writeHold } from '../../src/holds.ts'
+import { handleBuild } from '../../src/hook.ts'
+import type { Http } from '../../src/http.ts'
+import { findConnection } from '../../src/hydra/connection.ts'
+import { type Database, openDatabase } from '../../src/hydra/database.ts'
+import type { BuildFinished } from '../../src/hydra/event.ts'
+import { reconcile } from '../../src/reconcile.ts'
+import { findStatus } from '../../src/status.ts'
+import { createHydraRows, type HydraRows } from './hydra-rows.ts'
+import { Graph, MemoryGitHub, type Move } from './memory-github.ts'
+import { canMove, type Naive, readChannels, truths } from './naive.ts'
+import {
+  channelOf,
+  draw,
+  MAIN,
+  pick,
+  type Script,
+  type Step,
+  scripts,
+  World,
+  type WorldBuild,
+} from './world.ts'
+
+const HISTORIES = Number(process.env.HYDRA_CHANNELS_TEST_HISTORIES ?? 500)
+const CACHE_URL = 'http://127.0.0.1:1'
+/** Each look at the database has a connection for itself; so many looks at once. */
+const CONNECTIONS = 5
+
+test(`${HISTORIES} random histories keep the promises`, async t => {
+  const rows = await createHydraRows()
+  const directory = mkdtempSync(join(tmpdir(), 'hc-model-'))
+  const databases = createDatabases(rows)
+  const unhandled: unknown[] = []
+  const note = (error: unknown) => unhandled.push(error)
+  process.on('unhandledRejection', note)
+  t.after(async () => {
+    process.off('unhandledRejection', note)
+    await databases.close()
+    await rows.close()
+    rmSync(directory, { recursive: true })
+  })
+  const seed = Number(process.env.HYDRA_CHANNELS_TEST_SEED ?? Date.now() % 2 ** 31)
+  t.diagnostic(`HYDRA_CHANNELS_TEST_SEED=${seed}`)
+  const seen = new Map<string, number>()
+
+  let number = 0
+  const play = async (script: Script) => {
+    await rows.clear()
+    const stateDirectory = join(directory, String(++number))
+    const story = new Story(script, { stateDirectory, rows, database: databases.shared, seen })
+    try {
+      for (const step of script.steps) await story.play(step)
+      await story.end()
+      assert.deepEqual(unhandled, [])
+    } catch (error) {
+      throw new Error(`${error instanceof Error ? error.stack : error}\n${draw(story.world)}`)
+    }
+  }
+  await fc.assert(fc.asyncProperty(scripts, play), { seed, numRuns: HISTORIES })
+  t.diagnostic(
+    [...seen]
+      .sort()
+      .map(([what, n]) => `${n} ${what}`)
+      .join(', '),
+  )
+
+  // else these histories prove less than they seem to
+  for (const what of INTERESTING) assert.ok(seen.has(what), `never seen: ${what}`)
+})
+
+const INTERESTING = [
+  'a channel created',
+  'a channel moved by a hook',
+  'a channel moved by reconcile',
+  'many channels moved at once',
+  'a move while others ran',
+  'status held',
+  'status withdrawn',
+  'status diverged',
+  'status ambiguous',
+  'status job-gone',
+  'status evaluation-failed',
+  'status not-evaluated',
+  'status unusable-flakeref',
+  'status build-failed',
+  'status dependency-failed',
+  'status build-aborted',
+  'status not-cached',
+  'status building',
+  'status behind',
+  'status up-to-date',
+]
+
+interface Surroundings {
+  stateDirectory: string
+  rows: HydraRows
+  database: Database
+  seen: Map<string, number>
+}
+
+class Story {
+  readonly world: World
+  readonly #github: MemoryGitHub
+  readonly #config: Config
+  readonly #held = new Set<string>()
+  readonly #useCache: boolean
+  readonly #around: Surroundings
+  #random = 1
+  /** moves that were looked at already */
+  #checked = 0
+
+  constructor({ many, cache, placed }: Script, around: Surroundings) {
+    const graph = new Graph()
+    this.#github = new MemoryGitHub(graph, () => this.#turn())
+    this.world = new World(this.#github.branches, graph, { many, placed })
+    this.#useCache = cache
+    this.#around = around
+    const rule = { project: 'dotfiles', jobset: 'main', repository: 'alice/dotfiles' }
+    this.#config = parseConfig(
+      JSON.stringify({
+        stateDirectory: around.stateDirectory,
+        ...(cache && { cache: { url: CACHE_URL } }),
+        channels: [
+          { ...rule, job: 'nixos-(?<host>[^/]*)\\.(?<system>.*)', branch: 'nixos-tested-{host}' },
+          { ...rule, job: 'fleet', branch: 'nixos-tested-fleet' },
+        ],
+      }),
+      'the model',
+    )
+  }
+
+  async play(step: Step): Promise<void> {
+    const { world } = this
+    if (step.kind === 'hold' || step.kind === 'release') this.#hold(step)
+    else if (step.kind === 'run') {
+      this.#random = step.mix
+      this.#github.lag(step.lag)
+      const builds = step.hooks.flatMap(n => pick(world.events, n) ?? [])
+      world.told.push(
+        `hooks of builds ${builds.map(({ id }) => id).join(' ')}, ${step.reconciles} reconciles, ${step.lag} old reads`,
+      )
+      await this.#run([
+        ...builds.map(build => () => this.#hook(build)),
+        ...Array.from({ length: step.reconciles }, () => () => this.#reconcile()),
+      ])
+      this.#github.lag(0)
+    } else if (step.kind === 'reconcile') {
+      world.told.push('a reconcile')
+      this.#random = step.mix
+      await this.#run([() => this.#reconcile()])
+    } else world.happen(step)
+  }
+
+  /** After one reconcile every channel is where it belongs, or status says why not, and that is true. */
+  async end(): Promise<void> {
+    const { world } = this
+    world.told.push('the last reconcile')
+    await this.#run([() => this.#reconcile()])
+    const channels = this.#read()
+    for (const naive of channels) {
+      assert.ok(!canMove(world, naive), `${naive.channel} is at ${world.name(naive.tip)} and could move`)
+    }
+    await this.#checkStatus(channels)
+
+    const moves = this.#github.moves.length
+    await this.#run([() => this.#reconcile()])
+    assert.equal(this.#github.moves.length, moves, 'a second reconcile moves something')
+  }
+
+  #read(): Naive[] {
+    return readChannels(this.world, this.#held, this.#useCache)
+  }
+
+  #hold(step: Extract<Step, { kind: 'hold' | 'release' }>): void {
+    const branch = pick(this.world.channels, step.channel) ?? ''
+    const channel = { repository: 'alice/dotfiles', branch }
+    const { stateDirectory } = this.#around
+    if (step.kind === 'hold') {
+      writeHold(stateDirectory, channel, {
+        reason: 'kernel',
+        since: '2019-01-01T00:00:00Z',
+        until: step.until,
+      })
+      if (step.until?.startsWith('2020')) this.#held.delete(branch)
+      else this.#held.add(branch)
+      this.world.told.push(`${branch} is held until ${step.until}`)
+    } else {
+      removeHold(stateDirectory, channel)
+      this.#held.delete(branch)
+      this.world.told.push(`${branch} is released`)
+    }
+  }
+
+  /** All at once; what they moved is checked against the world as it was before, which none of them changes. */
+  async #run(runs: (() => Promise<void>)[]): Promise<void> {
+    const { world } = this
+    await this.#around.rows.write(world)
+    const before = new Map(this.#read().map(naive => [naive.channel, naive]))
+    await Promise.all(runs.map(run => run()))
+    const { moves } = this.#github
+    const made = moves.slice(this.#checked)
+    this.#checked = moves.length
+    const tips = new Map([...before].map(([channel, { tip }]) => [channel, tip]))
+    for (const move of made) {
+      world.told.push(`${move.by}: ${move.branch} ${world.name(move.from)} -> ${world.name(move.to)}`)
+      this.#checkMove(move, before.get(move.branch), tips.get(move.branch))
+      tips.set(move.branch, move.to)
+      this.#see(
+        move.from === undefined
+          ? 'a channel created'
+          : `a channel moved by ${move.by === 'reconcile' ? 'reconcile' : 'a hook'}`,
+      )
+      if (runs.length > 1) this.#see('a move while others ran')
+    }
+    if (made.length > 10 && runs.length === 1) this.#see('many channels moved at once')
+  }
+
+  #checkMove(move: Move, naive: Naive | undefined, tip: string | undefined): void {
+    const { world } = this
+    const { graph, history } = world
+    const said = `${move.by} moved ${move.branch} from ${world.name(move.from)} to ${world.name(move.to)}`
+    assert.equal(move.from, tip, `${said}: it was elsewhere`)
+    if (move.from !== undefined) assert.ok(graph.isIn(move.from, move.to), `${said}: not a fast-forward`)
+    assert.ok(naive, `${said}: no job leads to it`)
+    assert.ok(!naive.held, `${said}: it is held`)
+    assert.equal(naive.jobs.length, 1, `${said}: it is ambiguous`)
+    assert.ok(naive.candidate, `${said}: its job has no good build`)
+    assert.equal(world.name(move.to), world.name(naive.candidate.sha), `${said}: not its candidate`)
+    const newestEval = history.evals.at(-1)
+    assert.ok(newestEval && !newestEval.foreign && graph.isIn(move.to, newestEval.sha), `${said}: taken back`)
+    assert.ok(naive.cached, `${said}: not in the cache`)
+    if (move.from === undefined) assert.notEqual(naive.presence, 'gone', `${said}: its job is gone`)
+    assert.notEqual(move.branch, MAIN)
+  }
+
+  async #hook(build: WorldBuild): Promise<void> {
+    const naive = this.#read().find(({ channel }) => channel === channelOf(build.job))
+    const lines: string[] = []
+    const reports: unknown[] = []
+    const event: BuildFinished = {
+      event: 'buildFinished',
+      build: build.id,
+      finished: true,
+      buildStatus: 0,
+      project: 'dotfiles',
+      jobset: 'main',
+      job: build.job,
+      outputs: [{ name: 'out', path: build.output }],
+    }
+    const ended = await handleBuild(event, {
+      ...this.#options(lines, reports, `hook of build ${build.id}`),
+      openDatabase: async () => this.#around.database,
+    }).catch((error: unknown) => {
+      reports.push(error)
+      return 'failed'
+    })
+    this.#checkReports(reports)
+    const trouble = (what: string) => lines.some(line => line.includes(`: ${what}, not moved`))
+    assert.ok(!trouble('diverged') || naive?.parted, `it says diverged: ${lines.join('\n')}`)
+    assert.ok(!trouble('withdrawn') || naive?.withdrawn, `it says withdrawn: ${lines.join('\n')}`)
+    if (ended === 'failed' && reports.length === 0) {
+      assert.ok(trouble('diverged') || trouble('withdrawn'), `it failed, and says: ${lines.join('\n')}`)
+    }
+    // an upload that is not there is the only thing that may keep a hook from what reconcile would do now
+    const copied = !this.#useCache || this.world.cached.has(build.output)
+    if (naive?.jobs[0] === build.job && copied && canMove(this.world, naive)) {
+      const { branches, graph } = this.world
+      const tip = branches.get(naive.channel)
+      const sha = naive.candidate?.sha ?? ''
+      assert.ok(tip !== undefined && graph.isIn(sha, tip), `the hook does not move ${naive.channel}`)
+    }
+  }
+
+  async #reconcile(): Promise<void> {
+    const lines: string[] = []
+    const reports: unknown[] = []
+    await reconcile({
+      ...this.#options(lines, reports, 'reconcile'),
+      only: [],
+      database: this.#around.database,
+      lock: undefined,
+      progress: () => {},
+    })
+    this.#checkReports(reports)
+  }
+
+  /** Nobody fails because somebody else won; and what is no operator's matter is a bug. */
+  #checkReports(reports: readonly unknown[]): void {
+    const { world } = this
+    const channels = this.#read()
+    for (const error of reports) {
+      if (!(error instanceof OperatorError)) throw error
+      const { message } = error
+      const named = channels.find(({ channel }) => message.startsWith(`cannot move ${channel} in `))
+      const isTrue =
+        (/ambiguous: \d+ jobs/.test(message) && (named?.jobs.length ?? 0) > 1) ||
+        (/is of another repository/.test(message) && named?.foreign === true) ||
+        (/the cache does not have/.test(message) && this.#useCache) ||
+        (/matches no job/.test(message) &&
+          world.history.evals.every(({ members }) => members.length === 0)) ||
+        (/the rule for nixos-tested-fleet matches no job/.test(message) &&
+          !channels.some(({ channel }) => channel === 'nixos-tested-fleet'))
+      assert.ok(isTrue, `it says: ${message}`)
+    }
+  }
+
+  async #checkStatus(channels: readonly Naive[]): Promise<void> {
+    const { world } = this
+    const { graph, main } = world
+    const reports: unknown[] = []
+    const options = this.#options([], reports, 'status')
+    const now = new Date(world.now * 1000)
+    const status = await findStatus({ ...options, only: [], database: this.#around.database, now })
+    this.#checkReports(reports)
+    const shown = new Map(status.channels.map(each => [each.branch, each]))
+    const listed = channels.filter(({ presence, tip }) => presence !== 'gone' || tip !== undefined)
+    // besides those, branches that nothing leads to
+    const names = listed.map(({ channel }) => channel)
+    const strays = world.channels.filter(each => !channels.some(({ channel }) => channel === each))
+    assert.deepEqual([...shown.keys()].filter(each => !strays.includes(each)).sort(), names.sort())
+    for (const stray of strays) {
+      const found = shown.get(stray)
+      if (found) assert.ok(found.reason === 'job-gone' || found.reason === 'held', `stray: ${found.reason}`)
+      assert.equal(found !== undefined, world.branches.has(stray), `${stray} is a stray branch`)
+    }
+
+    for (const naive of listed) {
+      const found = shown.get(naive.channel)
+      assert.ok(found, `status does not show ${naive.channel}`)
+      this.#see(`status ${found.reason}`)
+      const said = `${naive.channel} at ${world.name(naive.tip)}, main at ${world.name(main)}: ${found.reason}: ${found.message}`
+      const expected = truths(world, naive)
+      if (found.reason === 'up-to-date') assert.equal(naive.tip, main, said)
+      assert.equal(found.reason, expected[0], `${said}; true are ${expected.join(', ')}`)
+      assert.equal(found.sha, naive.tip ?? null, said)
+      assert.equal(found.candidate?.sha, naive.candidate?.sha, said)
+      assert.equal(found.candidate?.build, naive.candidate?.build.id, said)
+      const behind = (sha: string | undefined) =>
+        naive.tip === undefined || sha === undefined || graph.compare(naive.tip, sha) === 'unrelated'
+          ? null
+          : graph.only(sha, naive.tip).length
+      assert.equal(found.behindBranch, behind(main), `behindBranch of ${said}`)
+      assert.equal(found.behindCandidate, behind(naive.candidate?.sha), `behindCandidate of ${said}`)
+      this.#checkMessage(found, naive, said)
+    }
+  }
+
+  /** What the message says beyond the reason. */
+  #checkMessage({ reason, message }: ChannelStatus, naive: Naive, said: string): void {
+    const { graph, main } = this.world
+    assert.equal(message === null, reason === 'up-to-date', said)
+    // it has just run
+    assert.ok(!message?.includes('the next reconcile moves it'), said)
+    if (reason !== 'behind') return
+    const newest = naive.newestEval
+    const fresh = /still to evaluate (\d+) commit/.exec(message ?? '')
+    if (fresh) assert.equal(Number(fresh[1]), newest && graph.only(main, newest.sha).length, said)
+    if (message?.includes('no good build yet')) assert.equal(naive.candidate, undefined, said)
+    if (message?.includes('no newer commit has a good build')) {
+      assert.ok(!naive.candidate || graph.isIn(naive.candidate.sha, naive.tip ?? ''), said)
+    }
+  }
+
+  #options(lines: string[], reports: unknown[], by: string) {
+    const repository = this.#github.open(by)
+    const http: Http = {
+      fetch: async url => {
+        const hash = /\/([0-9a-z]{32})\.narinfo$/.exec(url)?.[1] ?? ''
+        const path = [...this.world.cached].find(each => each.includes(`/${hash}-`))
+        const text = async () => (path === undefined ? 'not found' : `StorePath: ${path}\n`)
+        return { status: path === undefined ? 404 : 200, url, headers: new Map(), text }
+      },
+      close: () => {},
+    }
+    return {
+      config: this.#config,
+      mode: 'move' as const,
+      log: { line: (text: string) => void lines.push(text) },
+      report: (error: unknown) => void reports.push(error),
+      env: {},
+      http,
+      secondMs: 0,
+      openGitHub: async () => ({
+        deadline: new Deadline(90, () => this.world.now * 1000),
+        repository: () => repository,
+      }),
+    }
+  }
+
+  /** A few turns of the event loop: how many is random, so that runs overtake each other. */
+  async #turn(): Promise<void> {
+    this.#random = (Math.imul(this.#random, 1_103_515_245) + 12_345) & 0x7fffffff
+    for (let turns = (this.#random >> 16) % 3; turns > 0; turns--) await new Promise(setImmediate)
+  }
+
+  #see(what: string): void {
+    const { seen } = this.#around
+    seen.set(what, (seen.get(what) ?? 0) + 1)
+  }
+}
+
+/** One database for everybody, as they know it: behind it a connection for each look that goes on. */
+function createDatabases({ hydra }: HydraRows): { shared: Database; close(): Promise<void> } {
+  const connection = findConnection(undefined, { HYDRA_DATABASE_URL: hydra.url })
+  const all = Array.from({ length: CONNECTIONS }, () => openDatabase(connection))
+  const free = [...all]
+  const waiting: ((database: Database) => void)[] = []
+  return {
+    shared: {
+      async look(queries) {
+        const database = free.pop() ?? (await new Promise<Database>(resolve => waiting.push(resolve)))
+        try {
+          return await database.look(queries)
+        } finally {
+          const next = waiting.shift()
+          if (next) next(database)
+          else free.push(database)
+        }
+      },
+      close: async () => {},
+    },
+    async close() {
+      await Promise.all(all.map(database => database.close()))
+    },
+  }
+}
