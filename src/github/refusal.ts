@@ -93,7 +93,6 @@ function noToken(message: string): Meaning {
 function forbidden(error: RequestError, message: string, asked: Asked): Meaning {
   if (/archived/i.test(message)) return ARCHIVED
   if (/suspended/i.test(message)) return suspended('')
-  if (asked.as === 'app') return noToken(message)
   if (!isNotAccessible(error)) return { why: `GitHub refuses: ${message}`, hint: [] }
 
   const lacking = lackingPermissions(error, asked.granted)
@@ -107,7 +106,7 @@ function forbidden(error: RequestError, message: string, asked: Asked): Meaning 
   if (lacking !== undefined) {
     return { why: `the App lacks the permission ${lacking}`, hint: grantPermission(lacking) }
   }
-  if (asked.granted?.workflows !== 'write' && error.request.method !== 'GET') {
+  if (asked.as === 'installation' && asked.granted?.workflows !== 'write' && error.request.method !== 'GET') {
     return {
       why: `GitHub refuses the write: the commit has files in .github/workflows that no branch has, and the App lacks the permission workflows: write`,
       hint: grantPermission('workflows: write'),
