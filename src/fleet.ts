@@ -123,7 +123,11 @@ function presenceOf({ newest, job }: JobFacts, { newestEval }: NonNullable<Jobse
 function planChannel(channel: Channel, jobs: readonly Feeder[], host: string): PlannedChannel {
   const there = jobs.filter(({ presence }) => presence !== 'gone')
   // of jobs that are all gone the last one counts: nobody can make them fewer
-  const last = [...jobs].sort((a, b) => (b.job.candidate?.eval.id ?? 0) - (a.job.candidate?.eval.id ?? 0))
+  const rank = ({ job: { candidate } }: Feeder) => [candidate?.eval.id ?? 0, candidate?.build ?? 0] as const
+  const last = [...jobs].sort((a, b) => {
+    const [[evalA, buildA], [evalB, buildB]] = [rank(a), rank(b)]
+    return evalB - evalA || buildB - buildA
+  })
   const [first, ...others] = there.length > 0 ? there : last.slice(0, 1)
   if (!first) throw new Error(`no job leads to ${channelKey(channel)}`)
   const { name, job, jobset, presence, prefix } = first

@@ -115,7 +115,7 @@ async function findChannels(
       const repository = github.repository(channel.repository)
       const onGitHub = await factsOf(entry, answer, tracked, repository, host).catch(operatorErrorOf)
       const known: GitHubFacts =
-        onGitHub instanceof OperatorError ? { ...NOT_KNOWN, away: onGitHub } : onGitHub
+        onGitHub instanceof OperatorError ? { ...notKnown(entry), away: onGitHub } : onGitHub
       const { tip, stands } = known
       const candidate = candidateOf(planned)
       const evaluated = planned && tip !== undefined ? hydra.newer(planned, tip) : undefined
@@ -139,7 +139,7 @@ async function findChannels(
         jobset: planned?.job.jobset ?? null,
         job: planned && planned.jobs.length === 1 ? planned.job.job : null,
         sha: tip ?? null,
-        committedAt: (known.away ? undefined : answer?.committedAt) ?? null,
+        committedAt: answer?.committedAt ?? null,
         candidate: candidate ? { sha: candidate.sha, eval: candidate.eval, build: candidate.build } : null,
         behindCandidate: aheadBy(stands.candidate),
         behindBranch: aheadBy(stands.tracked),
@@ -185,12 +185,15 @@ async function compareEntries(
 
 type GitHubFacts = Pick<ChannelFacts, 'tip' | 'stands' | 'tracked' | 'withdrawal' | 'forbidden' | 'away'>
 
-const NOT_KNOWN: GitHubFacts = {
-  tip: undefined,
-  stands: { tracked: undefined, newest: undefined, candidate: undefined },
-  tracked: undefined,
-  withdrawal: undefined,
-  forbidden: undefined,
+/** GitHub may have said where the branch is, and nothing more. */
+function notKnown({ tip }: Entry): GitHubFacts {
+  return {
+    tip: typeof tip === 'string' ? tip : undefined,
+    stands: { tracked: undefined, newest: undefined, candidate: undefined },
+    tracked: undefined,
+    withdrawal: undefined,
+    forbidden: undefined,
+  }
 }
 
 /** @throws OperatorError where GitHub cannot be asked */

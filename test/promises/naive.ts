@@ -46,8 +46,10 @@ function readChannel(world: World, channel: string, held: boolean, useCache: boo
     set.some(build => build.job === job) ? 'present' : fails(job) ? 'evaluation-failed' : 'gone'
   const there = known.filter(job => presenceOf(job) !== 'gone')
   // of jobs that are all gone, the one that was good last
-  const last1 = known.sort((a, b) => (candidateOf(b)?.build ?? 0) - (candidateOf(a)?.build ?? 0))
-  const jobs = there.length > 0 ? there : last1.slice(0, 1)
+  const goodUntil = (job: string) => candidateOf(job)?.eval.id ?? 0
+  const buildOf = (job: string) => candidateOf(job)?.build ?? 0
+  const byAge = [...known].sort((a, b) => goodUntil(b) - goodUntil(a) || buildOf(b) - buildOf(a))
+  const jobs = there.length > 0 ? there : byAge.slice(0, 1)
   const [job] = jobs
   if (job === undefined) return undefined
 
