@@ -6,6 +6,9 @@ import { codeOf, messageOf, OperatorError } from '../errors.ts'
 import { type Connection, showConnection } from './connection.ts'
 
 const STATEMENT_TIMEOUT_MS = 30_000
+
+/** What is said of a connection that is not there any more: by the client, the network, and the server that ends it. */
+const LOST = new Set(['CONNECTION_CLOSED', 'CONNECTION_ENDED', 'ECONNRESET', 'EPIPE', '57P01'])
 export const CONNECT_TIMEOUT_SECONDS = 10
 const TIMEOUTS = {
   connectTimeoutSeconds: CONNECT_TIMEOUT_SECONDS,
@@ -30,17 +33,21 @@ export function openDatabase(connection: Connection, timeouts = TIMEOUTS): Datab
   let client: Client | undefined
   return {
     async look(queries) {
-      client ??= openClient(connection, timeouts.connectTimeoutSeconds, () => {
-        client = undefined
-      })
-      const { sql, abandon } = client
-      try {
-        return await within(timeouts.lookTimeoutMs, snapshot(sql, queries))
-      } catch (error) {
-        // whatever became of the transaction, it ends with its connection
-        client = undefined
-        await abandon()
-        throw isOurs(error) ? error : explainDatabaseError(error, connection)
+      // one that was left from an earlier look may be lost, and nobody has noticed yet
+      for (let again = client !== undefined; ; again = false) {
+        client ??= openClient(connection, timeouts.connectTimeoutSeconds, () => {
+          client = undefined
+        })
+        const { sql, abandon } = client
+        try {
+          return await within(timeouts.lookTimeoutMs, snapshot(sql, queries))
+        } catch (error) {
+          // whatever became of the transaction, it ends with its connection
+          client = undefined
+          await abandon()
+          if (again && LOST.has(codeOf(error) ?? '')) continue
+          throw isOurs(error) ? error : explainDatabaseError(error, connection)
+        }
       }
     },
     // `end()` alone would wait for ever for a connection that was lost
