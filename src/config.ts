@@ -171,6 +171,20 @@ export function parseApiUrl(value: string, name: string): string {
   throw new UsageError(`${name} cannot be used: expected ${result.error.issues[0]?.message}`)
 }
 
+/**
+ * The address of GitHub's API that was given beside the configuration: the option, else the environment's.
+ *
+ * @throws UsageError
+ */
+export function findApiUrl(
+  flag: string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+  const given = flag ?? (env.GITHUB_API_URL || undefined)
+  if (given === undefined) return undefined
+  return parseApiUrl(given, flag === undefined ? 'GITHUB_API_URL' : '--api-url')
+}
+
 /** The host that flakerefs of the channels' repositories must have. */
 export function expectedHost({ apiUrl, host }: GitHubConfig): string {
   if (host !== undefined) return host.toLowerCase()

@@ -1,8 +1,10 @@
 // Creating the GitHub App: a page on this machine sends the browser to GitHub, takes the code that it brings back, and
 // stores the key. Whoever reads the terminal is told what to do; secrets go into the file and nowhere else.
+
 import { createInterface, type Interface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { NO_CONFIG } from './config.ts'
 import { type Arrival, codeOfAnswer, donePage, failedPage, openPage, secret } from './create-app-page.ts'
 import { Deadline } from './deadline.ts'
 import { OperatorError } from './errors.ts'
@@ -100,7 +102,7 @@ export async function createApp(options: CreateAppOptions): Promise<'installed' 
 const minutes = (ms: number) => count(Math.ceil(ms / 60_000), 'minute')
 
 function describeApp(app: CreatedApp, keyFile: string, apiUrl: string): string[] {
-  const api = apiUrl === 'https://api.github.com' ? {} : { apiUrl }
+  const api = apiUrl === NO_CONFIG.github.apiUrl ? {} : { apiUrl }
   const github = { appId: app.clientId, privateKeyFile: keyFile, ...api }
   return [
     `created the GitHub App ${app.name}${app.owner === undefined ? '' : ` of ${app.owner}`}`,

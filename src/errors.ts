@@ -37,5 +37,11 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
+/** Of an error that somebody can mend, as a value; a mistake of ours is thrown on. */
+export function operatorErrorOf(error: unknown): OperatorError {
+  if (error instanceof OperatorError) return error
+  throw error
+}
+
 /** Said where the trouble passes by itself. */
 export const LATER = 'the next run tries again'

@@ -3,9 +3,9 @@
 import { distance } from 'fastest-levenshtein'
 import { ambiguous, type Candidate, type JobName, judgeCandidate, showJob } from './candidate.ts'
 import { type Channel, channelKey, channelsOfJobs, type Rule } from './channel.ts'
-import { OperatorError, UsageError } from './errors.ts'
+import { OperatorError, operatorErrorOf, UsageError } from './errors.ts'
 import { failedJobs, findEvaluationError } from './hydra/evaluation-error.ts'
-import type { JobFacts, JobsetFacts } from './hydra/fleet-queries.ts'
+import type { FoundJobset, JobFacts, JobsetFacts } from './hydra/fleet-queries.ts'
 
 /**
  * How a job stands to the newest eval: in its build set; kept out of it by an error of its own, which passes; or gone
@@ -23,7 +23,7 @@ export interface PlannedChannel {
   candidate: Candidate | undefined | OperatorError
   /** what the branches begin with that the rule makes */
   prefix: string
-  facts: { jobset: NonNullable<JobsetFacts['found']>; job: JobFacts }
+  facts: { jobset: FoundJobset; job: JobFacts }
 }
 
 export interface Plan {
@@ -33,7 +33,7 @@ export interface Plan {
 }
 
 /** What all branches of a rule begin with: `nixos-tested-` of `nixos-tested-{host}`. */
-export function literalPrefix({ branch }: Pick<Rule, 'branch'>): string {
+function literalPrefix({ branch }: Pick<Rule, 'branch'>): string {
   return branch.split('{')[0] ?? ''
 }
 
@@ -92,13 +92,13 @@ export function planFleet(rules: readonly Rule[], jobsets: readonly JobsetFacts[
 interface Feeder {
   name: JobName
   job: JobFacts
-  jobset: NonNullable<JobsetFacts['found']>
+  jobset: FoundJobset
   presence: Presence
   prefix: string
 }
 
 /** With those that the newest eval names only in its error, because it could not evaluate them and nothing is older. */
-function jobsOf({ jobs, newestEval }: NonNullable<JobsetFacts['found']>): JobFacts[] {
+function jobsOf({ jobs, newestEval }: FoundJobset): JobFacts[] {
   const known = new Set(jobs.map(({ job }) => job))
   const failed = new Set(failedJobs(newestEval?.error ?? '').filter(job => !known.has(job)))
   return [...jobs, ...[...failed].map(job => ({ job, newest: undefined, candidate: undefined }))]
@@ -109,12 +109,11 @@ function tryRule(rule: Rule, jobs: readonly string[]): ReturnType<typeof channel
   try {
     return channelsOfJobs(rule, jobs)
   } catch (error) {
-    if (error instanceof OperatorError) return error
-    throw error
+    return operatorErrorOf(error)
   }
 }
 
-function presenceOf({ newest, job }: JobFacts, { newestEval }: NonNullable<JobsetFacts['found']>): Presence {
+function presenceOf({ newest, job }: JobFacts, { newestEval }: FoundJobset): Presence {
   if (newest) return 'present'
   return findEvaluationError(newestEval?.error ?? '', job) === undefined ? 'gone' : 'evaluation-failed'
 }
@@ -142,8 +141,7 @@ function planChannel(channel: Channel, jobs: readonly Feeder[], host: string): P
     )
     return { ...planned, candidate }
   } catch (error) {
-    if (error instanceof OperatorError) return { ...planned, candidate: error }
-    throw error
+    return { ...planned, candidate: operatorErrorOf(error) }
   }
 }
 

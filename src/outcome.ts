@@ -82,9 +82,14 @@ function describeParting(
     parted
       ? `they parted at ${parted.mergeBase}: ${count(parted.behindBy, 'commit')} only in the channel, ${count(parted.aheadBy, 'commit')} only in the candidate`
       : 'they have no common history',
-    `see ${webUrl}/${repository}/compare/${tip}...${sha}`,
+    `see ${compareUrl(repository, tip, sha, webUrl)}`,
     `to give up what only the channel has: ${forceCommand({ repository, branch }, sha, webUrl)}`,
   ]
+}
+
+/** Where GitHub shows what `to` has and `from` has not. */
+export function compareUrl(repository: string, from: string, to: string, webUrl: string): string {
+  return `${webUrl}/${repository}/compare/${from}...${to}`
 }
 
 /** What the owner may do and this program never does: put the channel at a commit whatever it has now. */

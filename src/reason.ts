@@ -9,9 +9,9 @@ import type { Side } from './github/standing.ts'
 import type { Hold } from './holds.ts'
 import { findEvaluationError, lastError } from './hydra/evaluation-error.ts'
 import { parseFlakeref, parseTrackedRef, showFlakeref } from './hydra/flakeref.ts'
-import type { JobsetFacts } from './hydra/fleet-queries.ts'
+import type { FoundJobset } from './hydra/fleet-queries.ts'
 import { count, short } from './log.ts'
-import { forceCommand, ghApi, type Outcome, shellWord } from './outcome.ts'
+import { compareUrl, forceCommand, ghApi, type Outcome, shellWord } from './outcome.ts'
 
 /** So long may Hydra take to look at a new commit. */
 const EVALUATION_MINUTES = 30
@@ -126,13 +126,13 @@ function withdrawn(facts: ChannelFacts, { host }: Surroundings): Found {
   if (tip !== undefined && newest && evaluated) {
     return {
       message: `its commit ${short(tip)} was taken back: it is not in the history of ${short(newest.sha)}, the commit of the newest eval ${newest.eval}; ${wayOut(facts, host)}`,
-      url: compareUrl(channel, tip, newest.sha, host),
+      url: compareUrl(channel.repository, tip, newest.sha, `https://${host}`),
     }
   }
   if (!withdrawal) return undefined
   return {
     message: `the candidate ${short(withdrawal.sha)} of eval ${withdrawal.eval} was taken back: it is not in the history of ${short(withdrawal.newest.sha)}, the commit of the newest eval ${withdrawal.newest.eval}; the next good build of a commit in that history moves the channel`,
-    url: compareUrl(channel, withdrawal.sha, withdrawal.newest.sha, host),
+    url: compareUrl(channel.repository, withdrawal.sha, withdrawal.newest.sha, `https://${host}`),
   }
 }
 
@@ -150,7 +150,7 @@ function diverged(facts: ChannelFacts, { host }: Surroundings): Found {
       : 'they have no common history'
   return {
     message: `it is at ${short(tip)} and not in the history of ${short(from)}: ${how}; ${wayOut(facts, host)}`,
-    url: compareUrl(channel, tip, from, host),
+    url: compareUrl(channel.repository, tip, from, `https://${host}`),
   }
 }
 
@@ -383,7 +383,7 @@ export function newestCommit(
 }
 
 /** An evaluation that failed as a whole leaves no eval; its error stays for ever, so it counts only while it is current. */
-function fatalError({ error, newestEval }: NonNullable<JobsetFacts['found']>) {
+function fatalError({ error, newestEval }: FoundJobset) {
   return error?.current && error.time > (newestEval?.timestamp ?? 0) ? error : undefined
 }
 
@@ -405,8 +405,4 @@ function buildUrl(build: number, hydraUrl: string | undefined): string | undefin
 
 function jobsetUrl({ job }: PlannedChannel, hydraUrl: string | undefined): string | undefined {
   return hydraUrl && `${hydraUrl}/jobset/${encodeURIComponent(job.project)}/${encodeURIComponent(job.jobset)}`
-}
-
-function compareUrl({ repository }: Channel, from: string, to: string, host: string): string {
-  return `https://${host}/${repository}/compare/${from}...${to}`
 }

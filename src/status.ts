@@ -6,9 +6,9 @@ import { type Channel, channelKey } from './channel.ts'
 import type { ChannelStatus, FleetStatus } from './channel-status.ts'
 import { type Answer, compareAll } from './comparisons.ts'
 import { expectedHost } from './config.ts'
-import { LATER, OperatorError } from './errors.ts'
+import { LATER, OperatorError, operatorErrorOf } from './errors.ts'
 import { type PlannedChannel, planFleet, prefixesOf, selectChannels } from './fleet.ts'
-import { PermissionError } from './github/refusal.ts'
+import { BYPASS, PermissionError } from './github/refusal.ts'
 import type { GitHubRepository } from './github/repository.ts'
 import type { HistoricCommit } from './github/standing.ts'
 import { checkWritable } from './guard.ts'
@@ -246,7 +246,7 @@ async function whyForbidden(
 ): Promise<OperatorError | undefined> {
   if (answer?.mayPush === false) {
     return new PermissionError('a rule of the repository does not let the App push to the branch', {
-      hint: 'let the App bypass the ruleset or branch protection, or let the rule leave this branch out',
+      hint: BYPASS,
     })
   }
   try {
@@ -321,10 +321,4 @@ function sinceOf(
   const stand = stands.tracked
   const first = typeof stand === 'object' && stand.aheadBy > 0 ? stand.firstCommittedAt : undefined
   return first === undefined ? null : new Date(first).toISOString()
-}
-
-/** Of an error that somebody can mend; a mistake of ours is thrown on. */
-function operatorErrorOf(error: unknown): OperatorError {
-  if (error instanceof OperatorError) return error
-  throw error
 }

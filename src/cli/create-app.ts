@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
 import { ownerProblem } from '../channel.ts'
-import { parseApiUrl } from '../config.ts'
+import { findApiUrl, NO_CONFIG } from '../config.ts'
 import { createApp } from '../create-app.ts'
 import { UsageError } from '../errors.ts'
 import { appsUrl, describeForm, prefilledUrl, type Registration, webUrlOf } from '../github/manifest.ts'
@@ -64,7 +64,7 @@ export const command: Command<typeof options> = {
         hint: 'see hydra-channels create-app --help',
       })
     }
-    const apiUrl = findApiUrl(values['api-url'], env)
+    const apiUrl = findApiUrl(values['api-url'], env) ?? NO_CONFIG.github.apiUrl
     const registration = parseRegistration(values, webUrlOf(apiUrl))
     if (values.manual) {
       printManual(registration, log)
@@ -79,12 +79,6 @@ export const command: Command<typeof options> = {
       http.close()
     }
   },
-}
-
-function findApiUrl(flag: string | undefined, env: Readonly<Record<string, string | undefined>>): string {
-  const given = flag ?? (env.GITHUB_API_URL || undefined)
-  if (given === undefined) return 'https://api.github.com'
-  return parseApiUrl(given, flag === undefined ? 'GITHUB_API_URL' : '--api-url')
 }
 
 function parseRegistration(

@@ -2,7 +2,7 @@
 import { advance, cannotMove } from '../advance.ts'
 import { branchProblem } from '../branch-name.ts'
 import { ownerProblem, repositoryNameProblem } from '../channel.ts'
-import { type Config, expectedHost, findConfig, parseApiUrl } from '../config.ts'
+import { type Config, expectedHost, findApiUrl, findConfig } from '../config.ts'
 import { UsageError } from '../errors.ts'
 import { describeRename } from '../guard.ts'
 import { findHold } from '../holds.ts'
@@ -73,9 +73,7 @@ function parseArguments(positionals: readonly string[]): { repository: string; b
 }
 
 function withApiUrl(config: Config, flag: string | undefined, env: UpdateInvocation['env']): Config {
-  const fromEnvironment = env.GITHUB_API_URL || undefined
-  const given = flag ?? fromEnvironment
-  if (given === undefined) return config
-  const apiUrl = parseApiUrl(given, flag === undefined ? 'GITHUB_API_URL' : '--api-url')
+  const apiUrl = findApiUrl(flag, env)
+  if (apiUrl === undefined) return config
   return { ...config, github: { ...config.github, apiUrl } }
 }

@@ -131,6 +131,10 @@ export function suspended(since: string): Meaning {
   }
 }
 
+/** What mends a rule or a protection that stands in the way. */
+export const BYPASS =
+  'let the App bypass the ruleset or branch protection, or let the rule leave this branch out'
+
 export function grantPermission(permission: string): string {
   return `give the App ${permission} (App settings, Permissions), then accept it in the installation`
 }
@@ -146,7 +150,7 @@ function unprocessable(method: string, message: string, answer: string): Meaning
   // whatever is left is the text of a rule or of branch protection, in its owner's words
   return {
     why: `a rule of the repository forbids it: ${message}`,
-    hint: 'let the App bypass the ruleset or branch protection, or let the rule leave this branch out',
+    hint: BYPASS,
   }
 }
 

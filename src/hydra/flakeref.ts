@@ -31,17 +31,27 @@ const NOT_TOLD = 'its user information cannot be told from the rest'
 
 /** Reads a flakeref as Hydra stores it. Never throws: an unusable one is a value that says why. */
 export function parseFlakeref(flakeref: string): LockedFlakeref | UnusableFlakeref {
-  const match = /^([a-z][a-z0-9+.-]*):([^?#]*)(?:\?([^#]*))?(?:#.*)?$/s.exec(flakeref)
-  if (!match) return unusable('it is no URL-like flakeref')
-  const [, scheme = '', path = '', query = ''] = match
-  const parameters = new URLSearchParams(query.replaceAll('+', '%2B'))
-
-  const forge = Object.hasOwn(FORGES, scheme) ? FORGES[scheme] : undefined
+  const parts = splitFlakeref(flakeref)
+  if (!parts) return unusable('it is no URL-like flakeref')
+  const { scheme, path, parameters, forge } = parts
   if (forge !== undefined) return parseForge(forge, path, parameters)
   if (/^git\+(https?|ssh)$/.test(scheme)) return parseGit(flakeref, parameters)
   if (scheme === 'git' || scheme.startsWith('git+'))
     return unusable(`“${scheme}:” names no repository on a forge`)
   return unusable(`“${scheme}:” names no commit of a git repository on a forge`)
+}
+
+/** `forge`: the host of a scheme that names one */
+function splitFlakeref(flakeref: string) {
+  const match = /^([a-z][a-z0-9+.-]*):([^?#]*)(?:\?([^#]*))?(?:#.*)?$/s.exec(flakeref)
+  if (!match) return undefined
+  const [, scheme = '', path = '', query = ''] = match
+  return {
+    scheme,
+    path,
+    parameters: new URLSearchParams(query.replaceAll('+', '%2B')),
+    forge: Object.hasOwn(FORGES, scheme) ? FORGES[scheme] : undefined,
+  }
 }
 
 function parseForge(
@@ -105,11 +115,9 @@ export type TrackedRef =
  */
 export function parseTrackedRef(flake: string, expected: { host: string; repository: string }): TrackedRef {
   const other = { kind: 'other repository' } as const
-  const match = /^([a-z][a-z0-9+.-]*):([^?#]*)(?:\?([^#]*))?(?:#.*)?$/s.exec(flake)
-  if (!match) return other
-  const [, scheme = '', path = '', query = ''] = match
-  const parameters = new URLSearchParams(query.replaceAll('+', '%2B'))
-  const forge = Object.hasOwn(FORGES, scheme) ? FORGES[scheme] : undefined
+  const parts = splitFlakeref(flake)
+  if (!parts) return other
+  const { scheme, path, parameters, forge } = parts
   const at = forge === undefined ? locateGit(scheme, flake) : locateForge(forge, path, parameters)
   if (at?.host !== expected.host || at.repository.toLowerCase() !== expected.repository.toLowerCase()) {
     return other

@@ -79,12 +79,17 @@ function errorOf({ fetcherrormsg, lastcheckedtime, errormsg, errortime }: z.outp
   return { text: errormsg, time: errortime, current: errortime === lastcheckedtime }
 }
 
+export interface FoundJobset extends Jobset {
+  newestEval: Evaluation | undefined
+  jobs: readonly JobFacts[]
+}
+
 /** A jobset of a rule, with all that decides about its jobs. */
 export interface JobsetFacts {
   project: string
   jobset: string
   /** undefined where there is none */
-  found: (Jobset & { newestEval: Evaluation | undefined; jobs: readonly JobFacts[] }) | undefined
+  found: FoundJobset | undefined
   /** the name that it has now */
   renamedTo?: string | undefined
 }
