@@ -6,7 +6,10 @@ import type { Comparison } from './github/refs.ts'
 import type { GitHubRepository } from './github/repository.ts'
 import type { Outcome } from './outcome.ts'
 
-/** A write may meet a branch that moved since it was looked at. Then it is looked at again, this often in all. */
+/**
+ * A write may meet a branch that moved since it was looked at. Then it is looked at again, this often while it comes no
+ * nearer to the commit; where others bring it nearer each time, that ends with the commits between.
+ */
 const MAX_LOOKS = 4
 
 /** What was seen of a channel beside the commit that it should be at. */
@@ -84,6 +87,8 @@ export interface Move {
 export async function advance(move: Move): Promise<Outcome> {
   const { channel, sha, repository, findObjection, prove } = move
   let raced = ''
+  /** how many commits the channel lacked when a write was refused */
+  let lacked: number | undefined
   let cleared = false
   for (let look = 0; look < MAX_LOOKS; look++) {
     // reads lag behind writes for a moment, so a look that follows a race waits for one
@@ -109,6 +114,11 @@ export async function advance(move: Move): Promise<Outcome> {
         : await repository.fastForward(channel.branch, sha)
     if (result.kind === 'written') return outcomeOfWrite(decision, sha)
     if (result.kind === 'unknown-commit') throw unknownCommit(sha)
+    if (decision.kind === 'fast-forward') {
+      // another one was quicker, and GitHub has refused nothing for good
+      if (lacked !== undefined && decision.commits < lacked) look = 0
+      lacked = Math.min(lacked ?? decision.commits, decision.commits)
+    }
     raced = result.message
     if (result.kind === 'unclear' && decision.kind === 'create') {
       await refuseConflict(repository, channel.branch)

@@ -628,6 +628,31 @@ describe('a read that lags behind', () => {
     assert.deepEqual(scene.requests(), [COMPARE, LOOK, COMPARE, LOOK, CREATE])
   })
 
+  // main: c1 - … - c10     channel at c1, and before each of six writes somebody moves it on by one
+  test('that others win is no refusal: it goes on for as long as they move the channel', async t => {
+    const { scene, repo, c1, c4, move } = await draw(t)
+    const line = [c1, ...(await repo.history(9, c1))]
+    const goal = line.at(-1) ?? c4
+    await repo.setBranch('channel', c1)
+    let won = 0
+    const write = { method: 'PATCH', path: '/git/refs/', times: 6 } as const
+    scene.github.fault({
+      ...write,
+      kind: 'hook',
+      run: () => repo.setBranch('channel', line[++won] ?? c1),
+    })
+    scene.github.fault({
+      ...write,
+      kind: 'status',
+      status: 422,
+      body: { message: 'Reference update failed' },
+    })
+    const outcome = await move({ sha: goal })
+    assert.deepEqual(outcome, { kind: 'fast-forwarded', from: line[6], sha: goal, commits: 3 })
+    assert.equal(await repo.branch('channel'), goal)
+    assert.equal(scene.requests().length, 14)
+  })
+
   test('for ever is given up after four looks', async t => {
     const { scene, repo, c1, move } = await draw(t)
     await repo.setBranch('channel', c1)
