@@ -12,11 +12,15 @@ export async function printFlakeCommit({
   values,
   positionals,
   env,
-}: Pick<Invocation<{ config: { type: 'string' } }>, 'values' | 'positionals' | 'env'>): Promise<'ok'> {
+  print,
+}: Pick<
+  Invocation<{ config: { type: 'string' } }>,
+  'values' | 'positionals' | 'env' | 'print'
+>): Promise<'ok'> {
   const id = buildId(positionals, env)
   const database = openDatabase(findConnection(findConfig(configFile(values.config, env)).database, env))
   try {
-    process.stdout.write(`${await database.look(sql => getCommit(sql, id))}\n`)
+    print(`${await database.look(sql => getCommit(sql, id))}\n`)
     return 'ok'
   } finally {
     await database.close()

@@ -36,35 +36,29 @@ export interface Invocation<O extends Options> {
 
 /** Runs a command to its end and leaves the process: 0 expected, 1 trouble, 2 unusable arguments or configuration. */
 export async function main<O extends Options>(command: Command<O>): Promise<void> {
-  const progress = createProgress(process.stderr)
+  const progress = createProgress()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => {
       progress.clear()
-      process.stderr.write(`${command.name}: stopped by ${signal}\n`)
+      open('stderr').write(`${command.name}: stopped by ${signal}\n`)
       process.exit(128 + constants.signals[signal])
     })
   }
-  // a reader that went away (`| head`) is no reason for a stack
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
-  const logTo = (stream: NodeJS.WriteStream) =>
-    createLog(text => {
-      progress.clear()
-      stream.write(text)
-    })
-  const err = logTo(process.stderr)
-  const log = command.logTo === 'stderr' ? err : logTo(process.stdout)
-  const print = (text: string) => {
+  const write = (name: StreamName, text: string) => {
     progress.clear()
-    process.stdout.write(text)
+    open(name).write(text)
   }
+  const err = createLog(text => write('stderr', text))
+  const log = command.logTo === 'stderr' ? err : createLog(text => write('stdout', text))
+  const print = (text: string) => write('stdout', text)
   const report = (error: unknown) => {
     for (const line of describeError(error)) err.line(line)
   }
   try {
     const { values, positionals } = parse(command)
-    if (values.help) process.stdout.write(command.help)
-    else if (values.version) process.stdout.write(`${command.name} ${packageJson.version}\n`)
+    if (values.help) print(command.help)
+    else if (values.version) print(`${command.name} ${packageJson.version}\n`)
     else {
       const invocation = {
         values,
@@ -85,9 +79,25 @@ export async function main<O extends Options>(command: Command<O>): Promise<void
   }
 }
 
+type StreamName = 'stdout' | 'stderr'
+
+const opened = new Map<StreamName, NodeJS.WriteStream>()
+
+/** Node makes a stream when it is asked for, which takes 3 ms: most runs have nothing to say on standard error. */
+function open(name: StreamName): NodeJS.WriteStream {
+  let stream = opened.get(name)
+  if (!stream) {
+    stream = process[name]
+    // a reader that went away (`| head`) is no reason for a stack
+    stream.on('error', () => {})
+    opened.set(name, stream)
+  }
+  return stream
+}
+
 /** What was written may still be on its way into a pipe, whose reader takes its time. */
 async function leave(status: number): Promise<never> {
-  const drained = [process.stdout, process.stderr].map(
+  const drained = [...opened.values()].map(
     stream => new Promise<void>(resolve => stream.write('', () => resolve())),
   )
   await Promise.all(drained)
@@ -95,14 +105,15 @@ async function leave(status: number): Promise<never> {
 }
 
 /** Nothing where nobody watches: in a log each of its lines would stay. */
-function createProgress(terminal: NodeJS.WriteStream): { show(text: string): void; clear(): void } {
+function createProgress(): { show(text: string): void; clear(): void } {
   let shown = false
   const clear = () => {
-    if (shown) terminal.write('\r\u001b[K')
+    if (shown) open('stderr').write('\r\u001b[K')
     shown = false
   }
   return {
     show(text) {
+      const terminal = open('stderr')
       if (!terminal.isTTY) return
       clear()
       terminal.write(printable(text).slice(0, (terminal.columns ?? 80) - 1))
