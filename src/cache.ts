@@ -1,18 +1,10 @@
-// The binary cache: copies a build's outputs by starting the owner's systemd unit for each path, and looks for them
-// there. The unit's instance is the whole store path, as `%I` (systemd.unit(5)).
-import { spawn } from 'node:child_process'
+// The binary cache: copies a build's outputs by the owner's systemd unit (copy-unit.ts), and looks for them there.
 import { Semaphore } from 'async-mutex'
 import type { CacheConfig } from './config.ts'
-import { codeOf, LATER, messageOf, OperatorError } from './errors.ts'
+import { LATER, messageOf, OperatorError } from './errors.ts'
 import type { Http } from './http.ts'
 import type { Output } from './hydra/event.ts'
-import { count, type Log, printableLines } from './log.ts'
-
-/** systemd's own limit on the name of a unit. */
-const MAX_UNIT_NAME = 255
-
-/** What systemd says that is worth repeating; more of it is in the journal. */
-const MAX_LINES = 20
+import { count, type Log } from './log.ts'
 
 /** After a copy, a cache may deny for a moment that it has the path, and it may have cached that answer: 31 s in all. */
 const LOOK_WAITS_SECONDS = [1, 2, 4, 8, 16]
@@ -60,8 +52,7 @@ export async function copyOutputs(outputs: readonly Output[], options: CacheOpti
   const paths = pathsOf(outputs, log)
   if (options.mode === 'look') return lookOnly(paths, options)
   if (config.unit !== undefined) {
-    const units = await unitsOf(paths, config.unit, options)
-    await startUnits(units, options)
+    await copyBy(config.unit, paths, options)
     log(`copied ${count(paths.length, 'output')} to the cache`)
   }
   if (config.url !== undefined) {
@@ -92,7 +83,7 @@ export function createProver(
 
   async function prove(path: string): Promise<'copied' | 'seen'> {
     if (url !== undefined && !(await findProblem(path, url, http))) return 'seen'
-    if (unit !== undefined) await startUnits(await unitsOf([path], unit, options), options)
+    if (unit !== undefined) await copyBy(unit, [path], options)
     if (url !== undefined) await waitFor(path, url, options)
     return unit === undefined ? 'seen' : 'copied'
   }
@@ -173,8 +164,14 @@ export async function startCopies(outputs: readonly Output[], options: CacheOpti
   if (config.unit === undefined) return
   const paths = pathsOf(outputs, log)
   if (mode === 'look') return log(`would copy ${count(paths.length, 'output')} to the cache (dry run)`)
-  await startUnits(await unitsOf(paths, config.unit, options), options, ['--no-block'])
+  await copyBy(config.unit, paths, options, ['--no-block'])
   log(`started to copy ${count(paths.length, 'output')} to the cache`)
+}
+
+/** Loaded only where something is copied: node:child_process costs every process 6 ms. */
+async function copyBy(...args: Parameters<typeof import('./copy-unit.ts').startUnits>): Promise<void> {
+  const { startUnits } = await import('./copy-unit.ts')
+  return startUnits(...args)
 }
 
 function pathsOf(outputs: readonly Output[], log: (line: string) => void): string[] {
@@ -196,118 +193,6 @@ function pathsOf(outputs: readonly Output[], log: (line: string) => void): strin
 /** `/nix/store/<32>-<name>`, in any store directory. */
 function isStorePath(path: string): boolean {
   return /^(?:\/[A-Za-z0-9+._-]+)+\/[0-9a-z]{32}-[A-Za-z0-9+\-._?=]+$/.test(path) && !/\/\.{1,2}\//.test(path)
-}
-
-/** `copy-cache@-nix-store-….service` for each path. */
-async function unitsOf(paths: readonly string[], template: string, options: CacheOptions): Promise<string[]> {
-  for (const path of paths) {
-    // systemd-escape refuses all paths together, and does not say which it was
-    const length = template.length + escapedLength(path)
-    if (length > MAX_UNIT_NAME) {
-      throw new OperatorError(
-        `cannot copy ${path}: its unit would have a name of ${length} characters, and systemd takes ${MAX_UNIT_NAME}`,
-        { hint: 'a shorter name of the package or system helps: every “-” in it counts four' },
-      )
-    }
-  }
-  // without --path, %I is the whole path again, with the slash at its beginning
-  const args = [`--template=${template}`, '--', ...paths]
-  const { status, lines, stdout } = await run('systemd-escape', args, options)
-  const units = stdout.trim().split(/\s+/)
-  if (status !== 0 || units.length !== paths.length) {
-    throw new OperatorError(`cannot make unit names of ${template}: systemd-escape ${ended(status)}`, {
-      hint: lines,
-    })
-  }
-  return units
-}
-
-/** systemd.unit(5): what is not a letter, a digit, “:”, “_”, “.” or “/” becomes four characters, as in `\x2d`. */
-function escapedLength(path: string): number {
-  return path.length + 3 * (path.match(/[^A-Za-z0-9:_./]/g)?.length ?? 0)
-}
-
-async function startUnits(
-  units: readonly string[],
-  options: CacheOptions,
-  more: readonly string[] = [],
-): Promise<void> {
-  const args = ['--no-ask-password', ...more, 'start', '--', ...units]
-  const { status, lines } = await run('systemctl', args, options)
-  if (status === 0) return
-  const journal = `see journalctl -u '${units[0]}'`
-  if (status === 'timeout') {
-    throw new OperatorError(
-      `cannot copy to the cache: systemctl start did not end within ${options.config.timeoutSeconds} s (cache.timeoutSeconds)`,
-      { hint: [...lines, `the copy may still be running: ${journal}`] },
-    )
-  }
-  throw new OperatorError(`cannot copy to the cache: systemctl start ${ended(status)}`, {
-    // of a unit that failed, systemctl itself says where to look
-    hint: lines.some(line => line.includes('journalctl')) ? lines : [...lines, journal],
-  })
-}
-
-type Status = number | 'timeout' | NodeJS.Signals
-
-function ended(status: Status): string {
-  return typeof status === 'number' ? `ended with status ${status}` : `was ended (${status})`
-}
-
-/** Runs a command of systemd, without a shell, within `cache.timeoutSeconds`. */
-function run(
-  command: string,
-  args: readonly string[],
-  { config, env }: CacheOptions,
-): Promise<{ status: Status; stdout: string; lines: string[] }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, {
-      env: { ...env, LC_ALL: 'C.UTF-8', SYSTEMD_COLORS: '0' },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    let timedOut = false
-    const timer = setTimeout(() => {
-      timedOut = true
-      child.kill('SIGKILL')
-      // whatever it started may hold the pipes open
-      child.stdout.destroy()
-      child.stderr.destroy()
-    }, config.timeoutSeconds * 1000)
-    const stopWithUs = () => child.kill()
-    process.once('exit', stopWithUs)
-
-    let stdout = ''
-    let output = ''
-    child.stdout.on('data', (chunk: Buffer) => {
-      stdout += chunk
-      output += chunk
-    })
-    child.stderr.on('data', (chunk: Buffer) => {
-      output += chunk
-    })
-    const settle = () => {
-      clearTimeout(timer)
-      process.removeListener('exit', stopWithUs)
-    }
-    child.on('error', error => {
-      settle()
-      const missing = codeOf(error) === 'ENOENT'
-      reject(
-        new OperatorError(
-          `cannot copy to the cache: ${missing ? `there is no ${command} in PATH` : messageOf(error)}`,
-          {
-            hint: missing ? 'a cache unit needs systemd; cache.url alone needs none' : [],
-            cause: error,
-          },
-        ),
-      )
-    })
-    child.on('close', (code, signal) => {
-      settle()
-      const lines = printableLines(output).slice(-MAX_LINES)
-      resolve({ status: timedOut ? 'timeout' : (code ?? signal ?? 1), stdout, lines })
-    })
-  })
 }
 
 /** Asks for the path's narinfo until the cache has it, or says for good that it has not. */
