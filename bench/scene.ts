@@ -215,7 +215,7 @@ export async function createScene(): Promise<Scene> {
 function copyPrograms(directory: string): string {
   const programs = join(directory, 'programs')
   mkdirSync(programs)
-  for (const name of ['hydra-hook.cjs', 'hydra-channels.cjs']) {
+  for (const name of readdirSync(here('../dist'))) {
     copyFileSync(here(`../dist/${name}`), join(programs, name))
   }
   return programs

@@ -6,16 +6,14 @@ const Module = require('node:module')
 
 const load = Module._load
 Module._load = function (request, ...rest) {
-  const loaded = load.call(this, request, ...rest)
-  if (request !== 'node:https') return loaded
-  Module._load = load
-  const ca = readFileSync(process.env.BENCH_CA)
-  loaded.Agent = class extends loaded.Agent {
-    constructor(options) {
-      super({ ...options, ca })
-    }
+  if (request === 'node:tls' || request === 'node:https') {
+    Module._load = load
+    const tls = require('node:tls')
+    const { createSecureContext } = tls
+    const ca = readFileSync(process.env.BENCH_CA)
+    tls.createSecureContext = options => createSecureContext({ ...options, ca })
   }
-  return loaded
+  return load.call(this, request, ...rest)
 }
 
 if (process.env.BENCH_USAGE) {

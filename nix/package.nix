@@ -36,6 +36,8 @@ buildNpmPackage {
       [
         ../package.json
         ../package-lock.json
+        ../build.ts
+        ../build-code-cache.ts
         ../tsconfig.json
         ../README.md
         ../LICENSE

@@ -1,37 +1,42 @@
 // The channels of one job, brought to their candidate: reconcile, narrowed to the job of a build that has just finished.
 // An old build that finishes late finds the newer candidate here, and one that is being built again finds the older one.
 import { advance, cannotMove } from './advance.ts'
+import { type Facts, lookUp } from './build-facts.ts'
 import { type CacheOptions, createProver } from './cache.ts'
-import { type Candidate, checkBuild, type JobName, showJob } from './candidate.ts'
-import { type Channel, channelKey, jobsetsOf, type Rule, sameRepository } from './channel.ts'
+import { type Candidate, type JobName, showJob } from './candidate.ts'
+import { type Channel, channelKey } from './channel.ts'
 import { expectedHost } from './config.ts'
 import { LATER, OperatorError } from './errors.ts'
 import { planFleet } from './fleet.ts'
 import { checkWritable, describeRename, findWithdrawal, heldOutcome } from './guard.ts'
 import type { HookOptions } from './hook.ts'
 import type { BuildFinished, Output } from './hydra/event.ts'
-import type { JobFacts, JobsetFacts } from './hydra/fleet-queries.ts'
 import { short } from './log.ts'
 import { describeOutcome, isTrouble, type Outcome } from './outcome.ts'
+import type { OpenedGitHub } from './run-options.ts'
+
+/** What is open or under way already. */
+interface Hands {
+  looking: Promise<Facts>
+  github: OpenedGitHub
+  cacheOptions: CacheOptions | undefined
+}
 
 /** Brings each channel to its candidate, all at once, and says what became of them. */
 export async function bringChannels(
   event: BuildFinished,
   channels: readonly Channel[],
-  cacheOptions: CacheOptions | undefined,
+  { looking, github, cacheOptions }: Hands,
   options: HookOptions,
 ): Promise<'ok' | 'failed'> {
-  const [facts, github] = await Promise.all([
-    lookUp(event, channels, options),
-    options.openGitHub().then(opened => {
-      // both tokens and rows take their time; a token that cannot be had is each channel's own trouble, below
-      for (const { repository } of channels) {
-        const early = opened.repository(repository).facts()
-        early.catch(() => {})
-      }
-      return opened
-    }),
-  ])
+  for (const { repository } of channels) {
+    // tokens take their time too; one that cannot be had is each channel's own trouble, below
+    github
+      .repository(repository)
+      .facts()
+      .catch(() => {})
+  }
+  const facts = await looking
   if (!facts.good) {
     options.log.line(
       `build ${event.build} is not good any more: it is built again or failed since, and its own event will come`,
@@ -104,64 +109,6 @@ function unprovenOutputs(
   if (candidate.build !== event.build) return outputs
   const copied = new Set(event.outputs.map(({ path }) => path))
   return outputs.filter(({ path }) => path !== null && !copied.has(path))
-}
-
-interface Facts {
-  /** whether the event's own build is still good */
-  good: boolean
-  /** those that could lead to the channels, and their jobsets with as much of their jobs as decides */
-  rules: readonly Rule[]
-  jobsets: JobsetFacts[]
-  /** of the candidate's build */
-  outputs: Output[]
-}
-
-/** One look at Hydra's database: all that decides, of one moment. */
-async function lookUp(
-  event: BuildFinished,
-  channels: readonly Channel[],
-  options: HookOptions,
-): Promise<Facts> {
-  const [query, { findJobsetFacts }, database] = await Promise.all([
-    import('./hydra/queries.ts'),
-    import('./hydra/fleet-queries.ts'),
-    options.openDatabase(),
-  ])
-  // their jobs could lead to the channels too
-  const rules = options.config.channels.filter(rule =>
-    channels.some(({ repository }) => sameRepository(repository, rule.repository)),
-  )
-  try {
-    return await database.look(async sql => {
-      const building = query.findBuild(sql, event.build)
-      const candidateOf = building.then(build => build && query.findCandidate(sql, build.jobsetId, build.job))
-      candidateOf.catch(() => {})
-      const looking = findJobsetFacts(sql, jobsetsOf(rules), async (sql, jobsetId) => {
-        const [present, build, candidate] = await Promise.all([
-          query.findPresentJobs(sql, jobsetId),
-          building,
-          candidateOf,
-        ])
-        const jobs: JobFacts[] = present.map(job => ({ ...job, candidate: undefined }))
-        if (build?.jobsetId !== jobsetId) return jobs
-        // of the other jobs only their being there matters
-        const newest = present.find(({ job }) => job === build.job)?.newest
-        return [...jobs.filter(({ job }) => job !== build.job), { job: build.job, newest, candidate }]
-      })
-      looking.catch(() => {})
-      const build = await building
-      checkBuild(event, build)
-      const [candidate, jobsets] = await Promise.all([candidateOf, looking])
-      if (build.good && build.jobsetType === 'flake' && !candidate) {
-        throw new OperatorError(`build ${event.build} is in no eval of Hydra's database`)
-      }
-      const outputs = candidate ? await query.findOutputs(sql, candidate.build) : []
-      return { good: build.good, rules, jobsets, outputs }
-    })
-  } finally {
-    // the answers are there: nothing waits for the goodbye
-    database.close().catch(() => {})
-  }
 }
 
 interface Result {

@@ -1,14 +1,8 @@
 // Which jobs feed which branch: the rules of the configuration, applied to the names of Hydra's jobs.
-import { createContext, Script } from 'node:vm'
 import * as z from 'zod/mini'
 import { branchProblem } from './branch-name.ts'
 import { codeOf, OperatorError } from './errors.ts'
-
-/** Longer names match no rule. */
-const MAX_JOB_LENGTH = 255
-
-/** What a rule may take: for a name it takes microseconds, unless it nests repetitions, and then it takes for ever. */
-const MAX_MATCH_MS = 1_000
+import { execOnAll, MAX_JOB_LENGTH, wholeName } from './match.ts'
 
 /** github.com itself has 39. */
 const MAX_OWNER_LENGTH = 64
@@ -58,7 +52,7 @@ export const ruleSchema = z.pipe(
       context.issues.push({ code: 'custom', path: ['branch'], input: rule.branch, message: problem })
       return z.NEVER
     }
-    return { ...rule, pattern: new RegExp(`^(?:${rule.job})$`) }
+    return { ...rule, pattern: wholeName(rule.job) }
   }),
 )
 
@@ -132,20 +126,10 @@ function groupsOf(source: string): string[] {
   return Object.keys(new RegExp(`${source}|`).exec('')?.groups ?? {})
 }
 
-const sandbox = createContext(Object.create(null)) as { pattern: RegExp; names: readonly string[] }
-const execAll = new Script('names.map(name => pattern.exec(name))')
-
-/**
- * A job is named by whoever may push to the flake, and `(?:[a-z]+-?)+` needs twice the time for every letter more. Only
- * node:vm can end a regular expression that runs.
- *
- * @throws OperatorError where the rule does not come to an end
- */
+/** @throws OperatorError where the rule does not come to an end */
 function matchAll(rule: Rule, names: readonly string[]): (RegExpExecArray | null)[] {
-  sandbox.pattern = rule.pattern
-  sandbox.names = names
   try {
-    return execAll.runInContext(sandbox, { timeout: MAX_MATCH_MS })
+    return execOnAll(rule.pattern, names)
   } catch (error) {
     if (codeOf(error) !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error
     const which = names.length === 1 ? names[0] : `the jobs of ${rule.project}:${rule.jobset}`

@@ -2,10 +2,10 @@
 import { accessSync, constants, readFileSync } from 'node:fs'
 import * as z from 'zod/mini'
 import { ruleSchema } from './channel.ts'
+import { DEFAULT_API_URL, DEFAULT_CONFIG_FILE } from './defaults.ts'
 import { codeOf, messageOf, UsageError } from './errors.ts'
 import { explainIssues } from './schema.ts'
 
-export const DEFAULT_CONFIG_FILE = '/etc/hydra-channels/config.json'
 export const DEFAULT_KICK_FILE = '/run/hydra-channels-kick/kick'
 
 /** A timer takes at most 2^31 ms; a week is more than anybody waits. */
@@ -52,7 +52,7 @@ const githubSchema = z.strictObject(
       ),
     ),
     privateKeyFile: z.optional(text('the path of a PEM file')),
-    apiUrl: z._default(url, 'https://api.github.com'),
+    apiUrl: z._default(url, DEFAULT_API_URL),
     host: z.optional(hostName),
     attemptTimeoutSeconds: z._default(seconds, 15),
     deadlineSeconds: z._default(seconds, 90),

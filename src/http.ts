@@ -1,12 +1,12 @@
 // A fetch over node:https, in the shape that Octokit takes as `request.fetch`. The built-in fetch costs a process
 // that lives this shortly 130 ms and 35 MB, node-fetch 40 ms; and neither bounds an attempt as a whole, keeps the
 // method across a renamed repository's 301, or notices a body that was cut off.
-import { once } from 'node:events'
-import http, { type AgentOptions } from 'node:http'
+import http from 'node:http'
 import https from 'node:https'
-import { connect, isIP, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { gunzipSync } from 'node:zlib'
+import { type Dialled, findProxy } from './dial.ts'
 import { codeOf, messageOf } from './errors.ts'
 
 const MAX_REDIRECTS = 5
@@ -41,14 +41,6 @@ export interface Http {
   close(): void
 }
 
-export interface DialingHttp extends Http {
-  /**
-   * Begins the connection that the first request to a host will use, and resolves as soon as the network has its turn. Never
-   * fails: a request whose connection could not be made says why by itself.
-   */
-  dial(url: string): Promise<void>
-}
-
 /** No whole answer came: the name of the host, the connection, TLS, the time or the body failed. */
 export class HttpError extends Error {
   override name = 'HttpError'
@@ -61,8 +53,10 @@ export class HttpError extends Error {
   }
 }
 
-export function createHttp(env: Readonly<Record<string, string | undefined>>): DialingHttp {
+/** @param dialled a connection that was begun already, for the first request to its host */
+export function createHttp(env: Readonly<Record<string, string | undefined>>, dialled?: Dialled): Http {
   const agents = new Map<string, Promise<http.Agent>>()
+  if (dialled) agents.set(dialled.origin, Promise.resolve(new DialledAgent(dialled)))
 
   function agentFor(url: URL): Promise<http.Agent> {
     let agent = agents.get(url.origin)
@@ -92,11 +86,6 @@ export function createHttp(env: Readonly<Record<string, string | undefined>>): D
         }
         at = next
       }
-    },
-    async dial(url) {
-      const at = new URL(url)
-      const agent = await agentFor(at).catch(() => undefined)
-      if (agent instanceof DialingAgent) await agent.dial(at)
     },
     close() {
       for (const agent of agents.values()) {
@@ -131,8 +120,8 @@ function withoutAuthorization(headers: Readonly<Record<string, string>>): Record
 /** Straight to the host, or through the proxy of `https_proxy`; its code is loaded only where there is one. */
 async function createAgent(url: URL, env: Readonly<Record<string, string | undefined>>): Promise<http.Agent> {
   if (url.protocol === 'http:') return new http.Agent({ keepAlive: true })
-  const proxy = env.https_proxy || env.HTTPS_PROXY || env.all_proxy || env.ALL_PROXY
-  if (proxy) {
+  const proxy = findProxy(env)
+  if (proxy !== undefined) {
     const { getProxyForUrl } = await import('proxy-from-env')
     // asked for no_proxy alone: a proxy without a scheme it would take for https, and everybody means http
     if (getProxyForUrl(url.href) !== '') {
@@ -140,54 +129,37 @@ async function createAgent(url: URL, env: Readonly<Record<string, string | undef
       return new HttpsProxyAgent(parseProxy(proxy), { keepAlive: true })
     }
   }
-  return new DialingAgent({ keepAlive: true })
+  return new https.Agent({ keepAlive: true })
 }
 
-/** What https.Agent makes a connection of. */
-interface ConnectionOptions extends AgentOptions {
-  socket?: Socket
-  host?: string
-  port?: number
-  servername?: string | undefined
-}
+type OnConnection = (error: Error | null, socket?: Duplex) => void
 
-type OnConnection = (error: Error | null, socket: Duplex) => void
+/** Its first connection is the one that was dialled. */
+class DialledAgent extends https.Agent {
+  #dialled: Dialled | undefined
+  readonly #tcp: Socket
 
-/** Makes its first connection before anybody asks for it. */
-class DialingAgent extends https.Agent {
-  #tcp: Socket | undefined
-  /** over which TLS is spoken already */
-  #secure: Duplex | undefined
-
-  async dial({ hostname, port }: URL): Promise<void> {
-    const target = { host: hostname, port: Number(port || 443) }
-    const tcp = connect(target)
-    // whoever wanted it makes another one, and learns from that what is wrong
-    tcp.on('error', () => {})
-    this.#tcp = tcp
-    // the network is busy from here on; what TLS needs for its greeting is computed meanwhile
-    if (!isIP(hostname)) {
-      await Promise.race(['lookup', 'connect', 'close'].map(event => once(tcp, event))).catch(() => {})
-    }
-    await new Promise(resolve => setImmediate(resolve))
-    if (tcp.destroyed) return
-    const name = isIP(hostname) ? {} : { servername: hostname }
-    const options: ConnectionOptions = { ...this.options, ...target, ...name, socket: tcp }
-    const secure = super.createConnection(options)
-    secure?.on('error', () => {})
-    this.#secure = secure ?? undefined
+  constructor(dialled: Dialled) {
+    super({ keepAlive: true })
+    this.#dialled = dialled
+    this.#tcp = dialled.tcp
   }
 
-  override createConnection(options: ConnectionOptions, done: OnConnection): Duplex | null | undefined {
-    const secure = this.#secure
-    this.#secure = undefined
-    if (secure && !secure.destroyed) return secure
-    return super.createConnection(options, done)
+  override createConnection(options: https.RequestOptions, done: OnConnection): Duplex | null | undefined {
+    const dialled = this.#dialled
+    this.#dialled = undefined
+    if (!dialled) return super.createConnection(options, done)
+    dialled.secure
+      .then(secure => (secure && !secure.destroyed ? secure : super.createConnection(options, done)))
+      .then(
+        socket => socket && done(null, socket),
+        (error: Error) => done(error),
+      )
+    return undefined
   }
 
   override destroy(): void {
-    this.#secure?.destroy()
-    this.#tcp?.destroy()
+    this.#tcp.destroy()
     super.destroy()
   }
 }

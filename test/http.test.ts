@@ -8,7 +8,8 @@ import { type AddressInfo, connect, createServer as createNetServer, type Socket
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
-import { createHttp, type DialingHttp, HttpError } from '../src/http.ts'
+import { type Dialled, dial, round } from '../src/dial.ts'
+import { createHttp, type Http, HttpError } from '../src/http.ts'
 import { selfSigned } from './helpers/certificate.ts'
 
 const MB = 1024 * 1024
@@ -65,8 +66,8 @@ async function say(t: TestContext, text: string, end: 'close' | 'reset' | 'silen
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
 }
 
-function open(t: TestContext, env: Record<string, string> = {}): DialingHttp {
-  const http = createHttp(env)
+function open(t: TestContext, env: Record<string, string> = {}, dialled?: Dialled): Http {
+  const http = createHttp(env, dialled)
   t.after(() => http.close())
   return http
 }
@@ -370,32 +371,48 @@ test("a connection that was dialled is the first request's, and later ones make 
   const { server, origin } = await serveTls(t, (_, response) => void response.end('ok'))
   let connections = 0
   server.on('connection', () => connections++)
-  const http = open(t)
-  await http.dial(origin)
-  while (connections === 0) await new Promise(resolve => setImmediate(resolve))
+  const dialled = dial(origin, {})
+  while (connections === 0) await round()
+  const http = open(t, {}, dialled)
   const answers = await Promise.all([http.fetch(origin, LONG), http.fetch(origin, LONG)])
   assert.deepEqual(await Promise.all(answers.map(answer => answer.text())), ['ok', 'ok'])
   assert.equal(connections, 2)
 })
 
+test('a request that comes before the name was looked up waits for the connection that was dialled', async t => {
+  setEnvironment(t, {})
+  trustAll(t)
+  const { server, origin } = await serveTls(t, (_, response) => void response.end('ok'))
+  let connections = 0
+  server.on('connection', () => connections++)
+  const http = open(t, {}, dial(origin, {}))
+  assert.equal(await (await http.fetch(origin, LONG)).text(), 'ok')
+  assert.equal(connections, 1)
+})
+
 test('a connection that was dialled in vain leaves the request to say why', async t => {
   setEnvironment(t, {})
-  const http = open(t)
-  await http.dial('https://127.0.0.1:1')
-  await http.dial('https://host.invalid')
-  assert.match((await failure(http.fetch('https://127.0.0.1:1/', LONG))).message, /ECONNREFUSED/)
-  const { origin } = await serveTls(t, (_, response) => void response.end('ok'))
-  await http.dial(origin)
-  assert.equal((await failure(http.fetch(origin, LONG))).message, 'self-signed certificate')
+  for (const [origin, why] of [
+    ['https://127.0.0.1:1', /ECONNREFUSED/],
+    ['https://host.invalid', /host\.invalid/],
+    [(await serveTls(t, (_, response) => void response.end('ok'))).origin, /^self-signed certificate$/],
+  ] as const) {
+    const dialled = dial(origin, {})
+    const soon = open(t, {}, dialled)
+    assert.match((await failure(soon.fetch(origin, LONG))).message, why)
+    const late = dial(origin, {})
+    await late?.secure
+    await round()
+    assert.match((await failure(open(t, {}, late).fetch(origin, LONG))).message, why)
+  }
 })
 
 test('a connection that was dialled and is not used ends with the others', async t => {
   setEnvironment(t, {})
   trustAll(t)
   const { server, origin } = await serveTls(t, (_, response) => void response.end('ok'))
-  const http = open(t)
   const connected = once(server, 'connection')
-  await http.dial(origin)
+  const http = open(t, {}, dial(origin, {}))
   const [socket] = (await connected) as [Socket]
   socket.on('error', () => {})
   const closed = once(socket, 'close')
@@ -403,15 +420,9 @@ test('a connection that was dialled and is not used ends with the others', async
   await closed
 })
 
-test('through a proxy, and without TLS, nothing is dialled', async t => {
-  const { origin, requests } = await listen(
-    t,
-    createServer((_, response) => void response.end('ok')),
-  )
-  const http = open(t, setEnvironment(t, { https_proxy: 'http://127.0.0.1:9' }))
-  await http.dial('https://github.test')
-  await http.dial(origin)
-  assert.deepEqual(requests, [])
+test('through a proxy, and without TLS, nothing is dialled', () => {
+  assert.equal(dial('https://github.test', { https_proxy: 'http://127.0.0.1:9' }), undefined)
+  assert.equal(dial('http://127.0.0.1:9', {}), undefined)
 })
 
 test('https does not lead to http', async t => {

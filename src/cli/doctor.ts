@@ -1,6 +1,6 @@
 // hydra-channels doctor
 import { styleText } from 'node:util'
-import { DEFAULT_CONFIG_FILE } from '../config.ts'
+import { DEFAULT_CONFIG_FILE } from '../defaults.ts'
 import { type Check, examine } from '../doctor.ts'
 import { UsageError } from '../errors.ts'
 import { createHttp } from '../http.ts'

@@ -1,6 +1,7 @@
 // hydra-channels hold and release
 import type { Channel } from '../channel.ts'
-import { DEFAULT_CONFIG_FILE, readConfig } from '../config.ts'
+import { readConfig } from '../config.ts'
+import { DEFAULT_CONFIG_FILE } from '../defaults.ts'
 import { UsageError } from '../errors.ts'
 import { parseUntil, removeHold, writeHold } from '../holds.ts'
 import { parseChannel } from '../rule-channels.ts'

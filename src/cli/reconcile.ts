@@ -1,5 +1,6 @@
 // hydra-channels reconcile
-import { DEFAULT_CONFIG_FILE, readConfig } from '../config.ts'
+import { readConfig } from '../config.ts'
+import { DEFAULT_CONFIG_FILE } from '../defaults.ts'
 import { createHttp } from '../http.ts'
 import { findConnection } from '../hydra/connection.ts'
 import { openDatabase } from '../hydra/database.ts'

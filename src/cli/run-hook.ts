@@ -1,8 +1,11 @@
 // Builds what the hook works with: the configuration, and the clients that it opens when it needs them.
-import { DEFAULT_CONFIG_FILE, readConfig } from '../config.ts'
+import { readConfig } from '../config.ts'
+import { DEFAULT_CONFIG_FILE } from '../defaults.ts'
+import { type Dialled, dial, round } from '../dial.ts'
 import { handleBuild } from '../hook.ts'
-import type { DialingHttp } from '../http.ts'
+import type { Http } from '../http.ts'
 import { findConnection } from '../hydra/connection.ts'
+import type { Database } from '../hydra/database.ts'
 import type { BuildFinished } from '../hydra/event.ts'
 import { configFile, type Invocation } from './run.ts'
 
@@ -11,14 +14,16 @@ type HookInvocation = Pick<
   'values' | 'env' | 'log' | 'report'
 > & {
   mode: 'move' | 'look'
+  dialled: Dialled | undefined
+  openDatabase?: (() => Promise<Database>) | undefined
 }
 
 export async function runHook(
   event: BuildFinished,
-  { values, env, log, report, mode }: HookInvocation,
+  { values, env, log, report, mode, dialled, ...given }: HookInvocation,
 ): Promise<'ok' | 'failed'> {
   const config = readConfig(configFile(values.config, env) ?? DEFAULT_CONFIG_FILE)
-  const http = openHttpLater(env)
+  const http = openHttpLater(env, dialled)
   try {
     return await handleBuild(event, {
       config,
@@ -30,6 +35,7 @@ export async function runHook(
       secondMs: 1000,
       dialGitHub: () => http.dial(config.github.apiUrl),
       openDatabase: async () => {
+        if (given.openDatabase) return given.openDatabase()
         const { openDatabase } = await import('../hydra/database.ts')
         return openDatabase(findConnection(config.database, env))
       },
@@ -44,16 +50,27 @@ export async function runHook(
 }
 
 /** A detached hook without a cache's URL asks nobody, and node:https takes longer to load than all the rest of it. */
-function openHttpLater(env: Readonly<Record<string, string | undefined>>): DialingHttp {
-  let opened: Promise<DialingHttp> | undefined
+function openHttpLater(
+  env: Readonly<Record<string, string | undefined>>,
+  dialled: Dialled | undefined,
+): Http & { dial(url: string): Promise<void> } {
+  let opened: Promise<Http> | undefined
   const open = () => {
-    opened ??= import('../http.ts').then(({ createHttp }) => createHttp(env))
+    opened ??= import('../http.ts').then(({ createHttp }) => createHttp(env, dialled))
     return opened
   }
   return {
     fetch: async (url, request) => (await open()).fetch(url, request),
-    dial: async url => (await open()).dial(url),
+    async dial(url) {
+      // a cache that was looked at has loaded all of it already
+      if (opened) return
+      dialled ??= dial(url, env)
+      // the name is looked up meanwhile
+      await open()
+      await round()
+    },
     close() {
+      dialled?.tcp.destroy()
       void opened?.then(http => http.close())
     },
   }

@@ -1,7 +1,8 @@
 // hydra-channels status
 import { writeAtomically } from '../atomic.ts'
 import { isTroubling } from '../channel-status.ts'
-import { DEFAULT_CONFIG_FILE, readConfig } from '../config.ts'
+import { readConfig } from '../config.ts'
+import { DEFAULT_CONFIG_FILE } from '../defaults.ts'
 import { messageOf, OperatorError } from '../errors.ts'
 import { createHttp } from '../http.ts'
 import { findConnection } from '../hydra/connection.ts'

@@ -1,0 +1,24 @@
+// The regular expression of a rule, on the names of jobs. A job is named by whoever may push to the flake, and
+// `(?:[a-z]+-?)+` needs twice the time for every letter more. Only node:vm can end a regular expression that runs.
+import { createContext, Script } from 'node:vm'
+
+/** Longer names match no rule. */
+export const MAX_JOB_LENGTH = 255
+
+/** What a rule may take: for a name it takes microseconds, unless it nests repetitions, and then it takes for ever. */
+const MAX_MATCH_MS = 1_000
+
+const sandbox = createContext(Object.create(null)) as { pattern: RegExp; names: readonly string[] }
+const execAll = new Script('names.map(name => pattern.exec(name))')
+
+/** `job` of a rule matches the whole name. */
+export function wholeName(job: string): RegExp {
+  return new RegExp(`^(?:${job})$`)
+}
+
+/** What is thrown where the pattern does not come to an end has the code `ERR_SCRIPT_EXECUTION_TIMEOUT`. */
+export function execOnAll(pattern: RegExp, names: readonly string[]): (RegExpExecArray | null)[] {
+  sandbox.pattern = pattern
+  sandbox.names = names
+  return execAll.runInContext(sandbox, { timeout: MAX_MATCH_MS })
+}
