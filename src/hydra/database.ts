@@ -146,7 +146,7 @@ async function snapshot<T>(sql: Sql, queries: (sql: Sql) => Promise<T>): Promise
   return answers
 }
 
-async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
+export async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const timeout = new Promise<never>((_, reject) => {
     const error = Object.assign(new Error(`no answer within ${timeoutMs / 1000} s`), { code: 'NO_ANSWER' })
@@ -191,6 +191,7 @@ const HINTS: Readonly<Record<string, string>> = {
   '42P01': 'is this the database of a Hydra?',
   '42703': 'this Hydra has other columns than this program knows: is one of the two very old?',
   '42501': 'the role lacks SELECT on this table: grant it',
+  '42501 database': 'the role lacks CONNECT on this database: grant it',
   '53300': 'all connections of the server or of the role are taken; the next run tries again',
   '57014': `the query took longer than ${STATEMENT_TIMEOUT_MS / 1000} s, or somebody cancelled it; the next run tries again`,
   '57P01': 'the server is being restarted; the next run tries again',
@@ -201,6 +202,11 @@ const HINTS: Readonly<Record<string, string>> = {
 function isOurs(error: unknown): boolean {
   const code = codeOf(error)
   return code === undefined || error instanceof TypeError || code === 'UNDEFINED_VALUE'
+}
+
+/** One code is for all that a role may not do. */
+function deniedTo(code: string, text: string): string | undefined {
+  return text.startsWith('permission denied for database ') ? `${code} database` : undefined
 }
 
 /** The client's own errors are called `write CONNECTION_CLOSED HOST:PORT`. */
@@ -218,7 +224,7 @@ export function explainDatabaseError(error: unknown, connection: Connection): Op
   return new OperatorError(`cannot ask Hydra's database at ${showConnection(connection)}: ${said}`, {
     hint: text.includes('TLS connection')
       ? 'sslmode asks for TLS: does this server offer it?'
-      : (HINTS[code] ?? []),
+      : (HINTS[deniedTo(code, text) ?? code] ?? []),
     cause: error,
   })
 }

@@ -4,11 +4,14 @@ import { hostname } from 'node:os'
 import * as z from 'zod/mini'
 import { LATER, OperatorError } from '../errors.ts'
 import type { Connection } from './connection.ts'
-import { CONNECT_TIMEOUT_SECONDS, explainDatabaseError, openClient, type Sql } from './database.ts'
+import { CONNECT_TIMEOUT_SECONDS, explainDatabaseError, openClient, type Sql, within } from './database.ts'
 import { parseRows } from './queries.ts'
 
 /** "hydra-ch" as a number, which nobody else uses in this database. */
 const LOCK_KEY = '7528510797120398184'
+
+/** A server whose machine has gone, or that has stopped, says nothing at all. */
+const ANSWER_TIMEOUT_MS = 60_000
 
 /** As much of an application_name as PostgreSQL keeps. */
 const MAX_NAME = 63
@@ -30,6 +33,7 @@ export interface Lock {
 export async function acquireLock(
   connection: Connection,
   wait: 'wait' | 'try',
+  answerTimeoutMs = ANSWER_TIMEOUT_MS,
 ): Promise<{ kind: 'held'; lock: Lock } | { kind: 'taken'; by: string }> {
   const applicationName = `hydra-channels reconcile on ${hostname()}, process ${process.pid}`.slice(
     0,
@@ -41,9 +45,10 @@ export async function acquireLock(
   try {
     if (wait === 'wait') await sql`select pg_advisory_lock(${LOCK_KEY}::bigint)`
     else {
-      const [row] = await sql<{ held: boolean }[]>`select pg_try_advisory_lock(${LOCK_KEY}::bigint) as held`
+      const asked = sql<{ held: boolean }[]>`select pg_try_advisory_lock(${LOCK_KEY}::bigint) as held`
+      const [row] = await within(answerTimeoutMs, asked)
       if (!row?.held) {
-        const by = await findHolder(sql)
+        const by = await within(answerTimeoutMs, findHolder(sql))
         await abandon()
         return { kind: 'taken', by }
       }
@@ -58,7 +63,7 @@ export async function acquireLock(
       async check() {
         try {
           // the client does not connect again by itself
-          await sql`select 1`
+          await within(answerTimeoutMs, sql`select 1`)
         } catch (error) {
           throw new OperatorError("the lock in Hydra's database was lost: its connection has ended", {
             hint: `nothing more is moved; ${LATER}`,

@@ -1,0 +1,233 @@
+// The commands in this process, on a GitHub in memory that keeps a log of every move: what a matrix of faults runs
+// hundreds of times. Nothing but arguments and files is left out (src/cli).
+import { generateKeyPairSync } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { printFlakeCommit } from '../../src/cli/run-flake-commit.ts'
+import { type Config, parseConfig } from '../../src/config.ts'
+import { Deadline } from '../../src/deadline.ts'
+import { OperatorError } from '../../src/errors.ts'
+import { openRepository } from '../../src/github/repository.ts'
+import { handleBuild } from '../../src/hook.ts'
+import { createHttp } from '../../src/http.ts'
+import type { Connection } from '../../src/hydra/connection.ts'
+import { openDatabase } from '../../src/hydra/database.ts'
+import type { BuildFinished } from '../../src/hydra/event.ts'
+import { acquireLock } from '../../src/hydra/lock.ts'
+import { reconcile } from '../../src/reconcile.ts'
+import { findStatus } from '../../src/status.ts'
+import type { Timeouts } from '../helpers/database.ts'
+import { flakeOf, type TestHydra } from '../helpers/hydra.ts'
+import { CHANNEL, JOB } from '../helpers/stage.ts'
+import { Graph, MemoryGitHub } from './memory-github.ts'
+import { type MemoryServer, startMemoryServer } from './memory-server.ts'
+
+const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+const PRIVATE_KEY = privateKey.export({ type: 'pkcs1', format: 'pem' }).toString()
+const APP_ID = 'Iv23liTestTestTest00'
+
+export const C1 = '1'.repeat(40)
+export const C2 = '2'.repeat(40)
+
+export interface QuickGitHub {
+  memory: MemoryGitHub
+  server: MemoryServer
+  /** for `github` of a configuration */
+  app: { appId: string; privateKey: string; apiUrl: string }
+}
+
+/** main: c1 - c2 */
+export async function startQuickGitHub(t: TestContext): Promise<QuickGitHub> {
+  const graph = new Graph()
+  graph.add({ sha: C1, parents: [], date: 1_760_000_000 })
+  graph.add({ sha: C2, parents: [C1], date: 1_760_000_060 })
+  const memory = new MemoryGitHub(graph, async () => {})
+  memory.branches.set('main', C2)
+  const server = await startMemoryServer(memory)
+  t.after(() => server.close())
+  return { memory, server, app: { appId: APP_ID, privateKey: PRIVATE_KEY, apiUrl: server.apiUrl } }
+}
+
+export type Command = 'hook' | 'reconcile' | 'status' | 'get-flake-commit'
+
+/** Of each job a good build of c1, and one of c2: 1 and 2 of the first job, 3 and 4 of the second, and so on. */
+export async function seedBuilds(hydra: TestHydra, jobs: readonly string[] = [JOB]): Promise<void> {
+  const jobset = await hydra.jobset({ project: 'dotfiles', name: 'main', flake: 'github:alice/dotfiles' })
+  for (const [n, sha] of [C1, C2].entries()) {
+    const builds = jobs.map((job, index) => ({ id: 2 * index + n + 1, job }))
+    await hydra.eval({ jobset, flake: flakeOf(sha), builds })
+  }
+}
+
+export interface How {
+  /** of the looks */
+  connection: Connection
+  /** of reconcile's lock; default: the same */
+  lockConnection?: Connection
+  timeouts?: Timeouts
+  /** how long reconcile's lock waits for an answer */
+  lockTimeoutMs?: number
+  /** more of the configuration, checked already */
+  config?: Partial<Config>
+  env?: Record<string, string>
+  /** of the hook */
+  build?: number
+}
+
+export interface Ran {
+  ended: 'ok' | 'failed'
+  /** each error: its message, and its hints below; a mistake of ours with its stack */
+  said: string[]
+  log: string[]
+  /** of status: `behind`, for each channel */
+  reasons: string[]
+  /** `nixos-tested-nas: c1..c2` */
+  moves: string[]
+  /** where nixos-tested-nas is */
+  at: string
+  tookMs: number
+}
+
+export interface Runs {
+  github: QuickGitHub
+  /** a folder for files */
+  directory: string
+  /** Puts the channel back to c1, and runs. */
+  run(command: Command, how: How): Promise<Ran>
+  /** The configuration, as a file of it would have it. */
+  configFor(connection: Omit<Connection, 'source'>): object
+}
+
+const nameOf = (sha: string | undefined) =>
+  sha === C1 ? 'c1' : sha === C2 ? 'c2' : sha === undefined ? 'missing' : sha
+
+export async function openRuns(t: TestContext, hydra: TestHydra): Promise<Runs> {
+  const github = await startQuickGitHub(t)
+  const { memory, app } = github
+  const directory = mkdtempSync(join(tmpdir(), 'hc-runs-'))
+  const keyFile = join(directory, 'app.pem')
+  writeFileSync(keyFile, PRIVATE_KEY, { mode: 0o600 })
+  const http = createHttp({})
+  t.after(() => {
+    http.close()
+    rmSync(directory, { recursive: true })
+  })
+  const configFor = ({ host, port, user, database }: Omit<Connection, 'source'>) => ({
+    github: { appId: app.appId, privateKeyFile: keyFile, apiUrl: app.apiUrl },
+    database: { host, port, user, database },
+    stateDirectory: join(directory, 'state'),
+    channels: [
+      {
+        project: 'dotfiles',
+        jobset: 'main',
+        job: 'nixos-(?<host>.*)\\.x86_64-linux',
+        repository: 'alice/dotfiles',
+        branch: 'nixos-tested-{host}',
+      },
+    ],
+  })
+  const events = new Map<number, BuildFinished>()
+  async function eventOf(build: number): Promise<BuildFinished> {
+    const event = events.get(build) ?? ((await hydra.eventOf(build)) as unknown as BuildFinished)
+    events.set(build, event)
+    return event
+  }
+  for (const build of [1, 2, 3, 4]) await eventOf(build).catch(() => {})
+
+  return {
+    github,
+    directory,
+    configFor,
+    async run(command, how) {
+      const { connection, timeouts, env = {} } = how
+      memory.branches.clear()
+      memory.branches.set('main', C2).set(CHANNEL, C1)
+      memory.moves.length = 0
+      const event = await eventOf(how.build ?? 2)
+      const log: string[] = []
+      const errors: unknown[] = []
+      let reasons: string[] = []
+      const config: Config = {
+        ...parseConfig(JSON.stringify(configFor(connection)), 'the test'),
+        ...how.config,
+      }
+      const deadline = new Deadline(30)
+      const repository = openRepository({
+        http,
+        apiUrl: app.apiUrl,
+        attemptTimeoutMs: 20_000,
+        deadline,
+        secondMs: 1,
+        repository: 'alice/dotfiles',
+        credentials: { kind: 'app', ...app, source: 'configuration' },
+        cacheDirectory: directory,
+      })
+      const options = {
+        config,
+        mode: 'move' as const,
+        log: { line: (text: string) => void log.push(text) },
+        report: (error: unknown) => void errors.push(error),
+        env,
+        http,
+        secondMs: 1,
+        only: [],
+        openGitHub: async () => ({ deadline, repository: () => repository }),
+      }
+      const runs: Record<Command, () => Promise<'ok' | 'failed'>> = {
+        hook: () =>
+          handleBuild(event, { ...options, openDatabase: async () => openDatabase(connection, timeouts) }),
+        async reconcile() {
+          const acquired = await acquireLock(how.lockConnection ?? connection, 'try', how.lockTimeoutMs)
+          if (acquired.kind === 'taken') throw new Error(`the lock is taken: ${acquired.by}`)
+          const database = openDatabase(connection, timeouts)
+          try {
+            const { lock } = acquired
+            return (await reconcile({ ...options, database, lock, progress: () => {} })).ended
+          } finally {
+            await Promise.allSettled([database.close(), acquired.lock.release()])
+          }
+        },
+        async status() {
+          const database = openDatabase(connection, timeouts)
+          try {
+            const { channels } = await findStatus({ ...options, database, now: new Date() })
+            reasons = channels.map(({ reason }) => reason)
+            return 'ok'
+          } finally {
+            await database.close()
+          }
+        },
+        'get-flake-commit'() {
+          const file = join(directory, 'config.json')
+          writeFileSync(file, JSON.stringify(configFor(connection)))
+          const print = (text: string) => void log.push(text.trimEnd())
+          return printFlakeCommit({ values: { config: file }, positionals: ['2'], env, print })
+        },
+      }
+      const began = performance.now()
+      let ended: 'ok' | 'failed'
+      try {
+        ended = await runs[command]()
+      } catch (error) {
+        errors.push(error)
+        ended = 'failed'
+      }
+      return {
+        ended,
+        said: errors.map(describe),
+        log,
+        reasons,
+        moves: memory.moves.map(({ branch, from, to }) => `${branch}: ${nameOf(from)}..${nameOf(to)}`),
+        at: nameOf(memory.branches.get(CHANNEL)),
+        tookMs: performance.now() - began,
+      }
+    },
+  }
+}
+
+function describe(error: unknown): string {
+  if (error instanceof OperatorError) return [error.message, ...error.hint].join('\n')
+  return `unexpected error: ${error instanceof Error ? error.stack : String(error)}`
+}
