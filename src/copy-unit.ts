@@ -11,6 +11,9 @@ const MAX_UNIT_NAME = 255
 /** What systemd says that is worth repeating; more of it is in the journal. */
 const MAX_LINES = 20
 
+/** As much of what a command says is kept, in characters: one that never stops would fill the memory. */
+const MAX_OUTPUT = 1024 * 1024
+
 /**
  * Starts the unit of each path, and waits for their ends unless `more` says `--no-block`.
  *
@@ -55,7 +58,7 @@ async function unitsOf(paths: readonly string[], template: string, options: Cach
   // without --path, %I is the whole path again, with the slash at its beginning
   const args = [`--template=${template}`, '--', ...paths]
   const { status, lines, stdout } = await run('systemd-escape', args, options)
-  const units = stdout.trim().split(/\s+/)
+  const units = stdout.split(/\s+/).filter(name => name !== '')
   if (status !== 0 || units.length !== paths.length) {
     throw new OperatorError(`cannot make unit names of ${template}: systemd-escape ${ended(status)}`, {
       hint: lines,
@@ -100,11 +103,11 @@ function run(
     let stdout = ''
     let output = ''
     child.stdout.on('data', (chunk: Buffer) => {
-      stdout += chunk
-      output += chunk
+      stdout = `${stdout}${chunk}`.slice(-MAX_OUTPUT)
+      output = `${output}${chunk}`.slice(-MAX_OUTPUT)
     })
     child.stderr.on('data', (chunk: Buffer) => {
-      output += chunk
+      output = `${output}${chunk}`.slice(-MAX_OUTPUT)
     })
     const settle = () => {
       clearTimeout(timer)

@@ -11,12 +11,29 @@ echo "See \\"systemctl status $unit\\" and \\"journalctl -xeu $unit\\" for detai
 exit 1`,
   unknown: 'echo "Failed to start $unit: Unit $unit not found." >&2; exit 5',
   denied: 'echo "Failed to start $unit: Interactive authentication required." >&2; exit 1',
+  'access denied': `echo "Failed to start $unit: Access denied" >&2
+echo "See system logs and 'systemctl status $unit' for details." >&2
+exit 4`,
+  killed: 'kill -KILL $$',
+  'never stops talking': 'exec yes all work and no play',
+  // two megabytes
+  'talks a lot': 'yes "$unit is not done yet" | head -c 2000000; exit 1',
   hangs: 'sleep 600',
   'waits for a file': 'while [ ! -e "$0.go" ]; do sleep 0.05; done',
   'control characters': 'printf "Failed to start \\033[31m$unit\\033[0m\\n" >&2; exit 1',
 } as const
 
 export type Ending = keyof typeof ENDINGS
+
+/** How `systemd-escape` ends, where it is not the machine's own. */
+const ESCAPES = {
+  'one name': 'echo copy-cache@one.service',
+  failed: 'echo "Input is not a valid unit name template." >&2; exit 1',
+  hangs: 'exec sleep 600',
+  killed: 'kill -KILL $$',
+  'no name': 'exit 0',
+  'a name too many': 'echo copy-cache@one.service; echo copy-cache@two.service',
+} as const
 
 /** What `systemctl cat` says of a unit. */
 const UNIT_FILES = {
@@ -32,6 +49,8 @@ export interface TestSystemd {
   bin: string
   /** how `systemctl start` ends from now on; of units whose name has `only`, the others succeed */
   ends(ending: Ending, only?: string): void
+  /** how `systemd-escape` ends from now on */
+  escapes(ending: keyof typeof ESCAPES): void
   /** what `systemctl cat` says of units from now on; at first it knows all */
   unitFiles(say: keyof typeof UNIT_FILES): void
   /** `systemctl show` of hydra-notify, which does not run at first */
@@ -70,6 +89,7 @@ done
 `,
       )
     },
+    escapes: ending => write('systemd-escape', `${ESCAPES[ending]}\n`),
     unitFiles: say => writeFileSync(join(bin, 'systemctl.cat'), UNIT_FILES[say]),
     notify: ({ pid, user }) => writeFileSync(join(bin, 'systemctl.show'), `MainPID=${pid}\nUser=${user}\n`),
     pkcheck: (status, words = '') =>
