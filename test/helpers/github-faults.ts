@@ -25,6 +25,8 @@ export type Fault = {
   | { kind: 'delay'; ms: number }
   /** It happens, but the connection is cut in the middle of the answer. */
   | { kind: 'truncate' }
+  /** It happens, and its answer comes a byte at a time, quickly or far too slowly. */
+  | { kind: 'trickle'; ends: 'in time' | 'late' }
   /** It happens, but the answer is no JSON although it says so. */
   | { kind: 'garbage' }
   /** It happens, but somebody in between answers 200 with a page. */

@@ -68,6 +68,35 @@ export function sendHalf(response: ServerResponse, { status, headers, payload }:
   response.write(payload.subarray(0, payload.length >> 1), () => response.destroy())
 }
 
+const TRICKLE_MS = 2
+
+/**
+ * A byte at a time, from the first one of the headers on. `late`: the body alone, and so slowly that it takes far longer
+ * than a short attempt, and is whole in the end for a client that counts each byte as a sign of life.
+ */
+export function sendSlowly(
+  { socket }: ServerResponse,
+  { status, headers, payload }: Outgoing,
+  ends: 'in time' | 'late',
+): void {
+  if (!socket) return
+  const lines = Object.entries({ ...headers, connection: 'close' }).map(
+    ([name, value]) => `${name}: ${value}`,
+  )
+  const head = Buffer.from([`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...lines, '', ''].join('\r\n'))
+  if (ends === 'late') socket.write(head)
+  const bytes = ends === 'late' ? payload : Buffer.concat([head, payload])
+  let sent = 0
+  const next = () => {
+    if (socket.destroyed) return
+    socket.write(bytes.subarray(sent, ++sent))
+    if (sent === bytes.length) socket.end()
+    else if (ends === 'late') setTimeout(next, TRICKLE_MS)
+    else setImmediate(next)
+  }
+  next()
+}
+
 const PAGE = '<!DOCTYPE html><html><body><h1>Whoa there!</h1></body></html>'
 const asHtml = { 'content-type': 'text/html; charset=utf-8' }
 

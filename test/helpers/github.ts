@@ -12,7 +12,15 @@ import { credentialsOf, looksLikeJwt } from './github-auth.ts'
 import { type Arrival, answerOf } from './github-dispatch.ts'
 import { type Fault, Faults } from './github-faults.ts'
 import { answerBrowser, type Creation, isWebPage } from './github-manifest.ts'
-import { answerInstead, answerSpoilt, packAnswer, readBody, send, sendHalf } from './github-send.ts'
+import {
+  answerInstead,
+  answerSpoilt,
+  packAnswer,
+  readBody,
+  send,
+  sendHalf,
+  sendSlowly,
+} from './github-send.ts'
 import { type Permissions, State, type TestRepository } from './github-state.ts'
 
 export type { Fault } from './github-faults.ts'
@@ -238,6 +246,7 @@ export async function startGitHub(options: GitHubOptions = {}): Promise<TestGitH
     const packed = packAnswer(answerSpoilt(fault, proper), pack)
     record.status = packed.status
     if (fault?.kind === 'truncate') sendHalf(response, packed)
+    else if (fault?.kind === 'trickle') sendSlowly(response, packed, fault.ends)
     else send(response, packed)
   }
 }

@@ -152,6 +152,13 @@ const ROWS: readonly Row[] = [
     /closed in the middle of the answer/,
     'has its effect',
   ),
+  ...passing(
+    'a byte at a time, too slowly',
+    { kind: 'trickle', ends: 'late' },
+    /GitHub could not be asked: no answer within 1 s/,
+    'has its effect',
+  ),
+  { what: 'a byte at a time', fault: { kind: 'trickle', ends: 'in time' }, times: EVER, ends: 'ok' },
   ...passing('half of the JSON', { kind: 'garbage' }, NOT_JSON, 'has its effect'),
   ...passing('a page', { kind: 'html' }, NOT_JSON, 'has its effect'),
   {
@@ -415,7 +422,8 @@ async function benchFor(t: TestContext, github: GitHub): Promise<Bench> {
           if (!meets || !row || left <= 0) return http.fetch(url, init)
           left--
           if (row.fault.kind === 'refused') return http.fetch(`${closed}${pathname}`, init)
-          const silent = row.fault.kind === 'silence'
+          const { fault } = row
+          const silent = fault.kind === 'silence' || (fault.kind === 'trickle' && fault.ends === 'late')
           return http.fetch(url, { ...init, timeoutMs: silent ? SHORT_ATTEMPT_MS : init.timeoutMs })
         },
         close: () => {},

@@ -3,7 +3,15 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type Fault, Faults } from '../helpers/github-faults.ts'
-import { answerInstead, answerSpoilt, packAnswer, readBody, send, sendHalf } from '../helpers/github-send.ts'
+import {
+  answerInstead,
+  answerSpoilt,
+  packAnswer,
+  readBody,
+  send,
+  sendHalf,
+  sendSlowly,
+} from '../helpers/github-send.ts'
 import type { MemoryGitHub } from './memory-github.ts'
 
 export interface MemoryServer {
@@ -62,6 +70,7 @@ export async function startMemoryServer(memory: MemoryGitHub): Promise<MemorySer
     const acceptEncoding = typeof encoding === 'string' ? encoding : undefined
     const packed = packAnswer(answerSpoilt(fault, proper), { acceptEncoding, nowMs: Date.now(), used: 1 })
     if (fault?.kind === 'truncate') sendHalf(response, packed)
+    else if (fault?.kind === 'trickle') sendSlowly(response, packed, fault.ends)
     else send(response, packed)
   }
 
