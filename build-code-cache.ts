@@ -1,4 +1,4 @@
-// Writes the code cache of dist/hydra-hook-command.cjs: what V8 has made of the bundle when a hook has moved a channel. The
+// Writes the code cache of dist/hydra-hook-command.cjs into the file that is named: what V8 has made of the bundle when a hook has moved a channel. The
 // cache is of what was used, so the hook runs here against a GitHub and a database that have one answer each.
 import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -8,10 +8,13 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { writeAtomically } from './src/atomic.ts'
 import { compileBundle } from './src/cli/bundle.ts'
 import { openTokenCache } from './src/github/token-cache.ts'
 import type { Database } from './src/hydra/database.ts'
 
+// the hook itself has no arguments
+const [codeCache = ''] = process.argv.splice(2)
 const file = resolve('dist/hydra-hook-command.cjs')
 const directory = mkdtempSync(join(tmpdir(), 'hydra-channels-build-'))
 const repository = 'alice/dotfiles'
@@ -96,13 +99,16 @@ const exit = process.exit
 const statuses: (number | string | null | undefined)[] = []
 process.exit = ((status?: number) => statuses.push(status)) as typeof process.exit
 // first with Hydra's database, which is not there: for its client
-await hydraHook()
-await hydraHook(undefined, async () => database)
-rmSync(directory, { recursive: true })
+try {
+  await hydraHook()
+  await hydraHook(undefined, async () => database)
+} finally {
+  rmSync(directory, { recursive: true })
+}
 if (String(statuses) !== '1,0') {
   throw new Error(`the hooks ended with ${statuses}, and not with 1 (no database) and 0 (moved): see above`)
 }
-writeFileSync(`${file}.cache`, bundle.createCodeCache())
+writeAtomically(codeCache, bundle.createCodeCache(), 0o644)
 exit(0)
 
 function write(name: string, content: string): string {

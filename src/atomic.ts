@@ -6,7 +6,7 @@ import { chmodSync, renameSync, rmSync, writeFileSync } from 'node:fs'
  * @param mode whatever the umask is: other users read it
  * @throws what the file system says; nothing half-written stays behind
  */
-export function writeAtomically(file: string, content: string, mode: number): void {
+export function writeAtomically(file: string, content: string | Uint8Array, mode: number): void {
   const temporary = `${file}.${process.pid}`
   try {
     // of a process that was killed and had the same number, as in a container

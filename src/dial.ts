@@ -11,26 +11,46 @@ export interface Dialled {
 }
 
 /**
- * Begins the connection that the first request to an https URL will use; undefined where a proxy may be in between. Never
- * fails: a request whose connection could not be made says why by itself.
+ * Begins the connection that the first request to an https URL will use; undefined where a proxy may be in between, even if
+ * `no_proxy` leads past it. Never fails: a request whose connection could not be made says why by itself.
  */
 export function dial(url: string, env: Readonly<Record<string, string | undefined>>): Dialled | undefined {
   const { protocol, origin, hostname, port } = new URL(url)
   if (protocol !== 'https:' || findProxy(env) !== undefined) return undefined
-  const tcp = connect({ host: hostname, port: Number(port || 443) })
+  // an IPv6 address stands between brackets in a URL
+  const host = hostname.replace(/^\[|\]$/g, '')
+  const tcp = connect({ host, port: Number(port || 443) })
   // whoever wanted it makes another one, and learns from that what is wrong
   tcp.on('error', () => {})
-  const underway = new Promise<void>(resolve => {
-    for (const event of ['lookup', 'connect', 'close']) tcp.once(event, () => resolve())
+  return {
+    origin,
+    tcp,
+    secure: underway(tcp)
+      .then(() => greet(host, tcp))
+      .catch(() => undefined),
+  }
+}
+
+/**
+ * Resolves when the network is at work and the socket will stay what it is: where a host has several addresses, Node tries
+ * one after the other and gives the socket another handle for each, which TLS must not have taken hold of.
+ */
+function underway(tcp: Socket): Promise<void> {
+  return new Promise(resolve => {
+    let addresses = 0
+    // told once for each address, all in one turn
+    tcp.on('lookup', () => {
+      if (addresses++ === 0) queueMicrotask(() => addresses === 1 && resolve())
+    })
+    for (const event of ['connect', 'close']) tcp.once(event, () => resolve())
   })
-  return { origin, tcp, secure: underway.then(() => greet(hostname, tcp)).catch(() => undefined) }
 }
 
 /** What TLS needs for its greeting is computed while TCP is on its way. */
-async function greet(hostname: string, tcp: Socket): Promise<Socket | undefined> {
+async function greet(host: string, tcp: Socket): Promise<Socket | undefined> {
   const { startTls } = await import('./start-tls.ts')
   if (tcp.destroyed) return undefined
-  const secure = startTls(hostname, tcp)
+  const secure = startTls(host, tcp)
   secure.on('error', () => {})
   return secure
 }

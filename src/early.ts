@@ -1,6 +1,6 @@
 // Where a hook's first request will go, from a look that checks nothing and costs next to nothing. The connection that is
 // begun for it is all that depends on it: the event and the configuration are read again, and checked, by the hook itself.
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import type { Config } from './config.ts'
 import { DEFAULT_API_URL, DEFAULT_CONFIG_FILE } from './defaults.ts'
 import type { BuildFinished } from './hydra/event.ts'
@@ -16,8 +16,10 @@ export function foreseeApiUrl(
 ): string | undefined {
   try {
     const event: Raw<BuildFinished> = readJson(env.HYDRA_JSON ?? '')
-    if (event.event !== 'buildFinished' || event.buildStatus !== 0) return undefined
-    const { github, cache, hook, channels = [] }: Raw<Config> = readJson(configFile(args, env))
+    if (event.event !== 'buildFinished' || !event.finished || event.buildStatus !== 0) return undefined
+    const file = configFile(args, env)
+    if (file === undefined) return undefined
+    const { github, cache, hook, channels = [] }: Raw<Config> = readJson(file)
     if (cache?.unit !== undefined || cache?.url !== undefined || hook?.mode === 'detached') return undefined
     const { project, jobset, job = '' } = event
     const rules = channels.filter(rule => rule?.project === project && rule?.jobset === jobset)
@@ -30,15 +32,19 @@ export function foreseeApiUrl(
   }
 }
 
+/** What comes through a pipe can be read only once, and not here. */
 function readJson<T>(file: string): T {
+  if (!statSync(file).isFile()) throw new Error(`${file} is no file`)
   return JSON.parse(readFileSync(file, 'utf8'))
 }
 
+/** Undefined for arguments that are not understood here. */
 function configFile(
-  [flag, file]: readonly string[],
+  args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
-): string {
-  return (flag === '--config' && file) || env.HYDRA_CHANNELS_CONFIG || DEFAULT_CONFIG_FILE
+): string | undefined {
+  if (args.length === 0) return env.HYDRA_CHANNELS_CONFIG || DEFAULT_CONFIG_FILE
+  return args.length === 2 && args[0] === '--config' ? args[1] : undefined
 }
 
 const matches = (rule: string, job: string) => execOnAll(wholeName(rule), [job])[0] !== null

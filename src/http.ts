@@ -41,6 +41,11 @@ export interface Http {
   close(): void
 }
 
+export interface DialledHttp extends Http {
+  /** Takes a connection that was begun already for the first request to its host, before any request to it. */
+  use(dialled: Dialled): void
+}
+
 /** No whole answer came: the name of the host, the connection, TLS, the time or the body failed. */
 export class HttpError extends Error {
   override name = 'HttpError'
@@ -53,10 +58,8 @@ export class HttpError extends Error {
   }
 }
 
-/** @param dialled a connection that was begun already, for the first request to its host */
-export function createHttp(env: Readonly<Record<string, string | undefined>>, dialled?: Dialled): Http {
+export function createHttp(env: Readonly<Record<string, string | undefined>>): DialledHttp {
   const agents = new Map<string, Promise<http.Agent>>()
-  if (dialled) agents.set(dialled.origin, Promise.resolve(new DialledAgent(dialled)))
 
   function agentFor(url: URL): Promise<http.Agent> {
     let agent = agents.get(url.origin)
@@ -86,6 +89,9 @@ export function createHttp(env: Readonly<Record<string, string | undefined>>, di
         }
         at = next
       }
+    },
+    use(dialled) {
+      agents.set(dialled.origin, Promise.resolve(new DialledAgent(dialled)))
     },
     close() {
       for (const agent of agents.values()) {

@@ -8,8 +8,8 @@ export const MAX_JOB_LENGTH = 255
 /** What a rule may take: for a name it takes microseconds, unless it nests repetitions, and then it takes for ever. */
 const MAX_MATCH_MS = 1_000
 
-const sandbox = createContext(Object.create(null)) as { pattern: RegExp; names: readonly string[] }
-const execAll = new Script('names.map(name => pattern.exec(name))')
+/** Made when it is used: most hooks start for a build that failed. */
+let engine: { sandbox: { pattern?: RegExp; names?: readonly string[] }; execAll: Script } | undefined
 
 /** `job` of a rule matches the whole name. */
 export function wholeName(job: string): RegExp {
@@ -18,7 +18,11 @@ export function wholeName(job: string): RegExp {
 
 /** What is thrown where the pattern does not come to an end has the code `ERR_SCRIPT_EXECUTION_TIMEOUT`. */
 export function execOnAll(pattern: RegExp, names: readonly string[]): (RegExpExecArray | null)[] {
-  sandbox.pattern = pattern
-  sandbox.names = names
+  engine ??= {
+    sandbox: createContext(Object.create(null)),
+    execAll: new Script('names.map(name => pattern.exec(name))'),
+  }
+  const { sandbox, execAll } = engine
+  Object.assign(sandbox, { pattern, names })
   return execAll.runInContext(sandbox, { timeout: MAX_MATCH_MS })
 }

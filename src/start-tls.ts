@@ -3,7 +3,7 @@ import { isIP, type Socket } from 'node:net'
 import { connect } from 'node:tls'
 
 /** As node:https has it: the certificate must be the host's, and HTTP/1.1 is what will be spoken. */
-export function startTls(hostname: string, socket: Socket): Socket {
-  const name = isIP(hostname) ? {} : { servername: hostname }
-  return connect({ socket, host: hostname, ...name, ALPNProtocols: ['http/1.1'] })
+export function startTls(host: string, socket: Socket): Socket {
+  const name = isIP(host) ? {} : { servername: host }
+  return connect({ socket, host, ...name, ALPNProtocols: ['http/1.1'] })
 }

@@ -1,5 +1,6 @@
 // What a hook dials before it has checked anything: only what it will surely ask, and never an error.
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -46,6 +47,7 @@ const cases: { name: string; event?: unknown; config?: unknown; url: string | un
   },
   { name: 'the build failed', event: { ...EVENT, buildStatus: 1 }, url: undefined },
   { name: 'the build is not finished', event: { ...EVENT, buildStatus: null }, url: undefined },
+  { name: 'a good build that is built again', event: { ...EVENT, finished: false }, url: undefined },
   { name: 'another event', event: { ...EVENT, event: 'buildQueued' }, url: undefined },
   { name: 'another job', event: { ...EVENT, job: 'tests.x86_64-linux' }, url: undefined },
   { name: 'a job that only begins so', event: { ...EVENT, job: `${EVENT.job}.more` }, url: undefined },
@@ -90,6 +92,26 @@ for (const { name, event = EVENT, config = CONFIG, url } of cases) {
     assert.equal(foreseeApiUrl(['--config', file], { HYDRA_JSON }), url)
   })
 }
+
+test('what comes through a pipe is left to the hook, which can read it once', t => {
+  const { HYDRA_JSON, config } = files(t, EVENT, CONFIG)
+  const pipe = `${HYDRA_JSON}.pipe`
+  execFileSync('mkfifo', [pipe])
+  assert.equal(foreseeApiUrl([], { HYDRA_JSON: pipe, HYDRA_CHANNELS_CONFIG: config }), undefined)
+  assert.equal(foreseeApiUrl(['--config', pipe], { HYDRA_JSON }), undefined)
+})
+
+test('arguments that are the hook’s to understand', t => {
+  const { HYDRA_JSON, config } = files(t, EVENT, CONFIG)
+  for (const args of [
+    ['--dry-run'],
+    ['--config'],
+    [`--config=${config}`],
+    ['--dry-run', '--config', config],
+  ]) {
+    assert.equal(foreseeApiUrl(args, { HYDRA_JSON, HYDRA_CHANNELS_CONFIG: config }), undefined)
+  }
+})
 
 test('files that are not there', () => {
   assert.equal(foreseeApiUrl([], {}), undefined)

@@ -67,7 +67,8 @@ async function say(t: TestContext, text: string, end: 'close' | 'reset' | 'silen
 }
 
 function open(t: TestContext, env: Record<string, string> = {}, dialled?: Dialled): Http {
-  const http = createHttp(env, dialled)
+  const http = createHttp(env)
+  if (dialled) http.use(dialled)
   t.after(() => http.close())
   return http
 }

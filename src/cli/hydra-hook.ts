@@ -7,6 +7,9 @@ import { dial, round } from '../dial.ts'
 import { foreseeApiUrl } from '../early.ts'
 import { compileBundle } from './bundle.ts'
 
+/** The build's: the name holds the digest of the bundle, because V8 would take the cache of any source as long as this. */
+declare const CODE_CACHE: string
+
 type Command = typeof import('./hydra-hook-command.ts')
 
 void start()
@@ -16,7 +19,7 @@ async function start(): Promise<void> {
   const dialled = url === undefined ? undefined : dial(url, process.env)
   const file = join(__dirname, 'hydra-hook-command.cjs')
   const source = readFileSync(file, 'latin1')
-  const codeCache = readCodeCache(file)
+  const codeCache = readCodeCache(join(__dirname, CODE_CACHE))
   // by now the name has been looked up
   if (dialled) await round()
   const bundle = compileBundle<Command>(file, source, codeCache)
@@ -26,7 +29,7 @@ async function start(): Promise<void> {
 
 function readCodeCache(file: string): Buffer | undefined {
   try {
-    return readFileSync(`${file}.cache`)
+    return readFileSync(file)
   } catch {
     return undefined
   }

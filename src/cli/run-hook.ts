@@ -3,7 +3,7 @@ import { readConfig } from '../config.ts'
 import { DEFAULT_CONFIG_FILE } from '../defaults.ts'
 import { type Dialled, dial, round } from '../dial.ts'
 import { handleBuild } from '../hook.ts'
-import type { Http } from '../http.ts'
+import type { DialledHttp, Http } from '../http.ts'
 import { findConnection } from '../hydra/connection.ts'
 import type { Database } from '../hydra/database.ts'
 import type { BuildFinished } from '../hydra/event.ts'
@@ -52,26 +52,25 @@ export async function runHook(
 /** A detached hook without a cache's URL asks nobody, and node:https takes longer to load than all the rest of it. */
 function openHttpLater(
   env: Readonly<Record<string, string | undefined>>,
-  dialled: Dialled | undefined,
+  foreseen: Dialled | undefined,
 ): Http & { dial(url: string): Promise<void> } {
-  let opened: Promise<Http> | undefined
+  let opening: Promise<DialledHttp> | undefined
   const open = () => {
-    opened ??= import('../http.ts').then(({ createHttp }) => createHttp(env, dialled))
-    return opened
+    opening ??= import('../http.ts').then(({ createHttp }) => createHttp(env))
+    return opening
   }
   return {
     fetch: async (url, request) => (await open()).fetch(url, request),
     async dial(url) {
-      // a cache that was looked at has loaded all of it already
-      if (opened) return
-      dialled ??= dial(url, env)
+      const dialled = foreseen?.origin === new URL(url).origin ? foreseen : dial(url, env)
       // the name is looked up meanwhile
-      await open()
+      const http = await open()
+      if (dialled) http.use(dialled)
       await round()
     },
     close() {
-      dialled?.tcp.destroy()
-      void opened?.then(http => http.close())
+      foreseen?.tcp.destroy()
+      void opening?.then(http => http.close())
     },
   }
 }

@@ -1,6 +1,7 @@
 // hydra-hook in its two parts: with the code cache that was built, with none, and with one that is of no use.
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,7 +13,7 @@ import { cleanEnvironment } from '../helpers/command.ts'
 
 const DIST = fileURLToPath(new URL('../../dist/', import.meta.url))
 const NAME = 'hydra-hook-command.cjs'
-const CACHE = `${NAME}.cache`
+const [CACHE = ''] = readdirSync(DIST).filter(name => name.endsWith('.cache'))
 
 function copy(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'hc-bundle-'))
@@ -58,6 +59,15 @@ for (const [name, change] of [
     assert.match(version(directory), /^hydra-hook \d+\.\d+\.\d+\n$/)
   })
 }
+
+test('the code cache is of this very bundle: V8 itself asks only how long the source is', t => {
+  const digest = createHash('sha256')
+    .update(readFileSync(join(DIST, NAME)))
+    .digest('hex')
+  assert.equal(CACHE, `hydra-hook-command.${digest.slice(0, 16)}.cache`)
+  assert.ok(readFileSync(join(DIST, 'hydra-hook.cjs'), 'utf8').includes(CACHE))
+  t.diagnostic(CACHE)
+})
 
 test('a bundle that is missing is an error that names it', t => {
   const directory = copy(t)

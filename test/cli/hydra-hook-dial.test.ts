@@ -25,7 +25,7 @@ async function behindTls(t: TestContext, stage: Stage): Promise<() => number> {
   )
   let connections = 0
   server.on('connection', () => connections++)
-  await new Promise<void>(listening => server.listen(0, 'localhost', listening))
+  await new Promise<void>(listening => server.listen(0, '127.0.0.1', listening))
   t.after(() => server.close())
   stage.config.github.apiUrl = `https://localhost:${(server.address() as AddressInfo).port}`
   const file = join(stage.directory, 'ca.pem')
@@ -37,19 +37,43 @@ async function behindTls(t: TestContext, stage: Stage): Promise<() => number> {
 for (const [name, cache] of [
   ['at its beginning', undefined],
   ['when the outputs are copied', { unit: 'copy-cache@.service' }],
+  ['when the outputs were looked for', { url: '' }],
 ] as const) {
   test(`all requests of a hook go through the connection that it begins ${name}`, async t => {
     const stage = await stageFor(t)
     const connections = await behindTls(t, stage)
-    if (cache) stage.config.cache = cache
+    if (cache) stage.config.cache = 'url' in cache ? { url: stage.cache.url } : cache
     const [sha = ''] = await stage.repository.history(1)
     await stage.repository.setBranch('main', sha)
-    const { log, status } = await stage.hook(await stage.built(sha))
+    const build = await stage.built(sha)
+    const [output] = await stage.hydra.sql<
+      { path: string }[]
+    >`select path from buildoutputs where build = ${build}`
+    stage.cache.paths.add(output?.path ?? '')
+    const { log, status } = await stage.hook(build)
     assert.equal(status, 0, log)
     assert.equal(await stage.repository.branch(CHANNEL), sha)
     assert.equal(connections(), 1)
   })
 }
+
+test('a host whose first address answers nobody is reached at its second one', async t => {
+  const stage = await stageFor(t)
+  await behindTls(t, stage)
+  // TLS over a handle that Node has given up for the next address is no error, but the end of the process
+  const file = join(stage.directory, 'lookup.cjs')
+  writeFileSync(
+    file,
+    `require('node:dns').lookup = (host, options, done) =>
+      setImmediate(done, null, ['127.0.0.2', '127.0.0.1'].map(address => ({ address, family: 4 })))`,
+  )
+  stage.env.NODE_OPTIONS = `--require ${file}`
+  const [sha = ''] = await stage.repository.history(1)
+  await stage.repository.setBranch('main', sha)
+  const { log, status } = await stage.hook(await stage.built(sha))
+  assert.equal(status, 0, log)
+  assert.equal(await stage.repository.branch(CHANNEL), sha)
+})
 
 test('a hook that asks nobody begins no connection', async t => {
   const stage = await stageFor(t)
