@@ -9,18 +9,10 @@ import { describe, type TestContext, test } from 'node:test'
 import type { Connection } from '../../src/hydra/connection.ts'
 import { startCache } from '../helpers/cache.ts'
 import { type CommandName, runCommand } from '../helpers/command.ts'
-import {
-  CLOSED,
-  type DatabaseScene,
-  listen,
-  NO_ANSWER,
-  NOT_RUNNING,
-  openScene,
-  PASSWORD,
-} from '../helpers/database.ts'
+import { CLOSED, listen, NO_ANSWER, NOT_RUNNING, PASSWORD } from '../helpers/database.ts'
 import { CUTS, type Point, type ProxyOptions, startPostgresProxy } from '../helpers/postgres-proxy.ts'
-import { CHANNEL } from '../helpers/stage.ts'
-import { C1, C2, type Command, type How, openRuns, type Ran, type Runs, seedBuilds } from './runs.ts'
+import { CHANNEL, JOB } from '../helpers/stage.ts'
+import { C1, C2, type Command, type How, type Ran, type RunScene, runSceneFor, seedBuilds } from './runs.ts'
 
 const COMMANDS = ['hook', 'reconcile', 'status', 'get-flake-commit'] as const satisfies Command[]
 
@@ -30,22 +22,12 @@ const SHORT = { connectTimeoutSeconds: 60, lookTimeoutMs: 80 }
 
 let cells = 0
 
-interface Scene extends DatabaseScene, Runs {}
-
 /** main: c1 - c2   builds of both good   channel at c1 */
-async function sceneFor(t: TestContext): Promise<Scene> {
-  const scene = await openScene()
-  t.after(async () => {
-    await scene.checkSurprises()
-    await scene.close()
-  })
-  await seedBuilds(scene.hydra)
-  return { ...scene, ...(await openRuns(t, scene.hydra)) }
-}
+const sceneFor = (t: TestContext) => runSceneFor(t, [JOB])
 
 /** One run, with the looks or with the lock of reconcile through a proxy. */
 async function runThrough(
-  scene: Scene,
+  scene: RunScene,
   command: Command,
   {
     of = 'looks',
@@ -521,7 +503,7 @@ interface Cell {
   /** what differs from a connection through the proxy */
   connection?: Partial<Connection>
   point?: Point
-  before?: (scene: Scene) => unknown
+  before?: (scene: RunScene) => unknown
   /** default: nothing moves */
   at?: 'c2'
 }

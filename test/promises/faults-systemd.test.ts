@@ -5,10 +5,9 @@ import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { type CommandName, runCommand } from '../helpers/command.ts'
-import { type DatabaseScene, openScene } from '../helpers/database.ts'
 import { CHANNEL, JOB } from '../helpers/stage.ts'
 import { createSystemd, type TestSystemd } from '../helpers/systemd.ts'
-import { C1, type How, openRuns, type Ran, type Runs, seedBuilds } from './runs.ts'
+import { C1, type How, type Ran, runSceneFor } from './runs.ts'
 
 const UNIT = 'copy-cache@.service'
 /** of what does not end; and a busy machine starts a process in that time */
@@ -23,18 +22,8 @@ const ALL_MOVE = [`${CHANNEL}: c1..c2`, ...WEB_MOVES]
 
 let cells = 0
 
-interface Scene extends DatabaseScene, Runs {}
-
 /** main: c1 - c2   builds of both good, of nas and of web   nas's channel at c1, and web's is to be created */
-async function sceneFor(t: TestContext): Promise<Scene> {
-  const scene = await openScene()
-  t.after(async () => {
-    await scene.checkSurprises()
-    await scene.close()
-  })
-  await seedBuilds(scene.hydra, [JOB, 'nixos-web.x86_64-linux'])
-  return { ...scene, ...(await openRuns(t, scene.hydra)) }
-}
+const sceneFor = (t: TestContext) => runSceneFor(t, [JOB, 'nixos-web.x86_64-linux'])
 
 interface Fault {
   what: string

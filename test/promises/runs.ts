@@ -18,7 +18,7 @@ import type { BuildFinished } from '../../src/hydra/event.ts'
 import { acquireLock } from '../../src/hydra/lock.ts'
 import { reconcile } from '../../src/reconcile.ts'
 import { findStatus } from '../../src/status.ts'
-import type { Timeouts } from '../helpers/database.ts'
+import { type DatabaseScene, openScene, type Timeouts } from '../helpers/database.ts'
 import { flakeOf, type TestHydra } from '../helpers/hydra.ts'
 import { CHANNEL, JOB } from '../helpers/stage.ts'
 import { Graph, MemoryGitHub } from './memory-github.ts'
@@ -230,4 +230,17 @@ export async function openRuns(t: TestContext, hydra: TestHydra): Promise<Runs> 
 function describe(error: unknown): string {
   if (error instanceof OperatorError) return [error.message, ...error.hint].join('\n')
   return `unexpected error: ${error instanceof Error ? error.stack : String(error)}`
+}
+
+export interface RunScene extends DatabaseScene, Runs {}
+
+/** A database with an eval of each of two commits and good builds of the jobs, and the commands on it. */
+export async function runSceneFor(t: TestContext, jobs: readonly string[]): Promise<RunScene> {
+  const scene = await openScene()
+  t.after(async () => {
+    await scene.checkSurprises()
+    await scene.close()
+  })
+  await seedBuilds(scene.hydra, jobs)
+  return { ...scene, ...(await openRuns(t, scene.hydra)) }
 }
