@@ -37,7 +37,6 @@ buildNpmPackage {
         ../package.json
         ../package-lock.json
         ../build.ts
-        ../build-code-cache.ts
         ../tsconfig.json
         ../README.md
         ../LICENSE

@@ -1,3 +1,3 @@
-// What holds where the configuration says nothing, and what is needed before that is checked.
+// What a command uses if the configuration says nothing, or before it is read.
 export const DEFAULT_CONFIG_FILE = '/etc/hydra-channels/config.json'
 export const DEFAULT_API_URL = 'https://api.github.com'

@@ -3,7 +3,6 @@
 import { cacheOptionsFor, copyOutputs, isCacheConfigured, startCopies } from './cache.ts'
 import { showJob } from './candidate.ts'
 import { type Channel, channelKey, channelOfJob, type Rule } from './channel.ts'
-import { round } from './dial.ts'
 import { OperatorError } from './errors.ts'
 import { unnameable } from './fleet.ts'
 import type { Database } from './hydra/database.ts'
@@ -13,8 +12,6 @@ import type { RunOptions } from './run-options.ts'
 
 export interface HookOptions extends RunOptions {
   openDatabase: () => Promise<Database>
-  /** begins the connection to GitHub, which takes longer than all that is done before it is used; resolves before it is there */
-  dialGitHub?: () => Promise<void>
 }
 
 /**
@@ -38,14 +35,11 @@ export async function handleBuild(event: BuildFinished, options: HookOptions): P
   if (channels.length > 0) {
     if (detached) handOver(channels, options)
     else {
-      // what a detached hook does without: the database's client and, a piece at a time while that is answered, GitHub's
+      // what a detached hook does without: the database's client and, while the database answers, GitHub's
       const { lookUp } = await import('./build-facts.ts')
       const looking = lookUp(event, channels, options)
       looking.catch(() => {})
-      await round()
-      await options.dialGitHub?.()
       const github = await options.openGitHub()
-      await round()
       const { bringChannels } = await import('./bring-channels.ts')
       ended = await bringChannels(event, channels, { looking, github, cacheOptions }, options)
     }

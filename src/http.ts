@@ -3,10 +3,7 @@
 // method across a renamed repository's 301, or notices a body that was cut off.
 import http from 'node:http'
 import https from 'node:https'
-import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
 import { gunzipSync } from 'node:zlib'
-import { type Dialled, findProxy } from './dial.ts'
 import { codeOf, messageOf } from './errors.ts'
 
 const MAX_REDIRECTS = 5
@@ -41,11 +38,6 @@ export interface Http {
   close(): void
 }
 
-export interface DialledHttp extends Http {
-  /** Takes a connection that was begun already for the first request to its host, before any request to it. */
-  use(dialled: Dialled): void
-}
-
 /** No whole answer came: the name of the host, the connection, TLS, the time or the body failed. */
 export class HttpError extends Error {
   override name = 'HttpError'
@@ -58,7 +50,7 @@ export class HttpError extends Error {
   }
 }
 
-export function createHttp(env: Readonly<Record<string, string | undefined>>): DialledHttp {
+export function createHttp(env: Readonly<Record<string, string | undefined>>): Http {
   const agents = new Map<string, Promise<http.Agent>>()
 
   function agentFor(url: URL): Promise<http.Agent> {
@@ -89,9 +81,6 @@ export function createHttp(env: Readonly<Record<string, string | undefined>>): D
         }
         at = next
       }
-    },
-    use(dialled) {
-      agents.set(dialled.origin, Promise.resolve(new DialledAgent(dialled)))
     },
     close() {
       for (const agent of agents.values()) {
@@ -138,36 +127,9 @@ async function createAgent(url: URL, env: Readonly<Record<string, string | undef
   return new https.Agent({ keepAlive: true })
 }
 
-type OnConnection = (error: Error | null, socket?: Duplex) => void
-
-/** Its first connection is the one that was dialled. */
-class DialledAgent extends https.Agent {
-  #dialled: Dialled | undefined
-  readonly #tcp: Socket
-
-  constructor(dialled: Dialled) {
-    super({ keepAlive: true })
-    this.#dialled = dialled
-    this.#tcp = dialled.tcp
-  }
-
-  override createConnection(options: https.RequestOptions, done: OnConnection): Duplex | null | undefined {
-    const dialled = this.#dialled
-    this.#dialled = undefined
-    if (!dialled) return super.createConnection(options, done)
-    dialled.secure
-      .then(secure => (secure && !secure.destroyed ? secure : super.createConnection(options, done)))
-      .then(
-        socket => socket && done(null, socket),
-        (error: Error) => done(error),
-      )
-    return undefined
-  }
-
-  override destroy(): void {
-    this.#tcp.destroy()
-    super.destroy()
-  }
+/** The proxy for https URLs; `no_proxy` says for which hosts it is not used. */
+function findProxy(env: Readonly<Record<string, string | undefined>>): string | undefined {
+  return env.https_proxy || env.HTTPS_PROXY || env.all_proxy || env.ALL_PROXY || undefined
 }
 
 /** Its value may hold a password and is not shown. */

@@ -8,7 +8,6 @@ import { type AddressInfo, connect, createServer as createNetServer, type Socket
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
-import { type Dialled, dial, round } from '../src/dial.ts'
 import { createHttp, type Http, HttpError } from '../src/http.ts'
 import { selfSigned } from './helpers/certificate.ts'
 
@@ -66,9 +65,8 @@ async function say(t: TestContext, text: string, end: 'close' | 'reset' | 'silen
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
 }
 
-function open(t: TestContext, env: Record<string, string> = {}, dialled?: Dialled): Http {
+function open(t: TestContext, env: Record<string, string> = {}): Http {
   const http = createHttp(env)
-  if (dialled) http.use(dialled)
   t.after(() => http.close())
   return http
 }
@@ -364,66 +362,6 @@ test('a certificate that nobody signed is refused', async t => {
   const { origin, requests } = await serveTls(t, (_, response) => void response.end('ok'))
   assert.equal((await failure(open(t).fetch(origin, LONG))).message, 'self-signed certificate')
   assert.deepEqual(requests, [])
-})
-
-test("a connection that was dialled is the first request's, and later ones make their own", async t => {
-  setEnvironment(t, {})
-  trustAll(t)
-  const { server, origin } = await serveTls(t, (_, response) => void response.end('ok'))
-  let connections = 0
-  server.on('connection', () => connections++)
-  const dialled = dial(origin, {})
-  while (connections === 0) await round()
-  const http = open(t, {}, dialled)
-  const answers = await Promise.all([http.fetch(origin, LONG), http.fetch(origin, LONG)])
-  assert.deepEqual(await Promise.all(answers.map(answer => answer.text())), ['ok', 'ok'])
-  assert.equal(connections, 2)
-})
-
-test('a request that comes before the name was looked up waits for the connection that was dialled', async t => {
-  setEnvironment(t, {})
-  trustAll(t)
-  const { server, origin } = await serveTls(t, (_, response) => void response.end('ok'))
-  let connections = 0
-  server.on('connection', () => connections++)
-  const http = open(t, {}, dial(origin, {}))
-  assert.equal(await (await http.fetch(origin, LONG)).text(), 'ok')
-  assert.equal(connections, 1)
-})
-
-test('a connection that was dialled in vain leaves the request to say why', async t => {
-  setEnvironment(t, {})
-  for (const [origin, why] of [
-    ['https://127.0.0.1:1', /ECONNREFUSED/],
-    ['https://host.invalid', /host\.invalid/],
-    [(await serveTls(t, (_, response) => void response.end('ok'))).origin, /^self-signed certificate$/],
-  ] as const) {
-    const dialled = dial(origin, {})
-    const soon = open(t, {}, dialled)
-    assert.match((await failure(soon.fetch(origin, LONG))).message, why)
-    const late = dial(origin, {})
-    await late?.secure
-    await round()
-    assert.match((await failure(open(t, {}, late).fetch(origin, LONG))).message, why)
-  }
-})
-
-test('a connection that was dialled and is not used ends with the others', async t => {
-  setEnvironment(t, {})
-  trustAll(t)
-  const { server, origin } = await serveTls(t, (_, response) => void response.end('ok'))
-  const connected = once(server, 'connection')
-  const http = open(t, {}, dial(origin, {}))
-  const [socket] = (await connected) as [Socket]
-  socket.on('error', () => {})
-  const closed = once(socket, 'close')
-  http.close()
-  await closed
-})
-
-test('through a proxy, and without TLS, nothing is dialled', () => {
-  assert.equal(dial('https://github.test', { https_proxy: 'http://127.0.0.1:9' }), undefined)
-  assert.equal(dial('http://127.0.0.1:9', {}), undefined)
 })
 
 test('https does not lead to http', async t => {

@@ -1,36 +1,66 @@
 #!/usr/bin/env node
-// Hydra's RunCommand hook, as it starts: dials GitHub where that will be asked, and loads the command
-// (hydra-hook-command.ts, a bundle of its own) while the network is at work.
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { dial, round } from '../dial.ts'
-import { foreseeApiUrl } from '../early.ts'
-import { compileBundle } from './bundle.ts'
+// Hydra's RunCommand hook, as a command. A hook is started for every build, and most of them did not succeed: such a run ends
+// before anything but the event's schema is loaded.
+import { isBuildFinished, readEvent, summarize } from '../hydra/event.ts'
+import { main } from './run.ts'
 
-/** The build's: the name holds the digest of the bundle, because V8 would take the cache of any source as long as this. */
-declare const CODE_CACHE: string
+const help = `Usage: hydra-hook [--config FILE] [--dry-run]
 
-type Command = typeof import('./hydra-hook-command.ts')
+Hydra's RunCommand hook: when a build has succeeded, copies its outputs to the binary cache and
+brings the channels of its job to their candidate, the commit of the newest eval with a good
+build of that job. Hydra names the event's file in HYDRA_JSON.
 
-void start()
+Options:
+  --config FILE  the configuration (default: $HYDRA_CHANNELS_CONFIG, else
+                 /etc/hydra-channels/config.json)
+  --dry-run      copy nothing, move nothing: say what would be done
+  --help         this text
+  --version      the version
 
-async function start(): Promise<void> {
-  const url = foreseeApiUrl(process.argv.slice(2), process.env)
-  const dialled = url === undefined ? undefined : dial(url, process.env)
-  const file = join(__dirname, 'hydra-hook-command.cjs')
-  const source = readFileSync(file, 'latin1')
-  const codeCache = readCodeCache(join(__dirname, CODE_CACHE))
-  // by now the name has been looked up
-  if (dialled) await round()
-  const bundle = compileBundle<Command>(file, source, codeCache)
-  if (dialled) await round()
-  await bundle.load(require).hydraHook(dialled)
-}
+Environment:
+  HYDRA_JSON           the event, as Hydra writes it
+  HYDRA_DATABASE_URL,
+  HYDRA_DBI            Hydra's database, unless the configuration has one
+  GITHUB_APP_ID,
+  GITHUB_APP_PRIVATE_KEY_FILE
+                       the GitHub App, before the configuration's
+  CREDENTIALS_DIRECTORY
+                       where a relative github.privateKeyFile is looked up
+  https_proxy, no_proxy
 
-function readCodeCache(file: string): Buffer | undefined {
-  try {
-    return readFileSync(file)
-  } catch {
-    return undefined
-  }
-}
+Exit status: 0 moved, or nothing to move; 1 something failed or has to be mended, the log says
+what; 2 the arguments, the configuration, the key file or HYDRA_JSON cannot be used.
+
+In hydra.conf:
+  <runcommand>
+    command = /path/to/hydra-hook
+  </runcommand>
+`
+
+void main({
+  name: 'hydra-hook',
+  help,
+  options: { config: { type: 'string' }, 'dry-run': { type: 'boolean' } },
+  logTo: 'stdout',
+  async run(invocation) {
+    const { positionals, env, log } = invocation
+    if (positionals.length > 0) {
+      const { UsageError } = await import('../errors.ts')
+      throw new UsageError(`hydra-hook takes no argument, but got “${positionals[0]}”`, {
+        hint: 'see hydra-hook --help',
+      })
+    }
+    const { event, shown } = readEvent(env.HYDRA_JSON)
+    log.line(isBuildFinished(event) ? summarize(event) : `event ${event.event}`)
+    log.line(shown)
+    if (!isBuildFinished(event) || !event.finished || event.buildStatus !== 0) {
+      log.line(
+        isBuildFinished(event) ? 'no successful build: nothing to do' : 'not buildFinished: nothing to do',
+      )
+      return 'ok'
+    }
+    const { runHook } = await import('./run-hook.ts')
+    const mode = invocation.values['dry-run'] ? 'look' : 'move'
+    return runHook(event, { ...invocation, mode })
+  },
+})

@@ -1,11 +1,9 @@
 // Builds what the hook works with: the configuration, and the clients that it opens when it needs them.
 import { readConfig } from '../config.ts'
 import { DEFAULT_CONFIG_FILE } from '../defaults.ts'
-import { type Dialled, dial, round } from '../dial.ts'
 import { handleBuild } from '../hook.ts'
-import type { DialledHttp, Http } from '../http.ts'
+import type { Http } from '../http.ts'
 import { findConnection } from '../hydra/connection.ts'
-import type { Database } from '../hydra/database.ts'
 import type { BuildFinished } from '../hydra/event.ts'
 import { configFile, type Invocation } from './run.ts'
 
@@ -14,16 +12,14 @@ type HookInvocation = Pick<
   'values' | 'env' | 'log' | 'report'
 > & {
   mode: 'move' | 'look'
-  dialled: Dialled | undefined
-  openDatabase?: (() => Promise<Database>) | undefined
 }
 
 export async function runHook(
   event: BuildFinished,
-  { values, env, log, report, mode, dialled, ...given }: HookInvocation,
+  { values, env, log, report, mode }: HookInvocation,
 ): Promise<'ok' | 'failed'> {
   const config = readConfig(configFile(values.config, env) ?? DEFAULT_CONFIG_FILE)
-  const http = openHttpLater(env, dialled)
+  const http = openHttpLater(env)
   try {
     return await handleBuild(event, {
       config,
@@ -33,9 +29,7 @@ export async function runHook(
       env,
       http,
       secondMs: 1000,
-      dialGitHub: () => http.dial(config.github.apiUrl),
       openDatabase: async () => {
-        if (given.openDatabase) return given.openDatabase()
         const { openDatabase } = await import('../hydra/database.ts')
         return openDatabase(findConnection(config.database, env))
       },
@@ -49,28 +43,15 @@ export async function runHook(
   }
 }
 
-/** A detached hook without a cache's URL asks nobody, and node:https takes longer to load than all the rest of it. */
-function openHttpLater(
-  env: Readonly<Record<string, string | undefined>>,
-  foreseen: Dialled | undefined,
-): Http & { dial(url: string): Promise<void> } {
-  let opening: Promise<DialledHttp> | undefined
+/** A detached hook without a cache's URL sends no request, and node:https takes longer to load than all the rest of it. */
+function openHttpLater(env: Readonly<Record<string, string | undefined>>): Http {
+  let opening: Promise<Http> | undefined
   const open = () => {
     opening ??= import('../http.ts').then(({ createHttp }) => createHttp(env))
     return opening
   }
   return {
     fetch: async (url, request) => (await open()).fetch(url, request),
-    async dial(url) {
-      const dialled = foreseen?.origin === new URL(url).origin ? foreseen : dial(url, env)
-      // the name is looked up meanwhile
-      const http = await open()
-      if (dialled) http.use(dialled)
-      await round()
-    },
-    close() {
-      foreseen?.tcp.destroy()
-      void opening?.then(http => http.close())
-    },
+    close: () => void opening?.then(http => http.close()),
   }
 }
