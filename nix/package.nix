@@ -94,13 +94,14 @@ buildNpmPackage {
     rm -f "$out/lib/node_modules/${package.name}/package-lock.json"
   '';
 
-  # Every command starts from its wrapper, with nothing beside its bundle.
+  # Every command starts from its wrapper, with nothing beside its bundle but the licences of what is in it.
   doInstallCheck = true;
   installCheckPhase = ''
     runHook preInstallCheck
     for command in "$out"/bin/*; do
       "$command" --version | grep -F ${lib.escapeShellArg package.version}
     done
+    test -s "$out/lib/node_modules/${package.name}/dist/THIRD-PARTY-LICENSES"
     runHook postInstallCheck
   '';
 
