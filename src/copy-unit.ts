@@ -1,18 +1,14 @@
 // The owner's systemd unit that copies a store path to the binary cache: one for each path, whose instance is the whole
 // path, as `%I` (systemd.unit(5)).
-import { spawn } from 'node:child_process'
+import { describeEnd, type ProgramRun, runProgram } from './base/run-program.ts'
 import type { CacheOptions } from './cache.ts'
-import { codeOf, messageOf, OperatorError } from './errors.ts'
-import { printableLines } from './log.ts'
+import { messageOf, OperatorError } from './errors.ts'
 
 /** systemd's own limit on the name of a unit. */
 const MAX_UNIT_NAME = 255
 
-/** What systemd says that is worth repeating; more of it is in the journal. */
+/** We repeat only the last lines of systemd's output: all of them are in the journal. */
 const MAX_LINES = 20
-
-/** As much of what a command says is kept, in characters: one that never stops would fill the memory. */
-const MAX_OUTPUT = 1024 * 1024
 
 /**
  * Starts the unit of each path, and waits for their ends unless `more` says `--no-block`.
@@ -28,16 +24,16 @@ export async function startUnits(
 ): Promise<void> {
   const units = await unitsOf(paths, template, options)
   const args = ['--no-ask-password', ...more, 'start', '--', ...units]
-  const { status, lines } = await run('systemctl', args, options)
-  if (status === 0) return
+  const { how, lines } = await run('systemctl', args, options)
+  if (how === 0) return
   const journal = `see journalctl -u '${units[0]}'`
-  if (status === 'timeout') {
+  if (how === 'timeout') {
     throw new OperatorError(
       `cannot copy to the cache: systemctl start did not end within ${options.config.timeoutSeconds} s (cache.timeoutSeconds)`,
       { hint: [...lines, `the copy may still be running: ${journal}`] },
     )
   }
-  throw new OperatorError(`cannot copy to the cache: systemctl start ${ended(status)}`, {
+  throw new OperatorError(`cannot copy to the cache: systemctl start ${describeEnd(how)}`, {
     // of a unit that failed, systemctl itself says where to look
     hint: lines.some(line => line.includes('journalctl')) ? lines : [...lines, journal],
   })
@@ -57,10 +53,10 @@ async function unitsOf(paths: readonly string[], template: string, options: Cach
   }
   // without --path, %I is the whole path again, with the slash at its beginning
   const args = [`--template=${template}`, '--', ...paths]
-  const { status, lines, stdout } = await run('systemd-escape', args, options)
+  const { how, lines, stdout } = await run('systemd-escape', args, options)
   const units = stdout.split(/\s+/).filter(name => name !== '')
-  if (status !== 0 || units.length !== paths.length) {
-    throw new OperatorError(`cannot make unit names of ${template}: systemd-escape ${ended(status)}`, {
+  if (how !== 0 || units.length !== paths.length) {
+    throw new OperatorError(`cannot make unit names of ${template}: systemd-escape ${describeEnd(how)}`, {
       hint: lines,
     })
   }
@@ -72,64 +68,17 @@ function escapedLength(path: string): number {
   return path.length + 3 * (path.match(/[^A-Za-z0-9:_./]/g)?.length ?? 0)
 }
 
-type Status = number | 'timeout' | NodeJS.Signals
-
-function ended(status: Status): string {
-  return typeof status === 'number' ? `ended with status ${status}` : `was ended (${status})`
-}
-
-/** Runs a command of systemd, without a shell, within `cache.timeoutSeconds`. */
-function run(
-  command: string,
+/** Runs a program of systemd within `cache.timeoutSeconds`. */
+async function run(
+  program: string,
   args: readonly string[],
   { config, env }: CacheOptions,
-): Promise<{ status: Status; stdout: string; lines: string[] }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, {
-      env: { ...env, LC_ALL: 'C.UTF-8', SYSTEMD_COLORS: '0' },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    let timedOut = false
-    const timer = setTimeout(() => {
-      timedOut = true
-      child.kill('SIGKILL')
-      // whatever it started may hold the pipes open
-      child.stdout.destroy()
-      child.stderr.destroy()
-    }, config.timeoutSeconds * 1000)
-    const stopWithUs = () => child.kill()
-    process.once('exit', stopWithUs)
-
-    let stdout = ''
-    let output = ''
-    child.stdout.on('data', (chunk: Buffer) => {
-      stdout = `${stdout}${chunk}`.slice(-MAX_OUTPUT)
-      output = `${output}${chunk}`.slice(-MAX_OUTPUT)
-    })
-    child.stderr.on('data', (chunk: Buffer) => {
-      output = `${output}${chunk}`.slice(-MAX_OUTPUT)
-    })
-    const settle = () => {
-      clearTimeout(timer)
-      process.removeListener('exit', stopWithUs)
-    }
-    child.on('error', error => {
-      settle()
-      const missing = codeOf(error) === 'ENOENT'
-      reject(
-        new OperatorError(
-          `cannot copy to the cache: ${missing ? `there is no ${command} in PATH` : messageOf(error)}`,
-          {
-            hint: missing ? 'a cache unit needs systemd; cache.url alone needs none' : [],
-            cause: error,
-          },
-        ),
-      )
-    })
-    child.on('close', (code, signal) => {
-      settle()
-      const lines = printableLines(output).slice(-MAX_LINES)
-      resolve({ status: timedOut ? 'timeout' : (code ?? signal ?? 1), stdout, lines })
-    })
-  })
+): Promise<Extract<ProgramRun, { kind: 'ended' }>> {
+  const ran = await runProgram(program, args, { env, timeoutMs: config.timeoutSeconds * 1000 })
+  if (ran.kind === 'ended') return { ...ran, lines: ran.lines.slice(-MAX_LINES) }
+  throw ran.why === 'missing'
+    ? new OperatorError(`cannot copy to the cache: there is no ${program} in PATH`, {
+        hint: 'a cache unit needs systemd; cache.url alone needs none',
+      })
+    : new OperatorError(`cannot copy to the cache: ${messageOf(ran.why)}`, { cause: ran.why })
 }

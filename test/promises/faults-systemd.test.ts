@@ -137,7 +137,7 @@ const FAULTS: readonly Fault[] = [
     copies: 'of all',
     break: systemd => systemd.escapes('hangs'),
     timeoutSeconds: SHORT_SECONDS,
-    said: escaping('was ended \\(timeout\\)'),
+    said: escaping('did not end in time'),
     hint: /^$/,
   },
   {
