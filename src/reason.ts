@@ -7,6 +7,7 @@ import { OperatorError } from './errors.ts'
 import type { PlannedChannel } from './fleet.ts'
 import type { Side } from './github/standing.ts'
 import type { Hold } from './holds.ts'
+import { type BuildStatus, buildStatusOf } from './hydra/build-status.ts'
 import { findEvaluationError, lastError } from './hydra/evaluation-error.ts'
 import { parseFlakeref, parseTrackedRef, showFlakeref } from './hydra/flakeref.ts'
 import type { FoundJobset } from './hydra/fleet-queries.ts'
@@ -83,9 +84,9 @@ const CHECKS: readonly (readonly [Reason, Check])[] = [
   ['evaluation-failed', unlessNewest(alsoMoving(evaluationFailed))],
   ['not-evaluated', unlessNewest(alsoMoving(notEvaluated))],
   ['unusable-flakeref', unusableFlakeref],
-  ['build-failed', unlessNewest(alsoMoving(buildFailed))],
-  ['dependency-failed', unlessNewest(alsoMoving(dependencyFailed))],
-  ['build-aborted', unlessNewest(alsoMoving(buildAborted))],
+  ['build-failed', unlessNewest(alsoMoving(buildEnded('build-failed')))],
+  ['dependency-failed', unlessNewest(alsoMoving(buildEnded('dependency-failed')))],
+  ['build-aborted', unlessNewest(alsoMoving(buildEnded('build-aborted')))],
   ['not-cached', unlessNewest(notCached)],
   ['building', unlessNewest(alsoMoving(building))],
   ['behind', unlessNewest(behind)],
@@ -263,47 +264,14 @@ function unusableFlakeref({ planned, channel }: ChannelFacts, { hydraUrl, host }
   }
 }
 
-/** Hydra's buildStatus, https://github.com/NixOS/hydra/blob/master/src/sql/hydra.sql */
-const FAILURES: Readonly<Record<number, string>> = {
-  1: 'failed',
-  2: 'could not be built because a dependency failed',
-  3: 'was aborted',
-  4: 'was cancelled',
-  6: 'failed with output',
-  7: 'timed out',
-  9: 'was aborted: no builder has its system',
-  10: 'failed: its log is larger than the limit',
-  11: 'failed: its output is larger than the limit',
-  12: 'is not deterministic',
-}
-
-function buildFailed(facts: ChannelFacts, around: Surroundings): Found {
-  const failed = (status: number) => ![2, 3, 4, 9].includes(status)
-  return buildEnded(facts, around, failed, 'the channel moves with the next good build')
-}
-
-function dependencyFailed(facts: ChannelFacts, around: Surroundings): Found {
-  return buildEnded(facts, around, status => status === 2, 'the channel moves with the next good build')
-}
-
-function buildAborted(facts: ChannelFacts, around: Surroundings): Found {
-  return (
-    buildEnded(facts, around, status => [3, 4].includes(status), 'restart it in Hydra') ??
-    buildEnded(facts, around, status => status === 9, 'add a builder, or take the job out of the flake')
-  )
-}
-
-function buildEnded(
-  { planned }: ChannelFacts,
-  { hydraUrl }: Surroundings,
-  is: (status: number) => boolean,
-  todo: string,
-): Found {
-  const newest = planned?.facts.job.newest
-  const status = newest?.status ?? 1
-  if (!newest?.finished || status === 0 || !is(status)) return undefined
-  const how = FAILURES[status] ?? `ended with status ${status}`
-  return { message: `build ${newest.build} ${how}; ${todo}`, url: buildUrl(newest.build, hydraUrl) }
+function buildEnded(kind: Exclude<BuildStatus['kind'], 'succeeded'>): Check {
+  return ({ planned }, { hydraUrl }) => {
+    const newest = planned?.facts.job.newest
+    if (!newest?.finished) return undefined
+    const { words, todo, ...status } = buildStatusOf(newest.status)
+    if (status.kind !== kind) return undefined
+    return { message: `build ${newest.build} ${words}; ${todo}`, url: buildUrl(newest.build, hydraUrl) }
+  }
 }
 
 function notCached({ uncached, planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {

@@ -225,7 +225,7 @@ describe('what Hydra evaluated and built', () =>
     ...(
       [
         [1, 'build-failed', 'failed'],
-        [2, 'dependency-failed', 'could not be built because a dependency failed'],
+        [2, 'dependency-failed', 'failed because a dependency failed'],
         [3, 'build-aborted', 'was aborted'],
         [4, 'build-aborted', 'was cancelled'],
         [5, 'build-failed', 'ended with status 5'],
@@ -235,9 +235,9 @@ describe('what Hydra evaluated and built', () =>
         [9, 'build-aborted', 'was aborted: no builder has its system'],
         [10, 'build-failed', 'failed: its log is larger than the limit'],
         [11, 'build-failed', 'failed: its output is larger than the limit'],
-        [12, 'build-failed', 'is not deterministic'],
+        [12, 'build-failed', 'failed: it is not deterministic'],
         [99, 'build-failed', 'ended with status 99'],
-        [null, 'build-failed', 'failed'],
+        [null, 'build-failed', 'ended without a status'],
       ] as const
     ).map(
       ([status, reason, how]): Case => ({

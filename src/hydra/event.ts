@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import * as z from 'zod/mini'
 import { codeOf, messageOf, UsageError } from '../errors.ts'
 import { explainIssues } from '../schema.ts'
+import { buildStatusOf } from './build-status.ts'
 
 /** An id of Hydra's tables: a PostgreSQL integer. */
 export const idSchema = z.int('an id').check(z.minimum(1, 'an id'), z.maximum(2 ** 31 - 1, 'an id'))
@@ -18,7 +19,7 @@ const buildFinishedSchema = z.looseObject(
     event: z.literal('buildFinished', 'buildFinished'),
     build: idSchema,
     finished: z.boolean('true or false'),
-    /** 0 succeeded; null while the build is unfinished */
+    /** as in build-status.ts; null while the build is unfinished */
     buildStatus: z.nullable(z.int('a number or null')),
     project: text,
     jobset: text,
@@ -43,21 +44,6 @@ export interface OtherEvent {
 
 /** An output of a build: `{ name: 'out', path: '/nix/store/<32>-nixos-system-nas' }`; null where Hydra knows no path. */
 export type Output = BuildFinished['outputs'][number]
-
-/** What `buildStatus` means, in Hydra's words; other numbers are failures that this list does not know yet. */
-const STATUS: Readonly<Record<number, string>> = {
-  0: 'succeeded',
-  1: 'failed',
-  2: 'failed because of a dependency',
-  3: 'was aborted',
-  4: 'was cancelled',
-  6: 'failed with output',
-  7: 'timed out',
-  9: 'was aborted',
-  10: 'exceeded the log limit',
-  11: 'exceeded the output limit',
-  12: 'was not deterministic',
-}
 
 /**
  * Reads the event of `$HYDRA_JSON`.
@@ -105,12 +91,9 @@ export function isBuildFinished(event: BuildFinished | OtherEvent): event is Bui
 
 /** `build 4123 dotfiles:main:nixos-nas.x86_64-linux succeeded` */
 export function summarize(event: BuildFinished): string {
-  return `build ${event.build} ${event.project}:${event.jobset}:${event.job} ${stateOf(event)}`
-}
-
-function stateOf({ finished, buildStatus }: BuildFinished): string {
-  if (!finished) return 'is not finished'
-  return (buildStatus !== null && STATUS[buildStatus]) || `ended with status ${buildStatus}`
+  const { build, project, jobset, job, finished, buildStatus } = event
+  const state = finished ? buildStatusOf(buildStatus).words : 'is not finished'
+  return `build ${build} ${project}:${jobset}:${job} ${state}`
 }
 
 /**

@@ -63,7 +63,8 @@ describe('what Hydra wrote', () => {
     'aggregate.json': 'build 1006 dotfiles:main:all-hosts succeeded',
     'cached-success.json': 'build 1010 dotfiles:main:nixos-cachedok.x86_64-linux succeeded',
     'cancelled.json': 'build 1008 dotfiles:main:nixos-cancelled.x86_64-linux was cancelled',
-    'depfailed.json': 'build 1007 dotfiles:main:nixos-depfail.x86_64-linux failed because of a dependency',
+    'depfailed.json':
+      'build 1007 dotfiles:main:nixos-depfail.x86_64-linux failed because a dependency failed',
     'failed-with-output.json':
       'build 1014 dotfiles:main:package-failedwithoutput.x86_64-linux failed with output',
     'failure-with-dependents.json': 'build 1015 dotfiles:main:package-root-cause.x86_64-linux failed',
@@ -369,20 +370,20 @@ describe('the summary of a build', () => {
   const STATES: [status: number | null, state: string][] = [
     [0, 'succeeded'],
     [1, 'failed'],
-    [2, 'failed because of a dependency'],
+    [2, 'failed because a dependency failed'],
     [3, 'was aborted'],
     [4, 'was cancelled'],
     [5, 'ended with status 5'],
     [6, 'failed with output'],
     [7, 'timed out'],
     [8, 'ended with status 8'],
-    [9, 'was aborted'],
-    [10, 'exceeded the log limit'],
-    [11, 'exceeded the output limit'],
-    [12, 'was not deterministic'],
+    [9, 'was aborted: no builder has its system'],
+    [10, 'failed: its log is larger than the limit'],
+    [11, 'failed: its output is larger than the limit'],
+    [12, 'failed: it is not deterministic'],
     [99, 'ended with status 99'],
     [-1, 'ended with status -1'],
-    [null, 'ended with status null'],
+    [null, 'ended without a status'],
   ]
   for (const [buildStatus, state] of STATES) {
     test(`status ${buildStatus}: ${state}`, () => {
