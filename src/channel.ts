@@ -1,13 +1,12 @@
 // Which jobs feed which branch: the rules of the configuration, applied to the names of Hydra's jobs.
 import * as z from 'zod/mini'
 import { branchProblem } from './branch-name.ts'
+import { fillTemplate, parseTemplate, type Template, templateProblem } from './channels/template.ts'
 import { codeOf, OperatorError } from './errors.ts'
 import { execOnAll, MAX_JOB_LENGTH, wholeName } from './match.ts'
 
 /** github.com itself has 39. */
 const MAX_OWNER_LENGTH = 64
-
-const GROUP = /\{([^{}]*)\}/g
 
 /** One entry of `channels` in the configuration: one channel, one job. */
 export interface Rule {
@@ -19,8 +18,10 @@ export interface Rule {
   pattern: RegExp
   /** `alice/dotfiles` */
   repository: string
-  /** `nixos-tested-{host}` */
+  /** `nixos-tested-{host}`, as configured */
   branch: string
+  /** `branch`, parsed */
+  template: Template
 }
 
 /** One branch that this program moves. */
@@ -47,12 +48,13 @@ export const ruleSchema = z.pipe(
     'an object with project, jobset, job, repository and branch',
   ),
   z.transform((rule, context): Rule => {
-    const problem = templateProblem(rule.branch, rule.job)
+    const template = parseTemplate(rule.branch)
+    const problem = templateProblem(template, groupsOf(rule.job))
     if (problem) {
       context.issues.push({ code: 'custom', path: ['branch'], input: rule.branch, message: problem })
       return z.NEVER
     }
-    return { ...rule, pattern: wholeName(rule.job) }
+    return { ...rule, pattern: wholeName(rule.job), template }
   }),
 )
 
@@ -105,22 +107,6 @@ export function channelKey({ repository, branch }: Channel): string {
   return `${repository.toLowerCase()}:${branch}`
 }
 
-/** What the template cannot be, as what was expected instead; undefined where it can. */
-function templateProblem(branch: string, job: string): string | undefined {
-  const groups = groupsOf(job)
-  for (const [, name = ''] of branch.matchAll(GROUP)) {
-    if (groups.includes(name)) continue
-    const known =
-      groups.length === 0
-        ? 'there is none'
-        : `there ${groups.length === 1 ? 'is' : 'are'} ${groups.join(', ')}`
-    return `only named groups of job between braces (${known})`
-  }
-  if (/[{}]/.test(branch.replace(GROUP, ''))) return 'braces only around the name of a group'
-  const problem = branchProblem(branch.replace(GROUP, 'x'))
-  return problem && `a valid branch name (${problem})`
-}
-
 /** The names of a regular expression's groups, asked of the engine: with an empty alternative it always matches. */
 function groupsOf(source: string): string[] {
   return Object.keys(new RegExp(`${source}|`).exec('')?.groups ?? {})
@@ -159,18 +145,14 @@ export function channelOfJob(rule: Rule, job: string): MadeChannel | undefined {
 }
 
 function channelOf(rule: Rule, match: RegExpExecArray): MadeChannel {
-  const empty = new Set<string>()
-  const branch = rule.branch.replace(GROUP, (_, name: string) => {
-    const value = match.groups?.[name] ?? ''
-    if (value === '') empty.add(name)
-    return value
-  })
-  if (empty.size > 0) {
+  const filled = fillTemplate(rule.template, match.groups ?? {})
+  if ('empty' in filled) {
     return {
       kind: 'invalid',
-      why: `the group ${[...empty].join(', ')} of the rule “${rule.job}” is empty for this job`,
+      why: `the group ${filled.empty.join(', ')} of the rule “${rule.job}” is empty for this job`,
     }
   }
+  const { branch } = filled
   const problem = branchProblem(branch)
   if (problem) return { kind: 'invalid', why: `“${branch}” is no valid branch name: ${problem}` }
   return { kind: 'channel', branch }

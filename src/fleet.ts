@@ -3,6 +3,7 @@
 import { distance } from 'fastest-levenshtein'
 import { ambiguous, type Candidate, type JobName, judgeCandidate, showJob } from './candidate.ts'
 import { type Channel, channelKey, channelsOfJobs, type Rule } from './channel.ts'
+import { prefixOf } from './channels/template.ts'
 import { OperatorError, operatorErrorOf, UsageError } from './errors.ts'
 import { failedJobs, findEvaluationError } from './hydra/evaluation-error.ts'
 import type { FoundJobset, JobFacts, JobsetFacts } from './hydra/fleet-queries.ts'
@@ -32,14 +33,9 @@ export interface Plan {
   problems: { rule: Rule; error: OperatorError }[]
 }
 
-/** What all branches of a rule begin with: `nixos-tested-` of `nixos-tested-{host}`. */
-function literalPrefix({ branch }: Pick<Rule, 'branch'>): string {
-  return branch.split('{')[0] ?? ''
-}
-
 /** The repositories and prefixes of the rules, each once: a request for each says where the channels are. */
 export function prefixesOf(rules: readonly Rule[]): { repository: string; prefix: string }[] {
-  const found = rules.map(rule => ({ repository: rule.repository, prefix: literalPrefix(rule) }))
+  const found = rules.map(rule => ({ repository: rule.repository, prefix: prefixOf(rule.template) }))
   return [...new Map(found.map(each => [prefixKey(each), each])).values()]
 }
 
@@ -80,7 +76,13 @@ export function planFleet(rules: readonly Rule[], jobsets: readonly JobsetFacts[
       const job = jobs.get(jobName)
       // two rules may make the same channel of the same job
       if (!job || entry.jobs.some(each => showJob(each.name) === showJob(name))) continue
-      entry.jobs.push({ name, job, jobset, presence: presenceOf(job, jobset), prefix: literalPrefix(rule) })
+      entry.jobs.push({
+        name,
+        job,
+        jobset,
+        presence: presenceOf(job, jobset),
+        prefix: prefixOf(rule.template),
+      })
     }
   }
   return {

@@ -1,6 +1,7 @@
 // A channel by its name alone, without Hydra: what the rules could make.
 import { branchProblem } from './branch-name.ts'
 import { type Channel, type Rule, sameRepository } from './channel.ts'
+import { canMake } from './channels/template.ts'
 import { UsageError } from './errors.ts'
 
 /**
@@ -14,7 +15,7 @@ export function parseChannel(rules: readonly Rule[], name: string): Channel {
   const problem = branchProblem(branch)
   if (problem) throw new UsageError(`CHANNEL “${name}” cannot be used: ${problem}`)
   const making = rules.filter(
-    rule => canMake(rule, branch) && (after.length === 0 || sameRepository(rule.repository, before)),
+    rule => canMake(rule.template, branch) && (after.length === 0 || sameRepository(rule.repository, before)),
   )
   const repositories = [
     ...new Map(making.map(({ repository }) => [repository.toLowerCase(), repository])).values(),
@@ -31,19 +32,4 @@ export function parseChannel(rules: readonly Rule[], name: string): Channel {
     })
   }
   return { repository, branch }
-}
-
-/** Whether a rule could make the branch: each `{group}` may stand for anything but nothing. */
-export function canMake({ branch: template }: Rule, branch: string): boolean {
-  const literals = template.split(/\{[^{}]*\}/)
-  if (literals.length === 1) return template === branch
-  const [first = '', ...rest] = literals
-  if (!branch.startsWith(first)) return false
-  let at = first.length
-  for (const [index, literal] of rest.entries()) {
-    const found = index === rest.length - 1 ? branch.length - literal.length : branch.indexOf(literal, at + 1)
-    if (found <= at || !branch.startsWith(literal, found)) return false
-    at = found + literal.length
-  }
-  return true
 }

@@ -1,8 +1,8 @@
 // Where the channels are: the commits of all branches with a rule's prefix, one request for each repository and prefix.
 import { type Channel, channelKey, type Rule, sameRepository } from './channel.ts'
+import { canMake } from './channels/template.ts'
 import type { OperatorError } from './errors.ts'
 import { type Plan, type PlannedChannel, prefixKey } from './fleet.ts'
-import { canMake } from './rule-channels.ts'
 import type { OpenedGitHub } from './run-options.ts'
 
 export interface Prefix {
@@ -90,5 +90,5 @@ export function makeableBranches(tips: Tips, rules: readonly Rule[]): { channel:
 }
 
 function couldBeOf(rule: Rule, { repository, branch }: Channel): boolean {
-  return sameRepository(rule.repository, repository) && canMake(rule, branch)
+  return sameRepository(rule.repository, repository) && canMake(rule.template, branch)
 }

@@ -79,9 +79,10 @@ describe('the examples', () => {
     channels: [RULE],
   }
 
-  test('a configuration with every key is taken as it is, and its rules are anchored', () => {
+  test('a configuration with every key is taken as it is, and its rules are parsed', () => {
     const pattern = /^(?:nixos-(?<host>[^/]*)\.(?<system>.*))$/
-    assert.deepEqual(parse(FULL), { ...FULL, channels: [{ ...RULE, pattern }] })
+    const template = { literals: ['nixos-tested-', ''], groups: ['host'] }
+    assert.deepEqual(parse(FULL), { ...FULL, channels: [{ ...RULE, pattern, template }] })
   })
 
   test('what that configuration says is the default, but for what has none', () => {

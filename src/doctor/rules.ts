@@ -1,5 +1,6 @@
 // What can be said of the rules by themselves, without asking anybody: in the derivation that builds a system, too.
 import { jobsetsOf, type Rule } from '../channel.ts'
+import { shapeOf } from '../channels/template.ts'
 import { count } from '../log.ts'
 import { type Answer, someOf } from './check.ts'
 
@@ -8,20 +9,20 @@ export function checkRules(rules: readonly Rule[]): Answer<never> {
   const failures: string[] = []
   const notes: string[] = []
   for (const [index, rule] of rules.entries()) {
-    const first = rules.findIndex(other => sameRule(other, rule))
+    const first = rules.findIndex(other => key(other) === key(rule))
     if (first < index) failures.push(`channels[${index}] is the same rule as channels[${first}]`)
   }
-  for (const template of new Set(rules.map(rule => shapeOf(rule)))) {
-    const alike = [...rules.entries()].filter(([, rule]) => shapeOf(rule) === template)
+  for (const branches of new Set(rules.map(branchesOf))) {
+    const alike = [...rules.entries()].filter(([, rule]) => branchesOf(rule) === branches)
     const jobsets = jobsetsOf(alike.map(([, rule]) => rule)).map(each => `${each.project}:${each.jobset}`)
     if (jobsets.length === 1) continue
     const which = someOf(alike.map(([index]) => `channels[${index}]`))
     // a branch without a group is one branch, whatever the jobs are called
-    if (!template.includes('{')) {
-      failures.push(`${which} lead jobs of ${someOf(jobsets)} to one channel, ${template}`)
+    if (alike.some(([, { template }]) => template.groups.length === 0)) {
+      failures.push(`${which} lead jobs of ${someOf(jobsets)} to one channel, ${branches}`)
     } else {
       notes.push(
-        `${which} name the channels of ${someOf(jobsets)} alike (${template}): two jobs of one name would lead to one channel`,
+        `${which} name the channels of ${someOf(jobsets)} alike (${branches}): two jobs of one name would lead to one channel`,
       )
     }
   }
@@ -40,16 +41,11 @@ export function checkRules(rules: readonly Rule[]): Answer<never> {
   }
 }
 
-function sameRule(a: Rule, b: Rule): boolean {
-  return shapeOf(a, 'named') === shapeOf(b, 'named') && key(a) === key(b)
+function key({ project, jobset, job, repository, branch }: Rule): string {
+  return JSON.stringify([project, jobset, job, repository.toLowerCase(), branch])
 }
 
-function key({ project, jobset, job }: Rule): string {
-  return JSON.stringify([project, jobset, job])
-}
-
-/** `alice/dotfiles:nixos-tested-{…}`: whatever a group is called, it may stand for the same. */
-function shapeOf({ repository, branch }: Rule, groups: 'named' | 'alike' = 'alike'): string {
-  const template = groups === 'named' ? branch : branch.replace(/\{[^{}]*\}/g, '{…}')
-  return `${repository.toLowerCase()}:${template}`
+/** `alice/dotfiles:nixos-tested-{…}`: a group may stand for the same, whatever it is called. */
+function branchesOf({ repository, template }: Rule): string {
+  return `${repository.toLowerCase()}:${shapeOf(template)}`
 }

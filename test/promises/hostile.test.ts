@@ -11,6 +11,7 @@ import fc from 'fast-check'
 import { judgeCandidate } from '../../src/candidate.ts'
 import { channelsOfJobs, type Rule } from '../../src/channel.ts'
 import { type ChannelStatus, type FleetStatus, REASONS } from '../../src/channel-status.ts'
+import { canMake } from '../../src/channels/template.ts'
 import { parseConfig } from '../../src/config.ts'
 import { Deadline } from '../../src/deadline.ts'
 import { OperatorError, UsageError } from '../../src/errors.ts'
@@ -23,7 +24,6 @@ import type { JobsetFacts } from '../../src/hydra/fleet-queries.ts'
 import { createLog, printable } from '../../src/log.ts'
 import { describeOutcome } from '../../src/outcome.ts'
 import { explain } from '../../src/reason.ts'
-import { canMake } from '../../src/rule-channels.ts'
 import { renderMetrics } from '../../src/status-metrics.ts'
 import { renderTable } from '../../src/status-table.ts'
 
@@ -219,7 +219,7 @@ function assertChannels(rules: readonly Rule[], jobs: readonly string[]): number
       else {
         channels++
         assertBranch(made.branch)
-        assert.ok(canMake(rule, made.branch), `${rule.branch} does not know ${made.branch} again`)
+        assert.ok(canMake(rule.template, made.branch), `${rule.branch} does not know ${made.branch} again`)
       }
     }
   }
