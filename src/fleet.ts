@@ -1,10 +1,9 @@
 // All channels at once: what the rules make of the jobs that Hydra knows. Pure: rows in, a plan out.
 
-import { distance } from 'fastest-levenshtein'
 import { ambiguous, type Candidate, type JobName, judgeCandidate, showJob } from './candidate.ts'
 import { type Channel, channelKey, channelsOfJobs, type Rule } from './channel.ts'
 import { prefixOf } from './channels/template.ts'
-import { OperatorError, operatorErrorOf, UsageError } from './errors.ts'
+import { OperatorError, operatorErrorOf } from './errors.ts'
 import { failedJobs, findEvaluationError } from './hydra/evaluation-error.ts'
 import type { FoundJobset, JobFacts, JobsetFacts } from './hydra/fleet-queries.ts'
 
@@ -172,43 +171,4 @@ export function missingJobset(
     : new OperatorError(`the jobset ${project}:${jobset} is called ${project}:${renamedTo} now`, {
         hint: `put ${renamedTo} into the rule`,
       })
-}
-
-/**
- * The channels that were asked for, each as a branch, or as `owner/repo:branch` where two repositories have it.
- *
- * @throws UsageError for a name that no channel or more than one has
- */
-export function selectChannels<Entry extends { channel: Channel }>(
-  channels: readonly Entry[],
-  names: readonly string[],
-): Entry[] {
-  if (names.length === 0) return [...channels]
-  const selected = names.map(name => {
-    const found = channels.filter(
-      ({ channel }) => channel.branch === name || channelKey(channel) === keyOf(name),
-    )
-    const [only, ...others] = found
-    if (only && others.length === 0) return only
-    const full = (found.length > 0 ? found : channels).map(
-      ({ channel }) => `${channel.repository}:${channel.branch}`,
-    )
-    if (only) {
-      throw new UsageError(`${name} is a channel in ${found.length} repositories`, { hint: full })
-    }
-    const nearest = channels
-      .map(({ channel }) => channel.branch)
-      .sort((a, b) => distance(a, name) - distance(b, name))
-      .slice(0, 3)
-    throw new UsageError(`there is no channel ${name}`, {
-      hint: nearest.length > 0 ? `did you mean ${nearest.join(', ')}?` : 'the rules make no channel at all',
-    })
-  })
-  return [...new Set(selected)]
-}
-
-/** The repository of `owner/repo:branch` in any spelling. */
-function keyOf(name: string): string {
-  const [repository = '', ...branch] = name.split(':')
-  return `${repository.toLowerCase()}:${branch.join(':')}`
 }

@@ -4,8 +4,8 @@ import { describe, test } from 'node:test'
 import * as z from 'zod/mini'
 import { showJob } from '../src/candidate.ts'
 import { ruleSchema } from '../src/channel.ts'
-import { OperatorError, UsageError } from '../src/errors.ts'
-import { planFleet, selectChannels } from '../src/fleet.ts'
+import { OperatorError } from '../src/errors.ts'
+import { planFleet } from '../src/fleet.ts'
 import type { JobFacts, JobsetFacts } from '../src/hydra/fleet-queries.ts'
 
 const SHA = '3f2c9d1e5a7b8c6d4e3f2a1b0c9d8e7f6a5b4c3d'
@@ -214,34 +214,4 @@ test('a problem is said of its own rule', () => {
     problems.map(({ rule: its }) => rules.indexOf(its)),
     [0, 2],
   )
-})
-
-describe('the channels that are asked for', () => {
-  const { channels } = planFleet(
-    [rule(), rule({ repository: 'bob/dotfiles', job: 'nixos-web.*', branch: 'nixos-tested-web' })],
-    [jobset({ jobs: [present(NAS), present(WEB)] })],
-    'github.com',
-  )
-  const select = (...names: string[]) =>
-    selectChannels(channels, names).map(({ channel }) => `${channel.repository}:${channel.branch}`)
-
-  test('none: all', () => assert.equal(select().length, 3))
-  test('by branch', () => assert.deepEqual(select('nixos-tested-nas'), ['alice/dotfiles:nixos-tested-nas']))
-  test('with the repository in any spelling', () =>
-    assert.deepEqual(select('Bob/Dotfiles:nixos-tested-web'), ['bob/dotfiles:nixos-tested-web']))
-  test('named twice: once', () =>
-    assert.deepEqual(select('nixos-tested-nas', 'alice/dotfiles:nixos-tested-nas'), [
-      'alice/dotfiles:nixos-tested-nas',
-    ]))
-  test('a branch of two repositories', () =>
-    assert.throws(() => select('nixos-tested-web'), {
-      name: 'UsageError',
-      message: 'nixos-tested-web is a channel in 2 repositories',
-    }))
-  test('unknown: with the nearest names', () =>
-    assert.throws(
-      () => select('nixos-tested-was'),
-      (error: unknown) =>
-        error instanceof UsageError && /^did you mean nixos-tested-/.test(error.hint[0] ?? ''),
-    ))
 })

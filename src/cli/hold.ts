@@ -1,10 +1,10 @@
 // hydra-channels hold and release
 import type { Channel } from '../channel.ts'
+import { findMakeableChannel } from '../channels/channel-name.ts'
 import { readConfig } from '../config.ts'
 import { DEFAULT_CONFIG_FILE } from '../defaults.ts'
 import { UsageError } from '../errors.ts'
 import { parseUntil, removeHold, writeHold } from '../holds.ts'
-import { parseChannel } from '../rule-channels.ts'
 import { type Command, configFile, type Invocation } from './run.ts'
 
 const COMMON_HELP = `  CHANNEL        a branch, or OWNER/REPO:BRANCH where the rules name several repositories
@@ -93,5 +93,5 @@ function target({
     throw new UsageError(`expected one CHANNEL, but got ${positionals.length}`)
   }
   const config = readConfig(configFile(values.config, env) ?? DEFAULT_CONFIG_FILE)
-  return { channel: parseChannel(config.channels, name), stateDirectory: config.stateDirectory }
+  return { channel: findMakeableChannel(config.channels, name), stateDirectory: config.stateDirectory }
 }

@@ -1,6 +1,7 @@
 // What lies in the state directory and beside it: when reconcile last ran, the holds, and the kick.
 import { accessSync, constants, readdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { parseChannelName } from '../channels/channel-name.ts'
 import type { Config } from '../config.ts'
 import { codeOf, messageOf, OperatorError } from '../errors.ts'
 import { findHold, HOLDS_DIRECTORY, type Hold } from '../holds.ts'
@@ -84,9 +85,9 @@ function decode(name: string): string {
 
 /** The hold, also where it has ended. */
 function readHold(stateDirectory: string, name: string): Hold | OperatorError {
-  const [repository = '', ...branch] = name.split(':')
+  const { repository = '', branch } = parseChannelName(name)
   try {
-    const hold = findHold(stateDirectory, { repository, branch: branch.join(':') }, Number.NEGATIVE_INFINITY)
+    const hold = findHold(stateDirectory, { repository, branch }, Number.NEGATIVE_INFINITY)
     return (
       hold ?? new OperatorError(`the hold ${name}.json is called as no hold is`, { hint: 'remove the file' })
     )
