@@ -1,5 +1,6 @@
 // The owner's systemd unit that copies a store path to the binary cache: one for each path, whose instance is the whole
 // path, as `%I` (systemd.unit(5)).
+import { journalCommand } from './base/links.ts'
 import { describeEnd, type ProgramRun, runProgram } from './base/run-program.ts'
 import type { CacheOptions } from './cache.ts'
 import { messageOf, OperatorError } from './errors.ts'
@@ -26,7 +27,7 @@ export async function startUnits(
   const args = ['--no-ask-password', ...more, 'start', '--', ...units]
   const { how, lines } = await run('systemctl', args, options)
   if (how === 0) return
-  const journal = `see journalctl -u '${units[0]}'`
+  const journal = `see ${journalCommand(units[0] ?? '')}`
   if (how === 'timeout') {
     throw new OperatorError(
       `cannot copy to the cache: systemctl start did not end within ${options.config.timeoutSeconds} s (cache.timeoutSeconds)`,

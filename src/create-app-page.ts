@@ -3,8 +3,9 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { installUrl } from './base/links.ts'
 import { OperatorError } from './errors.ts'
-import { type CreatedApp, installUrl, manifestOf, newAppUrl, type Registration } from './github/manifest.ts'
+import { type CreatedApp, manifestOf, newAppUrl, type Registration } from './github/manifest.ts'
 
 /** Where GitHub sends the browser back to. */
 const CALLBACK = '/created'
@@ -186,7 +187,7 @@ export function donePage({ app, keyFile }: { app: CreatedApp; keyFile: string })
   return document(
     `${app.name} is created`,
     `<p>Its private key is in <code>${escaped(keyFile)}</code>.</p>`,
-    `<p>Now <a href="${escaped(installUrl(app))}">install it</a>, on the flake's repository only.</p>`,
+    `<p>Now <a href="${escaped(installUrl(app.htmlUrl))}">install it</a>, on the flake's repository only.</p>`,
     paragraph('The terminal says what belongs in the configuration.'),
   )
 }

@@ -4,6 +4,7 @@
 import { createInterface, type Interface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { installUrl } from './base/links.ts'
 import { NO_CONFIG } from './config.ts'
 import { type Arrival, codeOfAnswer, donePage, failedPage, openPage, secret } from './create-app-page.ts'
 import { Deadline } from './deadline.ts'
@@ -14,7 +15,6 @@ import {
   convertCode,
   findFirstInstallation,
   type Installation,
-  installUrl,
   openApp,
   type Registration,
   reasonOf,
@@ -88,7 +88,7 @@ export async function createApp(options: CreateAppOptions): Promise<'installed' 
       lines,
       log,
       waits,
-      installUrl: installUrl(app),
+      installUrl: installUrl(app.htmlUrl),
     })
     log.line(
       installation ? describeInstallation(installation) : 'not waiting: the App works once it is installed',
@@ -109,7 +109,7 @@ function describeApp(app: CreatedApp, keyFile: string, apiUrl: string): string[]
     `its private key is in ${keyFile}, which only this user can read; GitHub keeps no copy`,
     'for the configuration:',
     `"github": ${JSON.stringify(github, null, 1).replace(/\n\s*/g, ' ')}`,
-    `now install it, on the flake's repository only: ${installUrl(app)}`,
+    `now install it, on the flake's repository only: ${installUrl(app.htmlUrl)}`,
   ]
 }
 

@@ -1,4 +1,5 @@
 // What became of a channel, and how that reads. An outcome is an expected ending; trouble is an error.
+import { compareUrl, forceCommand } from './base/links.ts'
 import type { Channel } from './channel.ts'
 import { count, short } from './log.ts'
 
@@ -85,26 +86,4 @@ function describeParting(
     `see ${compareUrl(repository, tip, sha, webUrl)}`,
     `to give up what only the channel has: ${forceCommand({ repository, branch }, sha, webUrl)}`,
   ]
-}
-
-/** Where GitHub shows what `to` has and `from` has not. */
-export function compareUrl(repository: string, from: string, to: string, webUrl: string): string {
-  return `${webUrl}/${repository}/compare/${from}...${to}`
-}
-
-/** What the owner may do and this program never does: put the channel at a commit whatever it has now. */
-export function forceCommand({ repository, branch }: Channel, sha: string, webUrl: string): string {
-  return `${ghApi('PATCH', { repository, branch }, webUrl)} -f sha=${sha} -F force=true`
-}
-
-/** `gh api -X DELETE repos/alice/dotfiles/git/refs/heads/nixos-tested-nas`, to be pasted into a shell */
-export function ghApi(method: 'PATCH' | 'DELETE', { repository, branch }: Channel, webUrl: string): string {
-  const path = `repos/${repository}/git/refs/heads/${branch.split('/').map(encodeURIComponent).join('/')}`
-  const { host } = new URL(webUrl)
-  return `gh api ${host === 'github.com' ? '' : `--hostname ${host} `}-X ${method} ${shellWord(path)}`
-}
-
-/** For a command line that is meant to be copied: a branch may be called `a;b`. */
-export function shellWord(word: string): string {
-  return /^[\w./%@:+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 }

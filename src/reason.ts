@@ -1,8 +1,19 @@
 // Why a channel is not at the newest commit of the branch that its jobset follows. Pure: facts in, one reason out, the
 // first that holds.
-
+import {
+  buildUrl,
+  compareUrl,
+  evalUrl,
+  forceCommand,
+  ghApi,
+  jobsetUrl,
+  journalCommand,
+  releaseCommand,
+  webUrlOfHost,
+} from './base/links.ts'
 import { type Channel, sameRepository } from './channel.ts'
 import type { Reason } from './channel-status.ts'
+import { nameChannel } from './channels/channel-name.ts'
 import { OperatorError } from './errors.ts'
 import type { PlannedChannel } from './fleet.ts'
 import type { Side } from './github/standing.ts'
@@ -12,7 +23,7 @@ import { findEvaluationError, lastError } from './hydra/evaluation-error.ts'
 import { parseFlakeref, parseTrackedRef, showFlakeref } from './hydra/flakeref.ts'
 import type { FoundJobset } from './hydra/fleet-queries.ts'
 import { count, short } from './log.ts'
-import { compareUrl, forceCommand, ghApi, type Outcome, shellWord } from './outcome.ts'
+import type { Outcome } from './outcome.ts'
 
 /** So long may Hydra take to look at a new commit. */
 const EVALUATION_MINUTES = 30
@@ -105,13 +116,12 @@ export function explain(facts: ChannelFacts, around: Surroundings): Explanation 
   }
 }
 
-function held({ hold, channel: { repository, branch }, away }: ChannelFacts): Found {
+function held({ hold, channel, away }: ChannelFacts): Found {
   if (!hold) return undefined
   const more = away ? `; ${oneLine(away)}` : ''
   if (hold instanceof OperatorError) return { message: `${oneLine(hold)}${more}` }
-  const release = `hydra-channels release ${shellWord(`${repository}:${branch}`)}`
   return {
-    message: `held until ${hold.until ?? 'it is released'}, because “${hold.reason}”: ${release} lets it move again${more}`,
+    message: `held until ${hold.until ?? 'it is released'}, because “${hold.reason}”: ${releaseCommand(nameChannel(channel))} lets it move again${more}`,
   }
 }
 
@@ -127,13 +137,13 @@ function withdrawn(facts: ChannelFacts, { host }: Surroundings): Found {
   if (tip !== undefined && newest && evaluated) {
     return {
       message: `its commit ${short(tip)} was taken back: it is not in the history of ${short(newest.sha)}, the commit of the newest eval ${newest.eval}; ${wayOut(facts, host)}`,
-      url: compareUrl(channel.repository, tip, newest.sha, `https://${host}`),
+      url: compareUrl(channel.repository, tip, newest.sha, webUrlOfHost(host)),
     }
   }
   if (!withdrawal) return undefined
   return {
     message: `the candidate ${short(withdrawal.sha)} of eval ${withdrawal.eval} was taken back: it is not in the history of ${short(withdrawal.newest.sha)}, the commit of the newest eval ${withdrawal.newest.eval}; the next good build of a commit in that history moves the channel`,
-    url: compareUrl(channel.repository, withdrawal.sha, withdrawal.newest.sha, `https://${host}`),
+    url: compareUrl(channel.repository, withdrawal.sha, withdrawal.newest.sha, webUrlOfHost(host)),
   }
 }
 
@@ -151,7 +161,7 @@ function diverged(facts: ChannelFacts, { host }: Surroundings): Found {
       : 'they have no common history'
   return {
     message: `it is at ${short(tip)} and not in the history of ${short(from)}: ${how}; ${wayOut(facts, host)}`,
-    url: compareUrl(channel.repository, tip, from, `https://${host}`),
+    url: compareUrl(channel.repository, tip, from, webUrlOfHost(host)),
   }
 }
 
@@ -161,7 +171,7 @@ function wayOut({ planned, channel, withdrawal }: ChannelFacts, host: string): s
   if (!candidate || candidate instanceof OperatorError || withdrawal) {
     return 'nothing that it could be put to instead is built yet'
   }
-  return `to give up what only the channel has: ${forceCommand(channel, candidate.sha, `https://${host}`)}`
+  return `to give up what only the channel has: ${forceCommand(channel, candidate.sha, webUrlOfHost(host))}`
 }
 
 /** The newest eval's commit, where the channel's is neither in its history nor in the tracked branch's. */
@@ -192,7 +202,7 @@ function jobGone({ planned, channel, ruleTrouble }: ChannelFacts, { host }: Surr
   if (!planned && ruleTrouble) return { message: oneLine(ruleTrouble) }
   if (!planned) {
     return {
-      message: `no job of the rules leads to it any more; where nothing follows it: ${ghApi('DELETE', channel, `https://${host}`)}`,
+      message: `no job of the rules leads to it any more; where nothing follows it: ${ghApi('DELETE', channel, webUrlOfHost(host))}`,
     }
   }
   if (planned.presence !== 'gone') return undefined
@@ -209,12 +219,12 @@ function evaluationFailed({ planned }: ChannelFacts, { hydraUrl }: Surroundings)
   if (planned.presence === 'evaluation-failed' && jobset.newestEval) {
     const { id, error } = jobset.newestEval
     const text = findEvaluationError(error, planned.job.job) ?? 'without a message'
-    return { message: `eval ${id} could not evaluate it: ${text}`, url: hydraUrl && `${hydraUrl}/eval/${id}` }
+    return { message: `eval ${id} could not evaluate it: ${text}`, url: evalUrl(hydraUrl, id) }
   }
   if (!fatal) return undefined
   return {
-    message: `the evaluation of ${jobsetName({ planned })} fails, last at ${isoTime(fatal.time)}: ${lastError(fatal.text)}; see journalctl -u hydra-evaluator`,
-    url: jobsetUrl(planned, hydraUrl),
+    message: `the evaluation of ${jobsetName({ planned })} fails, last at ${isoTime(fatal.time)}: ${lastError(fatal.text)}; see ${journalCommand('hydra-evaluator')}`,
+    url: jobsetUrl(hydraUrl, planned.job),
   }
 }
 
@@ -243,13 +253,13 @@ function notEvaluated({ planned, tracked }: ChannelFacts, { now, hydraUrl, host 
   const error = jobset.error?.current ? `; its error: ${lastError(jobset.error.text)}` : ''
   return {
     message: `${what}; ${how}${error}`,
-    url: jobsetUrl(planned, hydraUrl),
+    url: jobsetUrl(hydraUrl, planned.job),
   }
 }
 
 function unusableFlakeref({ planned, channel }: ChannelFacts, { hydraUrl, host }: Surroundings): Found {
   if (!planned) return undefined
-  const url = jobsetUrl(planned, hydraUrl)
+  const url = jobsetUrl(hydraUrl, planned.job)
   if (planned.candidate instanceof OperatorError) return { message: oneLine(planned.candidate), url }
   const { flake } = planned.facts.jobset
   if (
@@ -270,13 +280,13 @@ function buildEnded(kind: Exclude<BuildStatus['kind'], 'succeeded'>): Check {
     if (!newest?.finished) return undefined
     const { words, todo, ...status } = buildStatusOf(newest.status)
     if (status.kind !== kind) return undefined
-    return { message: `build ${newest.build} ${words}; ${todo}`, url: buildUrl(newest.build, hydraUrl) }
+    return { message: `build ${newest.build} ${words}; ${todo}`, url: buildUrl(hydraUrl, newest.build) }
   }
 }
 
 function notCached({ uncached, planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {
   if (uncached === undefined || !planned || planned.candidate instanceof OperatorError) return undefined
-  return { message: uncached, url: planned.candidate && buildUrl(planned.candidate.build, hydraUrl) }
+  return { message: uncached, url: planned.candidate && buildUrl(hydraUrl, planned.candidate.build) }
 }
 
 function building({ planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {
@@ -285,7 +295,7 @@ function building({ planned }: ChannelFacts, { hydraUrl }: Surroundings): Found 
   const since = newest.queuedTime === undefined ? '' : ` since ${isoTime(newest.queuedTime)}`
   return {
     message: `build ${newest.build} is queued or running${since}`,
-    url: buildUrl(newest.build, hydraUrl),
+    url: buildUrl(hydraUrl, newest.build),
   }
 }
 
@@ -365,12 +375,4 @@ function oneLine({ message, hint }: OperatorError): string {
 
 function isoTime(seconds: number): string {
   return new Date(seconds * 1000).toISOString().replace('.000', '')
-}
-
-function buildUrl(build: number, hydraUrl: string | undefined): string | undefined {
-  return hydraUrl && `${hydraUrl}/build/${build}`
-}
-
-function jobsetUrl({ job }: PlannedChannel, hydraUrl: string | undefined): string | undefined {
-  return hydraUrl && `${hydraUrl}/jobset/${encodeURIComponent(job.project)}/${encodeURIComponent(job.jobset)}`
 }

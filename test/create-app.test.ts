@@ -20,9 +20,9 @@ import { createInterface } from 'node:readline'
 import { PassThrough } from 'node:stream'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { webUrlOf } from '../src/base/links.ts'
 import { type CreateAppOptions, createApp, type Waits } from '../src/create-app.ts'
 import { OperatorError, UsageError } from '../src/errors.ts'
-import { appsUrl, webUrlOf } from '../src/github/manifest.ts'
 import { createHttp } from '../src/http.ts'
 import { createLog } from '../src/log.ts'
 import { cleanEnvironment, keepLog, keepSecrets } from './helpers/command.ts'
@@ -543,23 +543,6 @@ test('a folder that goes away in between: the App is there without its key, and 
   assert.equal((await fetch(address)).status, 500)
   await failed
   assertNoSecret(scene.github, it.said)
-})
-
-test("the browser's GitHub is that of the API", () => {
-  const table = [
-    ['https://api.github.com', undefined, 'https://github.com/settings/apps'],
-    ['https://api.github.com', 'nix-org', 'https://github.com/organizations/nix-org/settings/apps'],
-    ['https://ghe.example.org/api/v3', undefined, 'https://ghe.example.org/settings/apps'],
-    [
-      'https://api.example.org:8443/api/v3',
-      'o',
-      'https://api.example.org:8443/organizations/o/settings/apps',
-    ],
-    ['https://api.octocorp.ghe.com', undefined, 'https://octocorp.ghe.com/settings/apps'],
-  ] as const
-  for (const [apiUrl, owner, expected] of table) {
-    assert.equal(appsUrl({ webUrl: webUrlOf(apiUrl), owner }), expected)
-  }
 })
 
 // The built command

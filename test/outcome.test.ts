@@ -1,6 +1,5 @@
 // How the ending of a channel reads in the log; README.md has the words.
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
 import { describeOutcome, isTrouble, type Outcome } from '../src/outcome.ts'
 
@@ -79,53 +78,5 @@ for (const { outcome, lines, trouble = false } of OUTCOMES) {
   test(`${outcome.kind} is ${trouble ? 'trouble' : 'an expected ending'}: “${lines.at(-1)}”`, () => {
     assert.deepEqual(describeOutcome(CHANNEL, outcome, WEB), lines)
     assert.equal(isTrouble(outcome), trouble)
-  })
-}
-
-/** The arguments of the way out of `diverged`, as a shell reads them. */
-function wayOut(branch: string, webUrl: string): string[] {
-  const lines = describeOutcome({ ...CHANNEL, branch }, { kind: 'diverged', tip: TIP, sha: SHA }, webUrl)
-  const [, command] = /^to give up what only the channel has: gh (.*)$/.exec(lines.at(-2) ?? '') ?? []
-  assert.ok(command)
-  const out = execFileSync('sh', ['-c', `printf '%s\\0' ${command}`], { encoding: 'utf8' })
-  return out.split('\0').slice(0, -1)
-}
-
-const WAYS_OUT: { what: string; branch?: string; webUrl?: string; args: string[] }[] = [
-  {
-    what: 'github.com is where gh asks by itself',
-    args: ['-X', 'PATCH', 'repos/alice/dotfiles/git/refs/heads/nixos-tested-nas'],
-  },
-  {
-    what: 'an Enterprise Server is named',
-    webUrl: 'https://ghe.example.org:8443',
-    args: [
-      '--hostname',
-      'ghe.example.org:8443',
-      '-X',
-      'PATCH',
-      'repos/alice/dotfiles/git/refs/heads/nixos-tested-nas',
-    ],
-  },
-  {
-    what: 'the slashes of a branch stay',
-    branch: 'hosts/nas',
-    args: ['-X', 'PATCH', 'repos/alice/dotfiles/git/refs/heads/hosts/nas'],
-  },
-  {
-    what: 'what means something in a URL is encoded',
-    branch: 'a#b%c&d=ü',
-    args: ['-X', 'PATCH', 'repos/alice/dotfiles/git/refs/heads/a%23b%25c%26d%3D%C3%BC'],
-  },
-  {
-    what: 'what means something to a shell is quoted',
-    branch: "$(x)`y`;it's!",
-    args: ['-X', 'PATCH', "repos/alice/dotfiles/git/refs/heads/%24(x)%60y%60%3Bit's!"],
-  },
-]
-
-for (const { what, branch = CHANNEL.branch, webUrl = WEB, args } of WAYS_OUT) {
-  test(`the way out of diverged can be pasted into a shell: ${what}`, () => {
-    assert.deepEqual(wayOut(branch, webUrl), ['api', ...args, '-f', `sha=${SHA}`, '-F', 'force=true'])
   })
 }

@@ -1,11 +1,13 @@
 // hydra-channels create-app
+
 import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
+import { appsUrl, webUrlOf } from '../base/links.ts'
 import { ownerProblem } from '../channel.ts'
 import { findApiUrl, NO_CONFIG } from '../config.ts'
 import { createApp } from '../create-app.ts'
 import { UsageError } from '../errors.ts'
-import { appsUrl, describeForm, prefilledUrl, type Registration, webUrlOf } from '../github/manifest.ts'
+import { describeForm, prefilledUrl, type Registration } from '../github/manifest.ts'
 import { createHttp } from '../http.ts'
 import { type Log, printable } from '../log.ts'
 import type { Command } from './run.ts'

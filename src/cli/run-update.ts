@@ -1,5 +1,6 @@
 // channel-update: arguments checked before anything is sent, then the same move as the hook's.
 import { advance, cannotMove } from '../advance.ts'
+import { webUrlOfHost } from '../base/links.ts'
 import { branchProblem } from '../branch-name.ts'
 import { ownerProblem, repositoryNameProblem } from '../channel.ts'
 import { type Config, expectedHost, findApiUrl, findConfig } from '../config.ts'
@@ -40,7 +41,7 @@ export async function runUpdate({
       const outcome = await advance({ channel, sha, repository, mode })
       const rename = await describeRename(repository, channel)
       if (rename) log.line(rename)
-      for (const line of describeOutcome(channel, outcome, `https://${expectedHost(config.github)}`))
+      for (const line of describeOutcome(channel, outcome, webUrlOfHost(expectedHost(config.github))))
         log.line(line)
       return isTrouble(outcome) ? 'failed' : 'ok'
     } catch (error) {

@@ -1,6 +1,7 @@
 // What lies in the state directory and beside it: when reconcile last ran, the holds, and the kick.
 import { accessSync, constants, readdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { journalCommand, releaseCommand } from '../base/links.ts'
 import { parseChannelName } from '../channels/channel-name.ts'
 import type { Config } from '../config.ts'
 import { codeOf, messageOf, OperatorError } from '../errors.ts'
@@ -19,7 +20,7 @@ export function checkReconcile({ stateDirectory }: Config, now: number): Answer<
   const stamp = readStamp(stateDirectory)
   const hint = [
     'is its timer there and active? systemctl list-timers hydra-channels-reconcile.timer',
-    'what did it say? journalctl -u hydra-channels-reconcile',
+    `what did it say? ${journalCommand('hydra-channels-reconcile')}`,
   ]
   if (!stamp) {
     throw new OperatorError(`no reconcile has run to its end here, as far as ${stateDirectory} knows`, {
@@ -49,7 +50,7 @@ export function checkHolds({ stateDirectory }: Config, now: number): Answer<neve
       until === null ? 'until it is released' : isOver ? `until ${until}, which has passed` : `until ${until}`
     listed.push(`${name} ${end} (${reason})`)
   }
-  const releases = ended.map(name => `hydra-channels release ${name}`)
+  const releases = ended.map(releaseCommand)
   const [first, ...more] = unreadable
   if (first) {
     const hint = [...first.hint, ...more.flatMap(each => [each.message, ...each.hint]), ...releases]

@@ -1,6 +1,8 @@
 // An installation token of the App, for one repository and no more than it needs.
 // https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app
+
 import { RequestError } from '@octokit/request-error'
+import { installUrl } from '../base/links.ts'
 import { OperatorError } from '../errors.ts'
 import type { AppCredentials } from './credentials.ts'
 import { explainRefusal, grantPermission, PermissionError, suspended } from './refusal.ts'
@@ -88,7 +90,7 @@ async function notInstalled(client: GitHubClient, error: RequestError): Promise<
   return new PermissionError(
     'the GitHub App is not installed on this repository, or there is no such repository',
     {
-      hint: `install it at ${app?.html_url ?? 'its page on GitHub'}/installations/new`,
+      hint: `install it at ${app ? installUrl(app.html_url) : 'its page on GitHub'}`,
       cause: new Error(messageOfAnswer(error)),
     },
   )

@@ -2,6 +2,7 @@
 // installation that follows. https://docs.github.com/apps/sharing-github-apps/registering-a-github-app-from-a-manifest
 import { RequestError } from '@octokit/request-error'
 import * as z from 'zod/mini'
+import { appsUrl } from '../base/links.ts'
 import { OperatorError } from '../errors.ts'
 import { HttpError } from '../http.ts'
 import { createClient, type GitHubClient, messageOfAnswer, type RequestOptions } from './request.ts'
@@ -19,17 +20,6 @@ export interface Registration {
   /** an organization; undefined: whoever is signed in */
   owner: string | undefined
   name: string
-}
-
-/** `https://api.github.com` → `https://github.com`, `https://HOST/api/v3` → `https://HOST`. */
-export function webUrlOf(apiUrl: string): string {
-  const { protocol, host, pathname } = new URL(apiUrl)
-  return `${protocol}//${pathname === '/' ? host.replace(/^api\./, '') : host}`
-}
-
-/** Where the Apps of the account are listed. */
-export function appsUrl({ webUrl, owner }: Pick<Registration, 'webUrl' | 'owner'>): string {
-  return owner === undefined ? `${webUrl}/settings/apps` : `${webUrl}/organizations/${owner}/settings/apps`
 }
 
 /** Where the manifest is posted, as the form field `manifest`. */
@@ -100,11 +90,6 @@ export interface CreatedApp {
   htmlUrl: string
   /** PEM */
   privateKey: string
-}
-
-/** Where it is installed on repositories. */
-export function installUrl({ htmlUrl }: Pick<CreatedApp, 'htmlUrl'>): string {
-  return `${htmlUrl}/installations/new`
 }
 
 const PRIVATE_KEY = /^-----BEGIN (?:RSA )?PRIVATE KEY-----\n[^-]+\n-----END (?:RSA )?PRIVATE KEY-----\s*$/
