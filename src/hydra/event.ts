@@ -11,6 +11,9 @@ export const idSchema = z.int('an id').check(z.minimum(1, 'an id'), z.maximum(2 
 
 const text = z.string('a string')
 
+/** As deep as Perl's JSON modules read and write (`max_depth`). What is far deeper, some versions of Node cannot write. */
+const MAX_DEPTH = 512
+
 // Loose: a field that Hydra adds one day must not stop a channel.
 const eventSchema = z.looseObject({ event: text }, 'an object')
 
@@ -77,11 +80,16 @@ export function parseEvent(
   content: string,
   file: string,
 ): { event: BuildFinished | OtherEvent; shown: string } {
-  const { json, shown } = parsePerlJson(content, file)
+  const json = parsePerlJson(content, file)
+  if (isDeeperThan(MAX_DEPTH, json)) {
+    throw new UsageError(
+      `the event ${file} (HYDRA_JSON) cannot be used: it is nested more than ${MAX_DEPTH} levels deep`,
+    )
+  }
   const { event } = check(eventSchema, json, file)
   return {
     event: event === 'buildFinished' ? check(buildFinishedSchema, json, file) : { event },
-    shown,
+    shown: JSON.stringify(json),
   }
 }
 
@@ -100,9 +108,9 @@ export function summarize(event: BuildFinished): string {
  * JSON as Perl writes it: JSON::XS prints a metric that is NaN or infinite as a bare `nan` or `inf`. These become
  * null, as Hydra's other JSON backend has them.
  */
-function parsePerlJson(content: string, file: string): { json: unknown; shown: string } {
+function parsePerlJson(content: string, file: string): unknown {
   try {
-    return parse(content)
+    return JSON.parse(content)
   } catch {
     // Token by token: a pattern for a whole string would take a time that is the square of a string that is cut off.
     let inString = false
@@ -111,7 +119,7 @@ function parsePerlJson(content: string, file: string): { json: unknown; shown: s
       return /^[-ni]/i.test(token) && !inString ? 'null' : token
     })
     try {
-      return parse(repaired)
+      return JSON.parse(repaired)
     } catch (error) {
       throw new UsageError(
         `the event ${file} (HYDRA_JSON) is not JSON, or only a part of it (${Buffer.byteLength(content)} bytes): ${messageOf(error)}`,
@@ -120,10 +128,9 @@ function parsePerlJson(content: string, file: string): { json: unknown; shown: s
   }
 }
 
-/** What is nested so deeply that it cannot be written again is refused here, too. */
-function parse(content: string): { json: unknown; shown: string } {
-  const json: unknown = JSON.parse(content)
-  return { json, shown: JSON.stringify(json) }
+function isDeeperThan(levels: number, json: unknown): boolean {
+  if (typeof json !== 'object' || json === null) return false
+  return levels === 0 || Object.values(json).some(value => isDeeperThan(levels - 1, value))
 }
 
 function check<Schema extends z.core.$ZodType>(

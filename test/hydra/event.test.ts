@@ -428,6 +428,23 @@ describe('an event that is made to do harm', () => {
     })
   }
 
+  test('is nested more deeply than Hydra can write it, in lists or in objects', () => {
+    for (const [open, close] of [
+      ['[', ']'],
+      ['{"x":', '}'],
+    ] as const) {
+      // the event itself is one level
+      const nested = (levels: number) =>
+        `{"event":"x","x":${open.repeat(levels - 1)}7${close.repeat(levels - 1)}}`
+      assert.equal(parseEvent(nested(512), 'event.json').shown, nested(512))
+      for (const levels of [513, 5_000, 100_000]) {
+        const { message, hint } = refusal(() => parseEvent(nested(levels), 'event.json'))
+        assert.equal(message, `${UNUSABLE}it is nested more than 512 levels deep`)
+        assert.deepEqual(hint, [])
+      }
+    }
+  })
+
   const never = (content: string) => {
     try {
       parseEvent(content, 'event.json')
