@@ -51,8 +51,7 @@ async function say(t: TestContext, text: string, end: 'close' | 'reset' | 'silen
     socket.once('data', () => {
       socket.write(text, () => {
         if (end === 'close') socket.end()
-        // a moment, or the reset would overtake what was said before it
-        if (end === 'reset') setTimeout(() => socket.resetAndDestroy(), 20)
+        if (end === 'reset') socket.resetAndDestroy()
       })
     })
   })
@@ -80,6 +79,9 @@ async function failure(promise: Promise<unknown>): Promise<HttpError> {
   }
   return assert.fail('there was an answer')
 }
+
+/** What Node calls it: a code of the system, OpenSSL, zlib or the HTTP parser. Their words differ from version to version. */
+const codeOf = ({ cause }: HttpError) => (cause as NodeJS.ErrnoException | undefined)?.code
 
 async function readBody(request: IncomingMessage): Promise<string> {
   let body = ''
@@ -117,7 +119,7 @@ test('an answer whose zipped body ends early is an error', async t => {
   const { origin } = await serve(t, (_, response) => {
     response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('{"a":"ä"}').subarray(0, 15))
   })
-  assert.equal((await failure(open(t).fetch(origin, LONG))).message, 'unexpected end of file')
+  assert.equal(codeOf(await failure(open(t).fetch(origin, LONG))), 'Z_BUF_ERROR')
 })
 
 test('a large answer arrives whole', async t => {
@@ -126,9 +128,18 @@ test('a large answer arrives whole', async t => {
   assert.equal((await (await open(t).fetch(origin, LONG)).text()).length, 8 * MB)
 })
 
-const RESETS = /^(the connection was closed before an answer|read ECONNRESET|write (ECONNRESET|EPIPE))$/
+const RESETS = /^the connection was closed before an answer$|\b(ECONNRESET|EPIPE)\b/
+const CUT = /^the connection was closed in the middle of the answer$/
 
-for (const { what, text, end, message } of [
+interface Broken {
+  what: string
+  text: string
+  end: 'close' | 'reset'
+  message?: RegExp
+  code?: RegExp
+}
+
+const BROKEN: Broken[] = [
   { what: 'closed before it', text: '', end: 'close', message: RESETS },
   { what: 'reset before it', text: '', end: 'reset', message: RESETS },
   { what: 'closed among the headers', text: 'HTTP/1.1 200 OK\r\nx: ', end: 'close', message: RESETS },
@@ -136,25 +147,28 @@ for (const { what, text, end, message } of [
     what: 'closed in the middle of the body',
     text: chunked('content-length: 10', '{"a":'),
     end: 'close',
-    message: /^the connection was closed in the middle of the answer$/,
+    message: CUT,
   },
   {
     what: 'reset in the middle of the body',
     text: chunked('content-length: 10', '{"a":'),
     end: 'reset',
-    message: /^(the connection was closed in the middle of the answer|read ECONNRESET)$/,
+    message: /^the connection was closed in the middle of the answer$|\bECONNRESET\b/,
   },
   {
     what: 'closed in the middle of chunks',
     text: chunked('transfer-encoding: chunked', '5\r\n{"a":\r\n'),
     end: 'close',
-    message: /^the connection was closed in the middle of the answer$/,
+    message: CUT,
   },
-  { what: 'no HTTP', text: 'SSH-2.0-OpenSSH\r\n', end: 'close', message: /^Parse Error: / },
-] as const) {
+  { what: 'no HTTP', text: 'SSH-2.0-OpenSSH\r\n', end: 'close', code: /^HPE_/ },
+]
+
+for (const { what, text, end, message = /./, code = /^(ECONNRESET|EPIPE)$/ } of BROKEN) {
   test(`an answer that is ${what} is an error`, async t => {
     const error = await failure(open(t).fetch(await say(t, text, end), LONG))
     assert.match(error.message, message)
+    assert.match(codeOf(error) ?? '', code)
     assert.equal(error.retry, 'worthwhile')
   })
 }
@@ -164,9 +178,10 @@ test('a host that is not there is an error with the reason', async t => {
   server.close()
   await once(server, 'close')
   const error = await failure(open(t).fetch(origin, LONG))
-  assert.match(error.message, /^connect ECONNREFUSED 127\.0\.0\.1:\d+$/)
+  assert.equal(codeOf(error), 'ECONNREFUSED')
+  assert.match(error.message, /ECONNREFUSED.*127\.0\.0\.1:\d+/)
   const unknown = await failure(open(t).fetch('http://nowhere.invalid/', LONG))
-  assert.match(unknown.message, /^getaddrinfo (ENOTFOUND|EAI_AGAIN) nowhere\.invalid$/)
+  assert.match(unknown.message, /(ENOTFOUND|EAI_AGAIN).*nowhere\.invalid/)
 })
 
 test('time ends an attempt that is silent, before or after the headers', async t => {
@@ -360,7 +375,10 @@ async function serveRefusal(t: TestContext, answer: string | undefined): Promise
 test('a certificate that nobody signed is refused', async t => {
   setEnvironment(t, {})
   const { origin, requests } = await serveTls(t, (_, response) => void response.end('ok'))
-  assert.equal((await failure(open(t).fetch(origin, LONG))).message, 'self-signed certificate')
+  const error = await failure(open(t).fetch(origin, LONG))
+  assert.equal(codeOf(error), 'DEPTH_ZERO_SELF_SIGNED_CERT')
+  assert.match(error.message, /certificate/)
+  assert.equal(error.retry, 'useless')
   assert.deepEqual(requests, [])
 })
 
