@@ -16,7 +16,7 @@ import {
   requireVisible,
   type TokenRequest,
 } from '../test/helpers/github-auth.ts'
-import { type CommitFacts, readCommits } from '../test/helpers/github-git.ts'
+import { type CommitFacts, isSha, readCommits } from '../test/helpers/github-git.ts'
 import { packAnswer, readBody, send } from '../test/helpers/github-send.ts'
 import {
   commitShape,
@@ -127,13 +127,17 @@ function compare(asked: Asked): Answer {
   requireAccess(asked, 'read')
   const { state, repository, gitDir, commits } = asked
   const [baseName = '', headName = ''] = asked.params
-  const base = commits.find(readBranch(gitDir, baseName.replace('refs/heads/', '')) ?? baseName)
-  const head = commits.find(headName)
+  const find = (name: string) => {
+    if (isSha(name)) return commits.find(name)
+    const branch = name === 'HEAD' ? repository.defaultBranch : name.replace('refs/heads/', '')
+    return commits.find(readBranch(gitDir, branch) ?? '')
+  }
+  const [base, head] = [find(baseName), find(headName)]
   const aheadBy = Math.max(0, head.position - base.position)
   const behindBy = Math.max(0, base.position - head.position)
   const older = aheadBy > 0 ? base : head
   const shape = ({ facts }: typeof base) => commitShape(state, repository, facts)
-  const permanent = `${base.facts.sha.slice(0, 7)}...${headName.slice(0, 7)}`
+  const permanent = `${base.facts.sha.slice(0, 7)}...${head.facts.sha.slice(0, 7)}`
   return ok({
     ...comparisonUrls(state, repository, `${baseName}...${headName}`, permanent),
     base_commit: shape(base),

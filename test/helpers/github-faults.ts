@@ -32,9 +32,19 @@ export type Fault = {
   /** It happens, but somebody in between answers 200 with a page. */
   | { kind: 'html' }
   | { kind: 'redirect-loop' }
-  /** Runs before the request is handled, and then it is handled normally. */
-  | { kind: 'hook'; run: () => Promise<void> | void }
+  /**
+   * Runs when the request arrives, or once it has been handled and before it is answered. How it ends is decided by the
+   * fault that comes after it, if there is one.
+   */
+  | { kind: 'hook'; when?: 'on arrival' | 'before the answer'; run: () => Promise<void> | void }
 )
+
+export interface Met {
+  /** What decides the end of the request, if anything does. */
+  fault: FinalFault | undefined
+  /** Plays the hooks that run before the answer. */
+  beforeAnswer(): Promise<void>
+}
 
 export type FinalFault = Exclude<Fault, { kind: 'delay' } | { kind: 'hook' }>
 
@@ -52,8 +62,8 @@ export class Faults {
     this.#armed.push({ fault, skip: fault.skip ?? 0, left: times })
   }
 
-  /** Plays the delays and hooks of this request and returns the fault that decides its end, if there is one. */
-  async meet(method: string, path: string, closing: AbortSignal): Promise<FinalFault | undefined> {
+  /** Plays the delays and hooks of a request that arrives. */
+  async meet(method: string, path: string, closing: AbortSignal): Promise<Met> {
     // All is counted before anything is awaited: requests that arrive together take their faults in order.
     const due: Fault[] = []
     for (const armed of this.#armed) {
@@ -66,12 +76,20 @@ export class Faults {
       due.push(armed.fault)
       if (armed.fault.kind !== 'delay' && armed.fault.kind !== 'hook') break
     }
+    let final: FinalFault | undefined
+    const later: (() => Promise<void> | void)[] = []
     for (const fault of due) {
       if (fault.kind === 'delay') await sleep(fault.ms, undefined, { signal: closing })
-      else if (fault.kind === 'hook') await Promise.race([fault.run(), aborted(closing)])
-      else return fault
+      else if (fault.kind !== 'hook') final = fault
+      else if (fault.when === 'before the answer') later.push(fault.run)
+      else await Promise.race([fault.run(), aborted(closing)])
     }
-    return undefined
+    return {
+      fault: final,
+      async beforeAnswer() {
+        for (const run of later) await Promise.race([run(), aborted(closing)])
+      },
+    }
   }
 }
 

@@ -112,13 +112,14 @@ export const isSha = (text: string) => /^[0-9a-f]{40}$/.test(text)
 /** A revision in git's own syntax (`main~1`, `@{1}`) is no name to GitHub. */
 const isPlainName = (name: string) => !/[\s~^:?*[\\]|\.\.|@\{/.test(name)
 
-/** The refs that a name may stand for, the first that exists before the others. */
+/** The refs that a name may stand for, the first that exists before the others. `HEAD` is the default branch. */
 export function refsNamed(name: string): string[] {
+  if (name === 'HEAD') return [name]
   const full = name.startsWith('refs/') ? [name] : []
   return [...full, `refs/${name}`, `refs/tags/${name}`, `refs/heads/${name}`]
 }
 
-/** The commit of each sha, `refs/heads/x`, `heads/x` or `x`; of two with one name, the tag as in git. */
+/** The commit of each sha, `HEAD`, `refs/heads/x`, `heads/x` or `x`; of two with one name, the tag as in git. */
 export async function findCommits(gitDir: string, names: string[]): Promise<(string | undefined)[]> {
   const candidates = names.map(name => {
     if (isSha(name)) return [name]

@@ -311,8 +311,8 @@ describe('the query of one ref', () => {
   test('tells of a commit what is not of every object', async () => {
     const c1 = await repo.commit({ date: Date.UTC(2026, 10, 24, 12) / 1000 })
     await repo.setBranch('main', c1)
-    await git(repo.gitDir, ['tag', '--annotate', '--message=v1', 'v1', c1])
-    await git(repo.gitDir, ['tag', 'v2', c1])
+    await repo.setTag('v1', c1, 'annotated')
+    await repo.setTag('v2', c1)
     const v1 = (await git(repo.gitDir, ['rev-parse', 'v1'])).trim()
     const target =
       'target { oid ... on Tag { tagged: oid } ... on Commit { committedDate } ... on Tree { oid } }'

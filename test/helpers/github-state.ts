@@ -1,6 +1,7 @@
 // What the test GitHub knows: accounts, installations, repositories and the tokens it handed out.
 
 import { type KeyObject, randomBytes } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { git, listRefs, type NewCommit, updateRefs, writeCommits } from './github-git.ts'
 import type { Creation } from './github-manifest.ts'
@@ -66,6 +67,11 @@ export interface TestRepository {
   deleteBranch(branch: string): Promise<void>
   branch(name: string): Promise<string | undefined>
   branches(): Promise<Record<string, string>>
+  setTag(name: string, sha: string, how?: 'light' | 'annotated'): Promise<void>
+  /** `refs/pull/7/head`, which is no branch. */
+  setPullRequest(number: number, sha: string): Promise<void>
+  /** The branch goes on under another name, and stays the default branch. */
+  renameDefaultBranch(name: string): Promise<void>
   installed: boolean
   /** Of the owner's installation, which all its repositories share. */
   suspended: boolean
@@ -110,9 +116,9 @@ export class State {
 
   async createRepository(fullName: string, defaultBranch: string): Promise<Repository> {
     const id = 501_000 + this.#repositories.size + 1
-    const repository = new Repository(this, { id, fullName, defaultBranch, directory: this.#directory })
+    const repository = new Repository(this, { id, fullName, directory: this.#directory })
     await git(repository.gitDir, ['init', '--quiet', '--bare', '--template=', repository.gitDir])
-    await git(repository.gitDir, ['symbolic-ref', 'HEAD', `refs/heads/${defaultBranch}`])
+    repository.defaultBranch = defaultBranch
     this.#repositories.set(id, repository)
     this.nameRepository(fullName, id)
     return repository
@@ -194,19 +200,15 @@ export class Repository implements TestRepository {
   installed = true
   archived = false
   private = false
-  defaultBranch: string
   readonly #state: State
   #fullName: string
+  #defaultBranch = ''
   #commits = 0
 
-  constructor(
-    state: State,
-    options: { id: number; fullName: string; defaultBranch: string; directory: string },
-  ) {
+  constructor(state: State, options: { id: number; fullName: string; directory: string }) {
     this.#state = state
     this.id = options.id
     this.#fullName = options.fullName
-    this.defaultBranch = options.defaultBranch
     this.gitDir = join(options.directory, `${options.id}.git`)
   }
 
@@ -220,6 +222,16 @@ export class Repository implements TestRepository {
 
   get name(): string {
     return this.#fullName.split('/')[1] ?? ''
+  }
+
+  get defaultBranch(): string {
+    return this.#defaultBranch
+  }
+
+  /** Git itself answers what `HEAD` is. */
+  set defaultBranch(branch: string) {
+    writeFileSync(join(this.gitDir, 'HEAD'), `ref: refs/heads/${branch}\n`)
+    this.#defaultBranch = branch
   }
 
   get installation(): Installation {
@@ -288,6 +300,22 @@ export class Repository implements TestRepository {
     const refs = await listRefs(this.gitDir)
     const branches = refs.filter(({ ref }) => ref.startsWith('refs/heads/'))
     return Object.fromEntries(branches.map(({ ref, sha }) => [ref.slice('refs/heads/'.length), sha]))
+  }
+
+  async setTag(name: string, sha: string, how: 'light' | 'annotated' = 'light'): Promise<void> {
+    const more = how === 'annotated' ? ['--annotate', `--message=${name}`] : []
+    await git(this.gitDir, ['tag', '--force', ...more, name, sha])
+  }
+
+  async setPullRequest(number: number, sha: string): Promise<void> {
+    await git(this.gitDir, ['update-ref', `refs/pull/${number}/head`, sha])
+  }
+
+  async renameDefaultBranch(name: string): Promise<void> {
+    const { defaultBranch } = this
+    await this.setBranch(name, `refs/heads/${defaultBranch}`)
+    this.defaultBranch = name
+    await this.deleteBranch(defaultBranch)
   }
 
   protect(pattern: string, message: string): void {

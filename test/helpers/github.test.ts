@@ -228,6 +228,44 @@ describe('with a token', () => {
     assert.deepEqual(verdict(await get(`/compare/main...${'9'.repeat(40)}`)), [404, 'Not Found'])
   })
 
+  // main: c1 - c2 - c3 - c4     tags light (c2) and heavy (c3)     pull request 7: c2 - s1     the branch v1 at c1, the tag v1 at c4
+  test('both sides of a comparison may be any name', async () => {
+    const { c1, c2, c3, c4, s1 } = await drawGraph()
+    await repo.setTag('light', c2)
+    await repo.setTag('heavy', c3, 'annotated')
+    await repo.setPullRequest(7, s1)
+    await repo.setBranch('v1', c1)
+    await repo.setTag('v1', c4)
+    const commits = { HEAD: c4, 'refs/heads/main': c4, 'refs/tags/light': c2, 'refs/tags/heavy': c3 }
+    const more = { 'refs/pull/7/head': s1, 'refs/heads/v1': c1, 'refs/tags/v1': c4, [c3]: c3 }
+    for (const [name, sha] of Object.entries({ ...commits, ...more })) {
+      const { json: asBase } = await get(`/compare/${encodeURIComponent(name)}...${sha}`)
+      assert.deepEqual([asBase.status, asBase.base_commit.sha], ['identical', sha], name)
+      const { json: asHead } = await get(`/compare/${c1}...${encodeURIComponent(name)}`)
+      assert.equal(asHead.merge_base_commit.sha, c1, name)
+      assert.equal(asHead.ahead_by, [c1, c2, c3, c4].indexOf(sha) + (sha === s1 ? 3 : 0), name)
+    }
+    for (const name of ['refs/heads/light', 'refs/tags/main', 'refs/pull/8/head', 'refs/heads/HEAD']) {
+      const answers = await Promise.all([get(`/compare/${c1}...${name}`), get(`/compare/${name}...${c1}`)])
+      for (const answer of answers) assert.deepEqual(verdict(answer), [404, 'Not Found'], name)
+    }
+    assert.deepEqual(Object.keys(await repo.branches()), ['channel', 'main', 'v1'])
+  })
+
+  test('HEAD is the default branch, whatever that is called by now', async () => {
+    const { c1, c3, c4, s1 } = await drawGraph()
+    const statusOf = async (base: string) => (await get(`/compare/${base}...HEAD`)).json.status
+    assert.equal(await statusOf(c3), 'ahead')
+    await repo.renameDefaultBranch('trunk')
+    assert.deepEqual([await statusOf(c4), await repo.branch('main')], ['identical', undefined])
+    assert.equal((await get('')).json.default_branch, 'trunk')
+    await repo.setBranch('other', s1)
+    repo.defaultBranch = 'other'
+    assert.deepEqual([await statusOf(s1), await statusOf(c3)], ['identical', 'diverged'])
+    repo.defaultBranch = 'nothing'
+    assert.deepEqual(verdict(await get(`/compare/${c1}...HEAD`)), [404, 'Not Found'])
+  })
+
   // main: c1 - … - c7000     channel at c1
   test('a comparison is paged, and seven thousand commits are no burden', async () => {
     const commits = await repo.history(7000)
@@ -426,6 +464,21 @@ describe('with a token', () => {
     github.fault({ kind: 'delay', method: 'PATCH', ms: 1 })
     assert.deepEqual(verdict(await move('channel', c3)), [422, 'Update is not a fast forward'])
     assert.deepEqual(repo.moves, [])
+  })
+
+  test('a hook runs between the effect of a request and its answer, also where that is lost', async () => {
+    const { c2, c3 } = await drawGraph()
+    const rollBack = async () => {
+      assert.equal(await repo.branch('channel'), c3)
+      await repo.setBranch('channel', c2)
+    }
+    github.fault({ kind: 'hook', when: 'before the answer', method: 'PATCH', run: rollBack })
+    github.fault({ kind: 'drop', when: 'after', method: 'PATCH' })
+    await assert.rejects(move('channel', c3), TypeError)
+    assert.equal(await repo.branch('channel'), c2)
+    github.fault({ kind: 'hook', when: 'before the answer', method: 'PATCH', run: rollBack })
+    assert.equal((await move('channel', c3)).status, 200)
+    assert.equal(await repo.branch('channel'), c2)
   })
 
   test('a silent GitHub lets go when it closes, and leaves nothing behind', async () => {

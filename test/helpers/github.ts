@@ -234,12 +234,13 @@ export async function startGitHub(options: GitHubOptions = {}): Promise<TestGitH
 
   async function answer(record: RequestRecord, arrival: Arrival, response: ServerResponse): Promise<void> {
     const { method, path, rawUrl, headers } = record
-    const fault = await faults.meet(method, path, closing.signal)
+    const { fault, beforeAnswer } = await faults.meet(method, path, closing.signal)
     if (fault?.kind === 'silence') return
     if (fault?.kind === 'drop' && fault.when === 'before') return void response.destroy()
 
     const instead = fault && answerInstead(fault, { method, url: `${origin}${rawUrl}` })
     const proper = instead ?? (await answerOf(state, arrival, github.violations))
+    await beforeAnswer()
     if (fault?.kind === 'drop') return void response.destroy()
 
     const pack = { acceptEncoding: headers['accept-encoding'], nowMs: state.now(), used: arrivals }

@@ -66,6 +66,36 @@ test('any two commits compare as git says', async t => {
   assert.equal(await model.compare(NOWHERE, shas[0] ?? ''), await real.compare(NOWHERE, shas[0] ?? ''))
 })
 
+test('a name stands for the same commit on both sides of a comparison', async t => {
+  const { scene, memory, shas } = await bothSides(t, SEED)
+  const [real, model] = [scene.open(), memory.open('a test')]
+  const place = async (ref: string, sha: string) => {
+    const [, kind, name = ''] = ref.split('/')
+    if (kind === 'heads') await scene.repo.setBranch(name, sha)
+    else if (kind === 'tags') await scene.repo.setTag(name, sha, name === 'heavy' ? 'annotated' : 'light')
+    else await scene.repo.setPullRequest(Number(name), sha)
+    if (kind === 'heads') memory.branches.set(name, sha)
+    else memory.refs.set(ref, sha)
+  }
+  const refs = ['refs/heads/v1', 'refs/tags/v1', 'refs/tags/heavy', 'refs/pull/7/head']
+  for (const [n, ref] of refs.entries()) await place(ref, shas[n * 2] ?? '')
+  const names = ['HEAD', 'refs/heads/main', ...refs, 'refs/heads/missing', 'refs/pull/8/head', NOWHERE]
+  for (const defaultBranch of ['main', 'v1', 'missing']) {
+    scene.repo.defaultBranch = defaultBranch
+    memory.defaultBranch = defaultBranch
+    for (const name of names) {
+      for (const [base, head] of [
+        [name, shas[4] ?? ''],
+        [shas[4] ?? '', name],
+      ] as const) {
+        const [said, own] = await Promise.all([real.compare(base, head), model.compare(base, head)])
+        const plain = (each: typeof said) => (typeof each === 'string' ? each : { ...each, mergeBaseSha: '' })
+        assert.deepEqual(plain(own), plain(said), `${base}...${head}`)
+      }
+    }
+  }
+})
+
 const requests = fc.array(
   fc.oneof(
     fc.record({

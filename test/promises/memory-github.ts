@@ -79,6 +79,9 @@ export interface Move {
 export class MemoryGitHub {
   readonly graph: Graph
   readonly branches = new Map<string, string>()
+  /** what is no branch, by its full name: `refs/tags/v1`, `refs/pull/7/head` */
+  readonly refs = new Map<string, string>()
+  defaultBranch = 'main'
   /** what the program has moved; nobody else's moves */
   readonly moves: Move[] = []
   readonly #turn: () => Promise<void>
@@ -100,12 +103,12 @@ export class MemoryGitHub {
     const { graph } = this
     const read = <T>(answer: (branches: ReadonlyMap<string, string>) => T) => this.#read(answer)
     return {
-      facts: () => read(() => ({ fullName: 'alice/dotfiles', defaultBranch: 'main', archived: false })),
+      facts: () =>
+        read(() => ({ fullName: 'alice/dotfiles', defaultBranch: this.defaultBranch, archived: false })),
       compare: (base, head) =>
         read(branches => {
-          const sha = base.startsWith('refs/heads/') ? branches.get(base.slice('refs/heads/'.length)) : base
-          const known = sha !== undefined && graph.commits.has(sha) && graph.commits.has(head)
-          return known ? graph.compare(sha, head) : 'not-found'
+          const [from, to] = [this.#resolve(base, branches), this.#resolve(head, branches)]
+          return from !== undefined && to !== undefined ? graph.compare(from, to) : 'not-found'
         }),
       findBranch: branch => read(branches => branches.get(branch)),
       hasCommit: sha => read(() => graph.commits.has(sha)),
@@ -117,7 +120,7 @@ export class MemoryGitHub {
         read(branches => new Map([...branches].filter(([branch]) => branch.startsWith(prefix)))),
       findTrackedBranch: ref =>
         read(branches => {
-          const sha = branches.get(ref.replace('refs/heads/', ''))
+          const sha = this.#resolve(ref, branches)
           if (sha === undefined) return undefined
           const history = graph.log(sha).slice(0, 100)
           return {
@@ -164,6 +167,13 @@ export class MemoryGitHub {
       pause: () => this.#turn(),
       findNewName: () => read(() => undefined),
     }
+  }
+
+  /** The commit of a sha, of `HEAD` or of a full name. */
+  #resolve(name: string, branches: ReadonlyMap<string, string>): string | undefined {
+    if (name === 'HEAD') return branches.get(this.defaultBranch)
+    if (name.startsWith('refs/heads/')) return branches.get(name.slice('refs/heads/'.length))
+    return this.graph.commits.has(name) ? name : this.refs.get(name)
   }
 
   async #read<T>(answer: (branches: ReadonlyMap<string, string>) => T): Promise<T> {

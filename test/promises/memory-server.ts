@@ -34,8 +34,11 @@ const REPOSITORY = {
   node_id: 'R_501001',
   name: 'dotfiles',
   full_name: 'alice/dotfiles',
-  default_branch: 'main',
   archived: false,
+}
+const NO_COMMIT = '0'.repeat(40)
+interface UpdateRefs {
+  input?: { refUpdates: { name: string; beforeOid: string; afterOid: string }[] }
 }
 const NOT_FOUND: Answer = { status: 404, body: { message: 'Not Found' } }
 const PERMISSIONS = { contents: 'write', workflows: 'write', metadata: 'read' }
@@ -58,13 +61,14 @@ export async function startMemoryServer(memory: MemoryGitHub): Promise<MemorySer
     const path = decodeURIComponent(url.split('?')[0] ?? '')
     requests.push(`${method} ${path}`)
     const body = (await readBody(request)) ?? ''
-    const fault = await faults.meet(method, path, closing.signal)
+    const { fault, beforeAnswer } = await faults.meet(method, path, closing.signal)
     if (fault?.kind === 'silence') return
     if (fault?.kind === 'drop' && fault.when === 'before') return void response.destroy()
     const instead = fault && answerInstead(fault, { method, url: `${apiUrl}${url}` })
     const token = Number(/ghs_(\d+)$/.exec(headers.authorization ?? '')?.[1] ?? Number.POSITIVE_INFINITY)
     const denied = token <= refused && { status: 401, body: { message: 'Bad credentials' } }
     const proper = instead ?? (denied || (await answerTo(method, path, body === '' ? {} : JSON.parse(body))))
+    await beforeAnswer()
     if (fault?.kind === 'drop') return void response.destroy()
     const encoding = headers['accept-encoding']
     const acceptEncoding = typeof encoding === 'string' ? encoding : undefined
@@ -76,7 +80,12 @@ export async function startMemoryServer(memory: MemoryGitHub): Promise<MemorySer
 
   async function answerTo(method: string, path: string, body: Record<string, unknown>): Promise<Answer> {
     const repository = memory.open('the client')
-    const { sha, ref, query } = body as { sha: string; ref: string; query: string }
+    const { sha, ref, query, variables } = body as {
+      sha: string
+      ref: string
+      query: string
+      variables?: UpdateRefs
+    }
     const at = path.replace('/repos/alice/dotfiles', '')
     const refAt = (name: string, at: string) => ({
       ref: name,
@@ -95,11 +104,9 @@ export async function startMemoryServer(memory: MemoryGitHub): Promise<MemorySer
             token: `ghs_${++tokens}`,
             expires_at: new Date(Date.now() + 3_600_000).toISOString(),
             permissions: PERMISSIONS,
-            repositories: [REPOSITORY],
+            repositories: [{ ...REPOSITORY, default_branch: memory.defaultBranch }],
           },
         }
-      case 'GET /compare/refs':
-        return compared(at.slice('/compare/'.length))
       case 'GET /git/ref': {
         const tip = await repository.findBranch(at.slice('/git/ref/heads/'.length))
         return tip === undefined ? NOT_FOUND : { status: 200, body: refAt(at, tip) }
@@ -117,6 +124,7 @@ export async function startMemoryServer(memory: MemoryGitHub): Promise<MemorySer
         return result.kind === 'written' ? { status: 200, body: refAt(at, sha) } : refusal(result)
       }
       case 'POST /graphql':
+        if (query.startsWith('mutation')) return updated(variables)
         return { status: 200, body: { data: { repository: await graphql(query) } } }
     }
     if (at.startsWith('/compare/')) return compared(at.slice('/compare/'.length))
@@ -125,6 +133,19 @@ export async function startMemoryServer(memory: MemoryGitHub): Promise<MemorySer
       return found ? { status: 200, body: {} } : { status: 422, body: { message: 'No commit found for SHA' } }
     }
     return NOT_FOUND
+  }
+
+  async function updated({ input: { refUpdates } = { refUpdates: [] } }: UpdateRefs = {}): Promise<Answer> {
+    const updates = refUpdates.map(({ name, beforeOid, afterOid }) => ({
+      branch: name.slice('refs/heads/'.length),
+      from: beforeOid === NO_COMMIT ? undefined : beforeOid,
+      to: afterOid,
+    }))
+    const result = await memory.open('the client').updateBranches(updates)
+    if (result === 'written')
+      return { status: 200, body: { data: { updateRefs: { clientMutationId: null } } } }
+    const { message } = result.refused as Error
+    return { status: 200, body: { data: { updateRefs: null }, errors: [{ message }] } }
   }
 
   async function compared(basehead: string): Promise<Answer> {
