@@ -1,5 +1,6 @@
 // The binary cache: copies a build's outputs by the owner's systemd unit (copy-unit.ts), and looks for them there.
 import { Semaphore } from 'async-mutex'
+import { type Clock, systemClock } from './base/clock.ts'
 import type { CacheConfig } from './config.ts'
 import { LATER, messageOf, OperatorError } from './errors.ts'
 import type { Http } from './http.ts'
@@ -138,18 +139,19 @@ const LOOKS_TIMEOUT_MS = 10_000
 export function createLook(
   { url, parallel }: CacheConfig,
   http: Http,
+  clock: Clock = systemClock,
 ): (outputs: readonly Output[]) => Promise<string | undefined> {
   const slots = new Semaphore(parallel)
-  const endsAt = Date.now() + LOOKS_TIMEOUT_MS
+  const endsAt = clock.elapsed() + LOOKS_TIMEOUT_MS
   return async outputs => {
     if (url === undefined) return undefined
     const paths = outputs.flatMap(({ path }) => path ?? [])
     const problems = await Promise.all(
       paths.map(path =>
         slots.runExclusive(async () => {
-          const timeoutMs = Math.min(LOOK_TIMEOUT_MS, endsAt - Date.now())
+          const timeoutMs = Math.min(LOOK_TIMEOUT_MS, endsAt - clock.elapsed())
           const problem = timeoutMs > 0 ? await findProblem(path, url, http, timeoutMs) : undefined
-          return Date.now() < endsAt ? problem : undefined
+          return clock.elapsed() < endsAt ? problem : undefined
         }),
       ),
     )

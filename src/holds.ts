@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import * as z from 'zod/mini'
 import { writeAtomically } from './atomic.ts'
+import { systemClock } from './base/clock.ts'
 import { type Channel, channelKey } from './channel.ts'
 import { codeOf, messageOf, OperatorError } from './errors.ts'
 import { explainIssues } from './schema.ts'
@@ -34,7 +35,7 @@ export function holdFile(stateDirectory: string, channel: Channel): string {
 export function findHold(
   stateDirectory: string,
   channel: Channel,
-  now: number = Date.now(),
+  now: number = systemClock.now(),
 ): Hold | undefined {
   const file = holdFile(stateDirectory, channel)
   let content: string
@@ -102,7 +103,7 @@ export function removeHold(stateDirectory: string, channel: Channel): 'released'
  * When a hold ends: ISO 8601 with a zone, or a span from now such as `90m`, `12h`, `3d`. Undefined where it is neither,
  * or has passed.
  */
-export function parseUntil(text: string, now: number = Date.now()): Date | undefined {
+export function parseUntil(text: string, now: number = systemClock.now()): Date | undefined {
   const span = /^(\d{1,5})([mhd])$/.exec(text)
   const at = span
     ? now + Number(span[1]) * { m: 60_000, h: 3_600_000, d: 86_400_000 }[span[2] as 'm' | 'h' | 'd']

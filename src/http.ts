@@ -4,6 +4,7 @@
 import http from 'node:http'
 import https from 'node:https'
 import { gunzipSync } from 'node:zlib'
+import { systemClock } from './base/clock.ts'
 import { codeOf, messageOf } from './errors.ts'
 
 const MAX_REDIRECTS = 5
@@ -64,12 +65,12 @@ export function createHttp(env: Readonly<Record<string, string | undefined>>): H
 
   return {
     async fetch(url, request) {
-      const deadline = Date.now() + request.timeoutMs
+      const endsAt = systemClock.elapsed() + request.timeoutMs
       const { method = 'GET', body } = request
       let headers: Readonly<Record<string, string>> = request.headers ?? {}
       let at = new URL(url)
       for (let redirects = 0; ; redirects++) {
-        const timeoutMs = Math.max(1, deadline - Date.now())
+        const timeoutMs = Math.max(1, endsAt - systemClock.elapsed())
         const response = await exchange(at, { method, headers, body, timeoutMs }, await agentFor(at))
         const location = response.headers.get('location')
         if (location === undefined || ![301, 302, 307, 308].includes(response.status)) return response

@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeAtomically } from './atomic.ts'
+import { systemClock } from './base/clock.ts'
 import { messageOf } from './errors.ts'
 import type { Log } from './log.ts'
 
@@ -19,7 +20,7 @@ export function writeStamp(stateDirectory: string, run: Omit<Stamp, 'finishedAt'
   const file = join(stateDirectory, STAMP_FILE)
   try {
     mkdirSync(stateDirectory, { recursive: true, mode: 0o755 })
-    const stamp: Stamp = { finishedAt: new Date().toISOString(), ...run }
+    const stamp: Stamp = { finishedAt: new Date(systemClock.now()).toISOString(), ...run }
     writeAtomically(file, `${JSON.stringify(stamp)}\n`, 0o644)
   } catch (error) {
     log.line(`cannot write ${file}: ${messageOf(error)}`)

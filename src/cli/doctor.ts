@@ -1,5 +1,6 @@
 // hydra-channels doctor
 import { styleText } from 'node:util'
+import { systemClock } from '../base/clock.ts'
 import { DEFAULT_CONFIG_FILE } from '../defaults.ts'
 import { type Check, examine } from '../doctor.ts'
 import { UsageError } from '../errors.ts'
@@ -80,7 +81,7 @@ export const command: Command<typeof options> = {
         mode: values.offline ? 'offline' : 'online',
         env,
         uid: process.geteuid?.(),
-        now: Date.now(),
+        now: systemClock.now(),
         http,
         onCheck: values.json ? () => {} : show,
       })

@@ -1,4 +1,5 @@
 // hydra-channels hold and release
+import { systemClock } from '../base/clock.ts'
 import type { Channel } from '../channel.ts'
 import { findMakeableChannel } from '../channels/channel-name.ts'
 import { readConfig } from '../config.ts'
@@ -50,7 +51,7 @@ ${COMMON_HELP}`,
     const end = until?.toISOString() ?? null
     writeHold(stateDirectory, channel, {
       reason: values.reason.trim(),
-      since: new Date().toISOString(),
+      since: new Date(systemClock.now()).toISOString(),
       until: end,
     })
     log.line(

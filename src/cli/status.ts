@@ -1,5 +1,7 @@
 // hydra-channels status
+
 import { writeAtomically } from '../atomic.ts'
+import { systemClock } from '../base/clock.ts'
 import { isTroubling } from '../channel-status.ts'
 import { readConfig } from '../config.ts'
 import { DEFAULT_CONFIG_FILE } from '../defaults.ts'
@@ -68,7 +70,7 @@ export const command: Command<typeof options> = {
         http,
         only: positionals,
         database,
-        now: new Date(),
+        now: new Date(systemClock.now()),
         // whose credentials are used is of no interest here
         openGitHub: () => openGitHub({ config, env, http, log: { line() {} }, personalToken: 'ignored' }),
       })
@@ -86,7 +88,8 @@ export const command: Command<typeof options> = {
         const colour = stdout.isTTY && !env.NO_COLOR && env.TERM !== 'dumb'
         const width = stdout.isTTY ? stdout.columns : undefined
         // escaped already, and coloured
-        for (const line of renderTable(status, { now: new Date(), width, colour })) print(`${line}\n`)
+        const now = new Date(systemClock.now())
+        for (const line of renderTable(status, { now, width, colour })) print(`${line}\n`)
       }
       return 'ok'
     } finally {

@@ -1,4 +1,5 @@
 // GitHub's half: the App and its key, the clocks, and each repository of the rules.
+import { systemClock } from '../base/clock.ts'
 import type { Config } from '../config.ts'
 import type { Deadline } from '../deadline.ts'
 import { messageOf, OperatorError } from '../errors.ts'
@@ -95,13 +96,13 @@ async function checkApp(credentials: AppCredentials, request: RequestOptions): P
 /** Whatever GitHub answers is dated, a refusal too: so this needs no key. */
 async function checkClock({ http, apiUrl, attemptTimeoutMs }: RequestOptions): Promise<Answer<never>> {
   const url = `${apiUrl}/app`
-  const askedAt = Date.now()
+  const askedAt = systemClock.now()
   const headers = { 'user-agent': USER_AGENT, 'x-github-api-version': API_VERSION }
   const answer = await http.fetch(url, { headers, timeoutMs: attemptTimeoutMs }).catch(messageOf)
   if (typeof answer === 'string') return notChecked(`GitHub could not be asked: ${answer} (GET ${url})`)
   const date = Date.parse(answer.headers.get('date') ?? '')
   if (Number.isNaN(date)) return notChecked(`the answer of ${url} has no date`)
-  const seconds = Math.round(((askedAt + Date.now()) / 2 - date) / 1000)
+  const seconds = Math.round(((askedAt + systemClock.now()) / 2 - date) / 1000)
   const message =
     Math.abs(seconds) <= 1
       ? `this machine's clock agrees with that of ${new URL(apiUrl).host}`

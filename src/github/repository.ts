@@ -3,6 +3,7 @@
 
 import { RequestError } from '@octokit/request-error'
 import { Mutex } from 'async-mutex'
+import { systemClock } from '../base/clock.ts'
 import { sameRepository } from '../channel.ts'
 import { OperatorError } from '../errors.ts'
 import type { AppCredentials, Credentials } from './credentials.ts'
@@ -196,7 +197,7 @@ function installationTokens(credentials: AppCredentials, options: RepositoryOpti
   async function mint(): Promise<Access> {
     const { mintToken } = await import('./app.ts')
     const access = await mintToken(credentials, options.repository, options)
-    newest = { token: access.token, madeAt: Date.now() }
+    newest = { token: access.token, madeAt: systemClock.elapsed() }
     cache.store(access)
     return access
   }
@@ -210,7 +211,7 @@ function installationTokens(credentials: AppCredentials, options: RepositoryOpti
     return minting
   }
 
-  const isFresh = () => newest !== undefined && Date.now() - newest.madeAt < FRESH_TOKEN_MS
+  const isFresh = () => newest !== undefined && systemClock.elapsed() - newest.madeAt < FRESH_TOKEN_MS
 
   return {
     access() {

@@ -7,6 +7,7 @@ import { retry } from '@octokit/plugin-retry'
 import { RequestError } from '@octokit/request-error'
 import { Octokit } from '@octokit/rest'
 import packageJson from '../../package.json' with { type: 'json' }
+import { systemClock } from '../base/clock.ts'
 import type { Deadline } from '../deadline.ts'
 import { LATER, OperatorError } from '../errors.ts'
 import { type Http, HttpError } from '../http.ts'
@@ -163,7 +164,7 @@ export function limitSeconds(error: RequestError): number | undefined {
   if (headers['retry-after'] !== undefined && Number.isFinite(after)) return Math.max(1, Math.ceil(after))
   if (headers['x-ratelimit-remaining'] === '0') {
     // by GitHub's clock, which may not be ours
-    const now = Date.parse(headers.date ?? '') || Date.now()
+    const now = Date.parse(headers.date ?? '') || systemClock.now()
     const reset = Number(headers['x-ratelimit-reset']) * 1000
     return Number.isFinite(reset) ? Math.max(1, Math.ceil((reset - now) / 1000)) : 60
   }

@@ -4,6 +4,7 @@ import { closeSync, fstatSync, openSync, readFileSync, rmSync, statSync } from '
 import { join } from 'node:path'
 import * as z from 'zod/mini'
 import { writeAtomically } from '../atomic.ts'
+import { systemClock } from '../base/clock.ts'
 import type { AppCredentials } from './credentials.ts'
 
 /** GitHub's clock and ours may differ, and a run takes its time. */
@@ -56,7 +57,9 @@ export function openTokenCache(
   return {
     find() {
       const access = readPrivate(file)
-      return access && Date.parse(access.expiresAt) - Date.now() > EXPIRY_MARGIN_MS ? access : undefined
+      return access && Date.parse(access.expiresAt) - systemClock.now() > EXPIRY_MARGIN_MS
+        ? access
+        : undefined
     },
     store(access) {
       try {

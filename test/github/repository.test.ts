@@ -4,6 +4,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { systemClock } from '../../src/base/clock.ts'
 import { checkWritable, describeRename } from '../../src/guard.ts'
 import type { Permissions } from '../helpers/github.ts'
 import { type Scene, sceneFor } from '../helpers/scene.ts'
@@ -190,8 +191,8 @@ describe('a kept token', () => {
     const repository = scene.open()
     await repository.facts()
     scene.requests()
-    const later = Date.now() + 60_000
-    t.mock.method(Date, 'now', () => later)
+    const later = systemClock.elapsed() + 60_000
+    t.mock.method(systemClock, 'elapsed', () => later)
     scene.github.tokens.expireAll()
     // the new token takes a while, so that all have been refused by then
     scene.github.fault({ kind: 'delay', path: '/installation', ms: 100 })
