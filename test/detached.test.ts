@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { CHANNEL, type Stage, stageFor } from './helpers/stage.ts'
+import { until } from './helpers/until.ts'
 
 async function detached(t: TestContext): Promise<{ stage: Stage; kickFile: string; commits: string[] }> {
   const stage = await stageFor(t)
@@ -72,7 +73,7 @@ test('a kick while reconcile runs stays for the next run', async t => {
   stage.systemd.ends('waits for a file')
   writeFileSync(kickFile, '')
   const running = stage.command('hydra-channels', ['reconcile'])
-  while (stage.systemd.calls().length === 0) await new Promise(resolve => setImmediate(resolve))
+  await until('systemctl is called', () => stage.systemd.calls().length > 0)
   assert.equal(existsSync(kickFile), false)
   writeFileSync(kickFile, '')
   stage.systemd.release()

@@ -9,6 +9,7 @@ import { type TestContext, test } from 'node:test'
 import type { RunOptions } from './helpers/command.ts'
 import { type Stage, stageFor } from './helpers/stage.ts'
 import { createSystemd } from './helpers/systemd.ts'
+import { until } from './helpers/until.ts'
 
 const KILLED = 128 + 9
 const EFFECTS = ['before', 'after'] as const
@@ -100,20 +101,14 @@ async function reconcileUntil(
   request: { path?: string; skip?: number },
 ) {
   const { github } = it.stage
-  let handled = 0
   const killed = await reconcile(it, () => upload(it, output(2, 1)), {
     onStart(child) {
-      const run = async () => {
-        handled = github.records.findLastIndex(({ status }) => status === undefined)
-        await kill(child)
-      }
-      github.fault({ ...request, kind: 'hook', run })
+      github.fault({ ...request, kind: 'hook', run: () => kill(child) })
       if (effect === 'before') github.fault({ ...request, kind: 'drop', when: 'before' })
     },
   })
   assert.equal(killed.status, KILLED, killed.log)
-  while (effect === 'after' && github.records[handled]?.status === undefined)
-    await new Promise(resolve => setImmediate(resolve))
+  await github.idle()
   for (const file of jsonFiles(it)) assert.doesNotThrow(() => JSON.parse(readFileSync(file, 'utf8')), file)
 }
 
@@ -198,7 +193,7 @@ for (const fate of ['ends with it', 'goes on without it'] as const) {
     const killed = await reconcile(
       it,
       async () => {
-        while (it.stage.repository.moves.length < 2) await new Promise(resolve => setImmediate(resolve))
+        await until('two channels have moved', () => it.stage.repository.moves.length >= 2)
         await kill(child)
         if (fate === 'goes on without it') upload(it, output(2, 1))
       },

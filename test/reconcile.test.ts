@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { writeHold } from '../src/holds.ts'
 import { connect } from './helpers/postgres.ts'
 import { type Stage, stageFor } from './helpers/stage.ts'
+import { until } from './helpers/until.ts'
 
 const host = (n: number) => `nixos-h${n}.x86_64-linux`
 const channel = (n: number) => `nixos-tested-h${n}`
@@ -309,7 +310,7 @@ test('what changes while a candidate is copied is seen before its channel moves'
   stage.config.cache = { unit: 'copy-cache@.service' }
   stage.systemd.ends('waits for a file')
   const running = stage.command('hydra-channels', ['reconcile'])
-  while (stage.systemd.calls().length === 0) await new Promise(resolve => setImmediate(resolve))
+  await until('systemctl is called', () => stage.systemd.calls().length > 0)
   const d2 = await stage.repository.commit({ parents: [c1] })
   await stage.eval(d2, [{ job: host(0), status: 1 }])
   stage.systemd.release()

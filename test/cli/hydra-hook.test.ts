@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { flakeOf } from '../helpers/hydra.ts'
 import { CHANNEL, JOB, type Stage, stageFor } from '../helpers/stage.ts'
+import { until } from '../helpers/until.ts'
 
 /** A line of commits on main, `main: c1 - c2 - … - cN`. */
 async function line(stage: Stage, length: number): Promise<string[]> {
@@ -296,7 +297,7 @@ test('what changes while a candidate is copied is seen before its channel moves'
   stage.config.cache = { unit: 'copy-cache@.service' }
   stage.systemd.ends('waits for a file', 'aaa2')
   const running = stage.hook(old)
-  while (stage.systemd.calls().length < 2) await new Promise(resolve => setImmediate(resolve))
+  await until('systemctl is called twice', () => stage.systemd.calls().length >= 2)
   const d2 = await stage.repository.commit({ parents: [c1] })
   await stage.built(d2, { status: 1 })
   stage.systemd.release()

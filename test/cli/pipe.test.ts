@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import type { FleetStatus } from '../../src/channel-status.ts'
 import { cleanEnvironment, keepLog } from '../helpers/command.ts'
 import { type Stage, stageFor } from '../helpers/stage.ts'
+import { until } from '../helpers/until.ts'
 
 const COMMAND = fileURLToPath(new URL('../../dist/hydra-channels.cjs', import.meta.url))
 const HOSTS = 700
@@ -43,7 +44,7 @@ test('200 kB of JSON, read only when the command is done', async t => {
   // it says this after the JSON, and then it closes the database and is done
   const [said] = await once(child.stderr, 'data')
   assert.match(String(said), new RegExp(`^wrote ${metrics}: ${HOSTS} channels, 0 in trouble$`, 'm'))
-  while ((await connections(stage)) > 0);
+  await until('it has closed the database', async () => (await connections(stage)) === 0)
 
   const stdout = await text(child.stdout)
   keepLog(stdout)

@@ -27,6 +27,8 @@ export async function startCache(): Promise<TestCache> {
     response.writeHead(200, { 'content-type': 'text/x-nix-narinfo' })
     response.end(`StorePath: ${path}\nURL: nar/1.nar.xz\nCompression: xz\nNarHash: sha256:1\nNarSize: 1\n`)
   })
+  // a client that is slow on a busy machine must not find its connection closed
+  server.keepAliveTimeout = 0
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,

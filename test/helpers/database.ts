@@ -12,6 +12,7 @@ import type { Connection } from '../../src/hydra/connection.ts'
 import { openDatabase, type Sql } from '../../src/hydra/database.ts'
 import { findBuild } from '../../src/hydra/queries.ts'
 import { createHydra, type TestHydra } from './hydra.ts'
+import { until } from './until.ts'
 
 export const PASSWORD = 'correct horse battery staple'
 
@@ -76,9 +77,8 @@ export async function openScene(): Promise<DatabaseScene> {
         await database.close()
       }
     },
-    async waitFor(sql) {
-      while ((await hydra.sql.unsafe(sql)).length === 0);
-    },
+    waitFor: sql =>
+      until(`this finds something: ${sql}`, async () => (await hydra.sql.unsafe(sql)).length > 0),
     async checkSurprises() {
       // a write to a socket that is gone is told a turn later
       await new Promise(setImmediate)

@@ -77,6 +77,8 @@ export interface TestGitHub {
   addToken(token: string, permissions?: Permissions): void
   fault(fault: Fault): void
   clearRequests(): void
+  /** Until every request that has arrived has had its effect, also those whose client is gone. */
+  idle(): Promise<void>
   close(): Promise<void>
 }
 
@@ -126,6 +128,8 @@ export async function startGitHub(options: GitHubOptions = {}): Promise<TestGitH
     const handled = answered.finally(() => pending.delete(handled))
     pending.add(handled)
   })
+  // a client that is slow on a busy machine must not find its connection closed
+  server.keepAliveTimeout = 0
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   const origin = `http://127.0.0.1:${port}`
@@ -173,6 +177,9 @@ export async function startGitHub(options: GitHubOptions = {}): Promise<TestGitH
     clearRequests() {
       github.requests.length = 0
       github.records.length = 0
+    },
+    async idle() {
+      await Promise.all(pending)
     },
     async close() {
       closing.abort()

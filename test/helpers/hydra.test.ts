@@ -6,10 +6,10 @@ import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
-import { setTimeout as delay } from 'node:timers/promises'
 import postgres from 'postgres'
 import { createHydra, flakeOf, type TestHydra } from './hydra.ts'
 import { connect, sharedPostgres } from './postgres.ts'
+import { until } from './until.ts'
 
 const sha = '3f2c9d1b6a7e4c5d8f0a1b2c3d4e5f6a7b8c9d0e'
 const events = new URL('../../fixtures/events/', import.meta.url)
@@ -71,9 +71,7 @@ test('a cluster ends with its process, even with one that is killed', async () =
   const [directory] = String(await once(owner.stdout, 'data')).split('\n')
   assert.ok(directory && existsSync(join(directory, 'data', 'postmaster.pid')))
   owner.kill('SIGKILL')
-  const giveUp = Date.now() + 20_000
-  while (existsSync(directory) && Date.now() < giveUp) await delay(50)
-  assert.ok(!existsSync(directory))
+  await until('its folder is gone', () => !existsSync(directory))
 })
 
 describe('the role hydra', () => {

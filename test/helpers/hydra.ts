@@ -3,10 +3,12 @@
 
 import { createHash, randomBytes } from 'node:crypto'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ISql, Sql } from 'postgres'
 import { connect, type Postgres, sharedPostgres } from './postgres.ts'
+import { until } from './until.ts'
 
 const schemaFile = new URL('../../fixtures/hydra.sql', import.meta.url)
 const eventsDirectory = new URL('../../fixtures/events/', import.meta.url)
@@ -268,6 +270,20 @@ export async function createHydra() {
     return { main, 'git-https': git, legacy }
   }
 
+  /**
+   * Until reconcile's lock is free again after a run of this process. The server notices a moment after the client that a
+   * connection has ended, and until then the next run would meet the lock of the one before.
+   */
+  const untilUnlocked = (pid: number): Promise<void> => {
+    // as much of it as PostgreSQL keeps
+    const name = `hydra-channels reconcile on ${hostname()}, process ${pid}`.slice(0, 63)
+    return until(`the lock of process ${pid} is free`, async () => {
+      const rows = await sql`
+        select from pg_stat_activity where datname = ${database} and application_name = ${name}`
+      return rows.length === 0
+    })
+  }
+
   const close = async (): Promise<void> => {
     await sql.end({ timeout: 5 })
     await administer(server, sql => sql`drop database ${sql(database)} with (force)`)
@@ -290,6 +306,7 @@ export async function createHydra() {
     eventOf,
     writeEvent,
     seedEvents,
+    untilUnlocked,
     close,
   }
 }

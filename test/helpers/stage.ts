@@ -99,9 +99,19 @@ export async function createStage(options: GitHubOptions = {}): Promise<Stage> {
       const file = typeof event === 'string' ? event : await hydra.writeEvent(event, directory)
       return runCommand('hydra-hook', args, { ...more, env: { ...stage.env, HYDRA_JSON: file, ...env } })
     },
-    async command(name, args, { env, ...more } = {}) {
+    async command(name, args, { env, onStart, ...more } = {}) {
       writeFileSync(configFile, JSON.stringify(stage.config))
-      return runCommand(name, args, { ...more, env: { ...stage.env, ...env } })
+      let pid: number | undefined
+      const result = await runCommand(name, args, {
+        ...more,
+        env: { ...stage.env, ...env },
+        onStart(child) {
+          pid = child.pid
+          onStart?.(child)
+        },
+      })
+      if (args[0] === 'reconcile' && pid !== undefined) await hydra.untilUnlocked(pid)
+      return result
     },
     eval: (sha, builds) => hydra.eval({ jobset, flake: flakeOf(sha), ...(builds && { builds }) }),
     async built(sha, { job = JOB, status = 0, outputs } = {}) {

@@ -5,6 +5,7 @@ import { type Connection, findConnection } from '../../src/hydra/connection.ts'
 import { openDatabase } from '../../src/hydra/database.ts'
 import { findBuild } from '../../src/hydra/queries.ts'
 import { createHydra, type TestHydra } from '../helpers/hydra.ts'
+import { until } from '../helpers/until.ts'
 
 let hydra: TestHydra
 before(async () => {
@@ -46,8 +47,7 @@ test('one connection, read only, without JIT, with a time limit, and closed at t
   assert.equal(await count(), 1)
   await database.close()
   // the server notices the end of a connection a moment later
-  for (let tries = 0; tries < 100 && (await count()) !== 0; tries++);
-  assert.equal(await count(), 0)
+  await until('there is no connection', async () => (await count()) === 0)
 })
 
 test('a write is refused', async t => {
@@ -55,7 +55,7 @@ test('a write is refused', async t => {
   const write = open(t, configured()).look(
     sql => sql`insert into projects (name, displayname) values ('x', 'x')`,
   )
-  await assert.rejects(write, /cannot execute INSERT in a read-only transaction \(25006\)$/)
+  await assert.rejects(write, / \(25006\)$/)
 })
 
 test("the developer's PG variables do not lead elsewhere", async t => {

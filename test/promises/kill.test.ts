@@ -7,6 +7,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { CHANNEL, type Stage, stageFor } from '../helpers/stage.ts'
+import { until } from '../helpers/until.ts'
 
 const STATUS = { SIGKILL: 137, SIGTERM: 143 } as const
 type Signal = keyof typeof STATUS
@@ -87,7 +88,7 @@ for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
         running = child
       },
     })
-    while (stage.systemd.calls().length === 0) await new Promise(resolve => setImmediate(resolve))
+    await until('systemctl is called', () => stage.systemd.calls().length > 0)
     await stop(running, signal)
     stage.systemd.release()
     assert.equal((await hook).status, STATUS[signal])

@@ -53,6 +53,8 @@ export async function startMemoryServer(memory: MemoryGitHub): Promise<MemorySer
   const server = createServer((request, response) => {
     handle(request, response).catch(() => response.destroy())
   })
+  // a client that is slow on a busy machine must not find its connection closed
+  server.keepAliveTimeout = 0
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const apiUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 

@@ -206,6 +206,7 @@ export async function openRuns(t: TestContext, hydra: TestHydra): Promise<Runs> 
           return printFlakeCommit({ values: { config: file }, positionals: ['2'], env, print })
         },
       }
+      if (command === 'reconcile') await hydra.untilUnlocked(process.pid)
       const began = performance.now()
       let ended: 'ok' | 'failed'
       try {

@@ -1,0 +1,14 @@
+// Waits for what another process does: as long as a busy machine needs, but not for ever.
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const POLL_MS = 10
+const GIVE_UP_MS = 120_000
+
+/** `what` is for the error: `systemctl was called`. */
+export async function until(what: string, condition: () => unknown): Promise<void> {
+  const giveUp = performance.now() + GIVE_UP_MS
+  while (!(await condition())) {
+    if (performance.now() > giveUp) throw new Error(`waited ${GIVE_UP_MS / 1000} s in vain until ${what}`)
+    await sleep(POLL_MS)
+  }
+}
