@@ -234,7 +234,8 @@ const TABLE: Case[] = [
   {
     what: 'GitHub is down until the deadline',
     given: ({ github, config }) => {
-      config.github.deadlineSeconds = 2
+      // one retry begins after a second, and the next one would be beyond it
+      config.github.deadlineSeconds = 5
       github.fault({ kind: 'status', status: 503, times: Number.POSITIVE_INFINITY })
     },
     status: 1,

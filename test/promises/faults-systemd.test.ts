@@ -11,9 +11,9 @@ import { C1, type How, type Ran, runSceneFor } from './runs.ts'
 
 const UNIT = 'copy-cache@.service'
 /** of what does not end; and a busy machine starts a process in that time */
-const SHORT_SECONDS = 0.7
-/** Whatever the fault, a run is over by then. */
-const DEADLINE_MS = 10_000
+const SHORT_SECONDS = 3
+/** Whatever the fault, a run is over by then: a guard for what waits on, no measurement. */
+const DEADLINE_MS = 45_000
 
 const NAS_BUILD = 2
 const WEB_BUILD = 4
@@ -136,7 +136,7 @@ const FAULTS: readonly Fault[] = [
     what: 'systemd-escape does not end',
     copies: 'of all',
     break: systemd => systemd.escapes('hangs'),
-    timeoutSeconds: SHORT_SECONDS,
+    timeoutSeconds: 0.5,
     said: escaping('did not end in time'),
     hint: /^$/,
   },
