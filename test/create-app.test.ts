@@ -648,9 +648,9 @@ test('--manual says what to enter, and creates nothing', async () => {
   ])
 })
 
-const BAD: [string[], string][] = [
+const BAD: [string[], string | RegExp][] = [
   [['alice'], 'expected options only, but got “alice”'],
-  [['--org', 'x'], "Unknown option '--org'"],
+  [['--org', 'x'], /'--org'/],
   [['--owner', 'a/b'], '--owner “a/b” cannot be used: an owner has letters, digits and “-”'],
   [['--owner', ''], '--owner “” cannot be used: an owner has letters, digits and “-”'],
   [['--name', ' '], '--name “ ” cannot be used: the name of an App has 1 to 34 characters'],
@@ -665,6 +665,7 @@ for (const [args, message] of BAD) {
   test(`unusable: ${JSON.stringify(args)}, exit 2`, async () => {
     const it = spawnCommand(args)
     assert.equal(await it.status, 2)
-    assert.ok(it.said[0]?.startsWith(message), it.said[0])
+    const [first = ''] = it.said
+    assert.ok(typeof message === 'string' ? first.startsWith(message) : message.test(first), first)
   })
 }

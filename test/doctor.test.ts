@@ -70,7 +70,7 @@ test('a healthy set-up', async t => {
   const plain = log
     .replace(/PostgreSQL .* answers/, 'PostgreSQL VERSION answers')
     .replace(/of \d+ tables/, 'of N tables')
-    .replace(/\(20\S+Z\)/, '(TIME)')
+    .replace(/ran to its end [01] min ago \(20\S+Z\)/, 'ran to its end 0 min ago (TIME)')
     .replace(/polkit: not checked: .*/, 'polkit: not checked: WHY')
   assert.equal(
     plain,
@@ -235,13 +235,13 @@ const BREAKAGES: Breakage[] = [
     when: 'the clock is behind',
     github: { clockSkewSeconds: 45 },
     breaks: () => {},
-    failed: { clock: /^this machine's clock is 4[456] s behind that of .* \/ .*timesyncd/ },
+    failed: { clock: /^this machine's clock is (3[5-9]|4[0-6]) s behind that of .* \/ .*timesyncd/ },
   },
   {
     when: 'the clock is ahead',
     github: { clockSkewSeconds: -90 },
     breaks: () => {},
-    failed: { clock: /^this machine's clock is (89|90|91) s ahead of that of / },
+    failed: { clock: /^this machine's clock is (89|9\d) s ahead of that of / },
   },
   {
     when: 'GitHub cannot be asked',
@@ -306,7 +306,7 @@ const BREAKAGES: Breakage[] = [
     when: 'the database has no such role',
     breaks: ({ stage }) =>
       Object.assign(stage.config, { database: { ...stage.hydra.config, user: 'nobody' } }),
-    failed: { database: /role "nobody" does not exist/ },
+    failed: { database: /"nobody".* \(28000\)/ },
     without: ['read-only', 'users', 'tables', 'jobsets', ...OF_JOBS],
   },
   {
@@ -318,7 +318,7 @@ const BREAKAGES: Breakage[] = [
     },
     failed: {
       tables:
-        /^cannot ask .*column e\.flake does not exist \(42703\) \/ also: permission denied for table buildoutputs \/ also: relation "jobsetrenames" does not exist \/ .*this Hydra has other columns.* \/ the role lacks SELECT/,
+        /^cannot ask .* e\.flake .* \(42703\) \/ also: .*buildoutputs.* \/ also: .*"jobsetrenames".* \/ .*this Hydra has other columns.* \/ the role lacks SELECT/,
     },
     without: ['jobsets', ...OF_JOBS],
   },
@@ -456,7 +456,7 @@ const BREAKAGES: Breakage[] = [
       const finishedAt = new Date(Date.now() - 2 * 3_600_000).toISOString()
       writeFileSync(join(stateDirectory, 'last-reconcile.json'), JSON.stringify({ finishedAt }))
     },
-    failed: { reconcile: /^reconcile last ran to its end 120 min ago \(2\S+Z\) \/ / },
+    failed: { reconcile: /^reconcile last ran to its end 12[01] min ago \(2\S+Z\) \/ / },
   },
   {
     when: 'one hold is past its end, another is not',
@@ -501,7 +501,7 @@ const BREAKAGES: Breakage[] = [
       utimesSync(kickFile, then, then)
     },
     failed: {
-      kick: /^\S+\/kick\/kick was written 20 min ago, and no reconcile has taken it since \/ .*\.path$/,
+      kick: /^\S+\/kick\/kick was written 2[01] min ago, and no reconcile has taken it since \/ .*\.path$/,
     },
   },
   {

@@ -8,6 +8,7 @@ import { keepSecrets } from '../helpers/command.ts'
 import { flakeOf } from '../helpers/hydra.ts'
 import { createStage, JOB, type Stage } from '../helpers/stage.ts'
 import type { Ending } from '../helpers/systemd.ts'
+import { codesOnly } from '../helpers/words.ts'
 
 const SUCCESS = readFileSync(
   fileURLToPath(new URL('../../fixtures/events/success.json', import.meta.url)),
@@ -72,8 +73,7 @@ const EVENTS: Case[] = [
     what: 'the event is not there',
     event: () => '/nonexistent/event.json',
     status: 2,
-    message:
-      "cannot read the event /nonexistent/event.json (HYDRA_JSON): ENOENT: no such file or directory, open '/nonexistent/event.json'",
+    message: "cannot read the event /nonexistent/event.json (HYDRA_JSON): ENOENT '/nonexistent/event.json'",
   },
   {
     what: 'the event is a folder',
@@ -82,7 +82,7 @@ const EVENTS: Case[] = [
       return join(stage.directory, 'folder')
     },
     status: 2,
-    message: 'cannot read the event DIR/folder (HYDRA_JSON): EISDIR: illegal operation on a directory, read',
+    message: 'cannot read the event DIR/folder (HYDRA_JSON): EISDIR',
   },
   {
     what: 'the event is cut in half',
@@ -94,8 +94,7 @@ const EVENTS: Case[] = [
     what: 'the event is empty',
     event: eventFile(''),
     status: 2,
-    message:
-      'the event DIR/event.json (HYDRA_JSON) is not JSON, or only a part of it (0 bytes): Unexpected end of JSON input',
+    message: /^the event DIR\/event\.json \(HYDRA_JSON\) is not JSON, or only a part of it \(0 bytes\): \S/m,
   },
   {
     what: 'the event is a list',
@@ -125,7 +124,7 @@ const EVENTS: Case[] = [
     what: 'an unknown option',
     args: ['--confg', 'x'],
     status: 2,
-    message: /^Unknown option '--confg'/m,
+    message: /'--confg'.*\n.*--help/,
   },
   { what: 'an argument', args: ['1001'], status: 2, message: 'hydra-hook takes no argument, but got “1001”' },
 ]
@@ -135,8 +134,7 @@ const CONFIGURATIONS: Case[] = [
     what: 'no configuration',
     args: ['--config', '/nonexistent/config.json'],
     status: 2,
-    message:
-      "cannot read the configuration /nonexistent/config.json: ENOENT: no such file or directory, open '/nonexistent/config.json'",
+    message: "cannot read the configuration /nonexistent/config.json: ENOENT '/nonexistent/config.json'",
   },
   {
     what: 'an unknown key',
@@ -155,7 +153,7 @@ const CONFIGURATIONS: Case[] = [
     config: () => ({ github: { ...stage.config.github, privateKeyFile: '/nonexistent/key.pem' } }),
     status: 2,
     message:
-      "cannot read the App's private key /nonexistent/key.pem (github.privateKeyFile): ENOENT: no such file or directory, open '/nonexistent/key.pem'",
+      "cannot read the App's private key /nonexistent/key.pem (github.privateKeyFile): ENOENT '/nonexistent/key.pem'",
   },
   {
     what: 'the key file is no PEM',
@@ -200,9 +198,9 @@ const CACHE: Case[] = [
   {
     what: 'the copy unit does not end in time',
     copy: 'hangs',
-    config: () => ({ cache: { unit: 'copy-cache@.service', timeoutSeconds: 0.3 } }),
+    config: () => ({ cache: { unit: 'copy-cache@.service', timeoutSeconds: 3 } }),
     status: 1,
-    message: 'cannot copy to the cache: systemctl start did not end within 0.3 s (cache.timeoutSeconds)',
+    message: 'cannot copy to the cache: systemctl start did not end within 3 s (cache.timeoutSeconds)',
   },
   {
     what: 'systemd is missing',
@@ -323,7 +321,7 @@ for (const { what, event, config, env, copy = 'ok', args, status, message } of [
     stage.config = { ...kept, ...config?.() }
     try {
       const result = await stage.hook((await event?.()) ?? build, args ?? [], { env: env?.() ?? {} })
-      const log = result.log.replaceAll(stage.directory, 'DIR')
+      const log = codesOnly(result.log.replaceAll(stage.directory, 'DIR'))
       if (typeof message === 'string') assert.ok(log.split('\n').includes(message), log)
       else assert.match(log, message)
       assert.equal(result.status, status)

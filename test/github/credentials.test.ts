@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { UsageError } from '../../src/errors.ts'
 import { type CredentialSources, findCredentials } from '../../src/github/credentials.ts'
+import { codesOnly } from '../helpers/words.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'hc-credentials-'))
 after(() => rmSync(directory, { recursive: true }))
@@ -186,22 +187,26 @@ describe('a relative path', () => {
   test('of the configuration that is not among the credentials', () => {
     const file = join(CREDENTIALS_DIRECTORY, 'other')
     assert.equal(
-      refusal({ env: { CREDENTIALS_DIRECTORY }, config: { appId: 'Iv1', privateKeyFile: 'other' } }).message,
-      `cannot read the App's private key ${file} (github.privateKeyFile): ENOENT: no such file or directory, open '${file}'`,
+      codesOnly(
+        refusal({ env: { CREDENTIALS_DIRECTORY }, config: { appId: 'Iv1', privateKeyFile: 'other' } })
+          .message,
+      ),
+      `cannot read the App's private key ${file} (github.privateKeyFile): ENOENT '${file}'`,
     )
   })
 
   test('of a flag or the environment is relative to the folder that one is in', () => {
-    const missing = (name: string) =>
-      `cannot read the App's private key app-key (${name}): ENOENT: no such file or directory, open 'app-key'`
+    const missing = (name: string) => `cannot read the App's private key app-key (${name}): ENOENT 'app-key'`
     assert.equal(
-      refusal({ env: { CREDENTIALS_DIRECTORY }, flags: RELATIVE }).message,
+      codesOnly(refusal({ env: { CREDENTIALS_DIRECTORY }, flags: RELATIVE }).message),
       missing('--private-key-file'),
     )
     assert.equal(
-      refusal({
-        env: { CREDENTIALS_DIRECTORY, GITHUB_APP_ID: 'Iv1', GITHUB_APP_PRIVATE_KEY_FILE: 'app-key' },
-      }).message,
+      codesOnly(
+        refusal({
+          env: { CREDENTIALS_DIRECTORY, GITHUB_APP_ID: 'Iv1', GITHUB_APP_PRIVATE_KEY_FILE: 'app-key' },
+        }).message,
+      ),
       missing('GITHUB_APP_PRIVATE_KEY_FILE'),
     )
   })
@@ -291,9 +296,9 @@ describe('the key file', () => {
     {
       what: 'is not there',
       path: join(directory, 'none.pem'),
-      why: 'ENOENT: no such file or directory, open',
+      why: `ENOENT '${join(directory, 'none.pem')}'`,
     },
-    { what: 'is a folder', path: directory, why: 'EISDIR: illegal operation on a directory, read' },
+    { what: 'is a folder', path: directory, why: 'EISDIR' },
   ]
   for (const { what, path, why } of UNREADABLE) {
     test(what, () => {
@@ -303,10 +308,7 @@ describe('the key file', () => {
         [{ config: { ...CONFIG, privateKeyFile: path } }, 'github.privateKeyFile'],
       ] as const) {
         const { message } = refusal({ env: {}, ...sources })
-        assert.equal(
-          message,
-          `cannot read the App's private key ${path} (${name}): ${why}${why.endsWith('open') ? ` '${path}'` : ''}`,
-        )
+        assert.equal(codesOnly(message), `cannot read the App's private key ${path} (${name}): ${why}`)
       }
     })
   }

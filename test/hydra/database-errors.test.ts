@@ -1,4 +1,4 @@
-// What is said when PostgreSQL refuses, word for word, with what mends it.
+// What is said when PostgreSQL refuses, with what mends it. Its own sentence is told by its code and its names.
 import assert from 'node:assert/strict'
 import dns from 'node:dns'
 import { renameSync, rmSync } from 'node:fs'
@@ -11,6 +11,7 @@ import { openDatabase, type Sql } from '../../src/hydra/database.ts'
 import { findNewestEval, findOutputs } from '../../src/hydra/queries.ts'
 import { ask, asked, type DatabaseScene, NOT_RUNNING, openScene, PASSWORD } from '../helpers/database.ts'
 import { connect, startPostgres } from '../helpers/postgres.ts'
+import { serverSays } from '../helpers/words.ts'
 
 let scene: DatabaseScene
 before(async () => {
@@ -18,6 +19,19 @@ before(async () => {
 })
 afterEach(() => scene.checkSurprises())
 after(() => scene.close())
+
+/** `where` as in {@link asked}; `name` is one that the sentence of PostgreSQL has. */
+function assertServerSays(
+  lines: string[],
+  where: Parameters<typeof asked>[0],
+  name: string,
+  code: string,
+  hint: string,
+): void {
+  const said = lines.join('\n')
+  assert.ok(said.startsWith(asked(where)), said)
+  assert.match(said, serverSays(name, code, hint))
+}
 
 test('there is no socket', async () => {
   assert.deepEqual(await scene.troubleOf(scene.configured({ host: '/nonexistent' })), [
@@ -54,55 +68,45 @@ test('the role does not exist, or may not log in', async t => {
   await scene.hydra.sql`create role sleeper nologin`
   t.after(() => scene.hydra.sql`drop role sleeper`)
   const hint = 'the server does not let this user in under that role: see pg_hba.conf and the ident map'
-  assert.deepEqual(await scene.troubleOf(scene.configured({ user: 'mallory' })), [
-    `${asked({ role: 'mallory' })}role "mallory" does not exist (28000)`,
-    hint,
-  ])
-  assert.deepEqual(await scene.troubleOf(scene.configured({ user: 'sleeper' })), [
-    `${asked({ role: 'sleeper' })}role "sleeper" is not permitted to log in (28000)`,
-    hint,
-  ])
+  for (const role of ['mallory', 'sleeper']) {
+    const said = await scene.troubleOf(scene.configured({ user: role }))
+    assertServerSays(said, { role }, `"${role}"`, '28000', hint)
+  }
 })
 
 test('the database does not exist', async () => {
-  assert.deepEqual(await scene.troubleOf(scene.configured({ database: 'nothing' })), [
-    `${asked({ database: 'nothing' })}database "nothing" does not exist (3D000)`,
-    'check "database" in the configuration',
-  ])
+  const said = await scene.troubleOf(scene.configured({ database: 'nothing' }))
+  const hint = 'check "database" in the configuration'
+  assertServerSays(said, { database: 'nothing' }, '"nothing"', '3D000', hint)
 })
 
 test('it is not a database of Hydra', async () => {
-  assert.deepEqual(await scene.troubleOf(scene.configured({ database: 'postgres' })), [
-    `${asked({ database: 'postgres' })}relation "builds" does not exist (42P01)`,
-    'is this the database of a Hydra?',
-  ])
+  const said = await scene.troubleOf(scene.configured({ database: 'postgres' }))
+  const hint = 'is this the database of a Hydra?'
+  assertServerSays(said, { database: 'postgres' }, '"builds"', '42P01', hint)
 })
 
 test('a Hydra of another age has other columns', async t => {
   await scene.hydra.sql`alter table jobsetevals rename column flake to flakeref`
   t.after(() => scene.hydra.sql`alter table jobsetevals rename column flakeref to flake`)
-  assert.deepEqual(await scene.troubleOf(scene.configured(), sql => findNewestEval(sql, 1)), [
-    `${asked()}column e.flake does not exist (42703)`,
-    'this Hydra has other columns than this program knows: is one of the two very old?',
-  ])
+  const said = await scene.troubleOf(scene.configured(), sql => findNewestEval(sql, 1))
+  const hint = 'this Hydra has other columns than this program knows: is one of the two very old?'
+  assertServerSays(said, {}, 'e.flake', '42703', hint)
 })
 
 test('the role may not read a table', async t => {
   await scene.hydra.sql`revoke select on buildoutputs from hydra`
   t.after(() => scene.hydra.sql`grant select on buildoutputs to hydra`)
-  assert.deepEqual(await scene.troubleOf(scene.configured(), sql => findOutputs(sql, 1)), [
-    `${asked()}permission denied for table buildoutputs (42501)`,
-    'the role lacks SELECT on this table: grant it',
-  ])
+  const said = await scene.troubleOf(scene.configured(), sql => findOutputs(sql, 1))
+  assertServerSays(said, {}, 'buildoutputs', '42501', 'the role lacks SELECT on this table: grant it')
 })
 
 test('the role has all the connections that it may have', async t => {
   await scene.hydra.sql`create role crowded login connection limit 0`
   t.after(() => scene.hydra.sql`drop role crowded`)
-  assert.deepEqual(await scene.troubleOf(scene.configured({ user: 'crowded' })), [
-    `${asked({ role: 'crowded' })}too many connections for role "crowded" (53300)`,
-    'all connections of the server or of the role are taken; the next run tries again',
-  ])
+  const said = await scene.troubleOf(scene.configured({ user: 'crowded' }))
+  const hint = 'all connections of the server or of the role are taken; the next run tries again'
+  assertServerSays(said, { role: 'crowded' }, '"crowded"', '53300', hint)
 })
 
 test('a query takes too long, or somebody cancels it', async () => {
@@ -111,20 +115,14 @@ test('a query takes too long, or somebody cancels it', async () => {
     await sql`set local statement_timeout = 1`
     return sql`select pg_sleep(60)`
   }
-  assert.deepEqual(await scene.troubleOf(scene.configured(), slow), [
-    `${asked()}canceling statement due to statement timeout (57014)`,
-    hint,
-  ])
+  assertServerSays(await scene.troubleOf(scene.configured(), slow), {}, '', '57014', hint)
   const cancelled = async (sql: Sql) => {
     const [row] = await sql`select pg_backend_pid() as pid`
     const sleeping = sql`select pg_sleep(60)`.execute()
     await scene.waitFor(`select from pg_stat_activity where pid = ${row?.pid} and wait_event = 'PgSleep'`)
     return Promise.all([sleeping, scene.hydra.sql`select pg_cancel_backend(${row?.pid})`])
   }
-  assert.deepEqual(await scene.troubleOf(scene.configured(), cancelled), [
-    `${asked()}canceling statement due to user request (57014)`,
-    hint,
-  ])
+  assertServerSays(await scene.troubleOf(scene.configured(), cancelled), {}, '', '57014', hint)
 })
 
 test('mistakes of our own stay what they are, also those that have a code', async t => {
@@ -156,10 +154,9 @@ test('mistakes of our own stay what they are, also those that have a code', asyn
 
 test('of several queries of one look that fail, the first is told', async () => {
   const queries = (sql: Sql) => Promise.all([sql`select nope`, sql`select 1`, sql`select nothing`])
-  assert.deepEqual(
-    (await scene.troubleOf(scene.configured(), queries))[0],
-    `${asked()}column "nope" does not exist (42703)`,
-  )
+  const [said = ''] = await scene.troubleOf(scene.configured(), queries)
+  assert.ok(said.startsWith(asked()), said)
+  assert.match(said, /"nope".* \(42703\)$/)
 })
 
 test('the password is asked of PGPASSFILE', async t => {
@@ -199,7 +196,7 @@ test('the password is asked of PGPASSFILE', async t => {
     )
   }
   assert.ok(refusal instanceof OperatorError)
-  assert.match(refusal.message, /: password authentication failed for user "guarded" \(28P01\)$/)
+  assert.match(refusal.message, /: .*"guarded".* \(28P01\)$/)
   assert.deepEqual(refusal.hint, [
     'the password in the connection string or in PGPASSFILE is wrong, or there is none',
   ])

@@ -157,25 +157,30 @@ test('sslmode is for TCP, where a server may have no TLS', async t => {
     assert.equal(await database.look(ask), undefined, `${host} ${mode}`)
     await database.close()
   }
-  assert.deepEqual(await scene.troubleOf(url(`127.0.0.1:${port}`, 'require')), [
-    `${asked({ at: '127.0.0.1:PORT', source: 'HYDRA_DATABASE_URL' })}Client network socket disconnected before secure TLS connection was established (ECONNRESET)`,
-    'sslmode asks for TLS: does this server offer it?',
-  ])
+  const [said = '', ...hints] = await scene.troubleOf(url(`127.0.0.1:${port}`, 'require'))
+  assert.ok(said.startsWith(asked({ at: '127.0.0.1:PORT', source: 'HYDRA_DATABASE_URL' })), said)
+  assert.match(said, / \(ECONNRESET\)$/)
+  assert.deepEqual(hints, ['sslmode asks for TLS: does this server offer it?'])
 })
 
 test('whatever it was, the process ends by itself', async t => {
   await listen(t, { path: join(scene.directory, '.s.PGSQL.5432') }, () => {})
   const module = JSON.stringify(new URL('../../src/hydra/database.ts', import.meta.url))
-  const endings = [scene.directory, '/nonexistent', scene.hydra.socketDirectory].map(async host => {
+  const hosts: [host: string, lookTimeoutMs: number][] = [
+    [scene.directory, 2_000],
+    ['/nonexistent', 60_000],
+    [scene.hydra.socketDirectory, 60_000],
+  ]
+  const endings = hosts.map(async ([host, lookTimeoutMs]) => {
     const script = `
       import { openDatabase } from ${module}
-      const database = openDatabase(${JSON.stringify(scene.configured({ host }))}, { connectTimeoutSeconds: 60, lookTimeoutMs: 2_000 })
+      const database = openDatabase(${JSON.stringify(scene.configured({ host }))}, { connectTimeoutSeconds: 60, lookTimeoutMs: ${lookTimeoutMs} })
       database.look(sql => sql.unsafe('select pg_terminate_backend(pg_backend_pid())'))
         .catch(error => console.log(error.message)).finally(() => database.close())`
     const { stdout, stderr } = await promisify(execFile)(
       process.execPath,
       ['--import', 'tsx', '--input-type=module', '-e', script],
-      { cwd: ROOT, env: cleanEnvironment(), timeout: 30_000 },
+      { cwd: ROOT, env: cleanEnvironment(), timeout: 120_000 },
     )
     return `${stdout}${stderr}`.replace(/^.*\(configuration\): /, '')
   })

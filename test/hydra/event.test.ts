@@ -14,6 +14,7 @@ import {
   readEvent,
   summarize,
 } from '../../src/hydra/event.ts'
+import { codesOnly } from '../helpers/words.ts'
 
 const FIXTURES = fileURLToPath(new URL('../../fixtures/events/', import.meta.url))
 const fixture = (name: string) => readFileSync(join(FIXTURES, name), 'utf8')
@@ -220,19 +221,13 @@ describe('the file', () => {
   test('that is not there', () => {
     const file = join(directory, 'none.json')
     const { message, hint } = refusal(() => readEvent(file))
-    assert.equal(
-      message,
-      `cannot read the event ${file} (HYDRA_JSON): ENOENT: no such file or directory, open '${file}'`,
-    )
+    assert.equal(codesOnly(message), `cannot read the event ${file} (HYDRA_JSON): ENOENT '${file}'`)
     assert.deepEqual(hint, ['Hydra removes the file as soon as the hooks of its build have ended'])
   })
 
   test('that is a folder', () => {
     const { message, hint } = refusal(() => readEvent(directory))
-    assert.equal(
-      message,
-      `cannot read the event ${directory} (HYDRA_JSON): EISDIR: illegal operation on a directory, read`,
-    )
+    assert.equal(codesOnly(message), `cannot read the event ${directory} (HYDRA_JSON): EISDIR`)
     assert.deepEqual(hint, [])
   })
 
@@ -240,8 +235,8 @@ describe('the file', () => {
     const file = join(directory, 'secret.json')
     writeFileSync(file, fixture('success.json'), { mode: 0 })
     assert.equal(
-      refusal(() => readEvent(file)).message,
-      `cannot read the event ${file} (HYDRA_JSON): EACCES: permission denied, open '${file}'`,
+      codesOnly(refusal(() => readEvent(file)).message),
+      `cannot read the event ${file} (HYDRA_JSON): EACCES '${file}'`,
     )
   })
 
@@ -421,10 +416,10 @@ describe('an event that is made to do harm', () => {
   ]
   for (const [what, content] of HARMFUL) {
     test(`is refused as fast as it is read: ${what}`, () => {
-      const start = performance.now()
+      const start = process.cpuUsage()
       assert.ok(refusal(() => parseEvent(content, 'event.json')).message.length < 500)
       // a guard, no measurement: what is quadratic takes far longer
-      assert.ok(performance.now() - start < 5000)
+      assert.ok(process.cpuUsage(start).user < 5_000_000)
     })
   }
 

@@ -287,7 +287,7 @@ test('whatever the text, a flakeref is locked with 40 digits, or unusable with a
 })
 
 test('a flakeref of 200,000 characters is read and shown at once', () => {
-  const start = performance.now()
+  const start = process.cpuUsage()
   for (const part of ['://', '@', 'a', '/', '?', '%', '&', 'git+https://', ':']) {
     const long = part.repeat(200_000 / part.length)
     for (const text of [
@@ -302,7 +302,7 @@ test('a flakeref of 200,000 characters is read and shown at once', () => {
     }
   }
   // a guard, no measurement: what is quadratic takes far longer
-  assert.ok(performance.now() - start < 5000)
+  assert.ok(process.cpuUsage(start).user < 5_000_000)
 })
 
 describe('a flakeref is shown', () => {

@@ -12,12 +12,13 @@ import { type CommandName, runCommand } from '../helpers/command.ts'
 import { CLOSED, listen, NO_ANSWER, NOT_RUNNING, PASSWORD } from '../helpers/database.ts'
 import { CUTS, type Point, type ProxyOptions, startPostgresProxy } from '../helpers/postgres-proxy.ts'
 import { CHANNEL, JOB } from '../helpers/stage.ts'
+import { quote, serverSays } from '../helpers/words.ts'
 import { C1, C2, type Command, type How, type Ran, type RunScene, runSceneFor, seedBuilds } from './runs.ts'
 
 const COMMANDS = ['hook', 'reconcile', 'status', 'get-flake-commit'] as const satisfies Command[]
 
-/** Whatever the fault, a run in this process is over by then. */
-const DEADLINE_MS = 10_000
+/** Whatever the fault, a run in this process is over by then: a guard for what waits on, no measurement. */
+const DEADLINE_MS = 45_000
 const SHORT = { connectTimeoutSeconds: 60, lookTimeoutMs: 80 }
 
 let cells = 0
@@ -104,8 +105,8 @@ const COLUMNS = 'this Hydra has other columns than this program knows: is one of
 const SLOW = 'the query took longer than 30 s, or somebody cancelled it; the next run tries again'
 const LOST = `the server closed the connection (CONNECTION_CLOSED)\n${CLOSED}`
 /** a busy machine connects in that time */
-const LOCK_TIMEOUT_MS = 1000
-const SILENT_LOCK = `no answer within 1 s (NO_ANSWER)\n${NO_ANSWER}`
+const LOCK_TIMEOUT_MS = 3000
+const SILENT_LOCK = `no answer within 3 s (NO_ANSWER)\n${NO_ANSWER}`
 const SILENT = `no answer within ${SHORT.lookTimeoutMs / 1000} s (NO_ANSWER)\n${NO_ANSWER}`
 
 interface Refusal {
@@ -126,61 +127,58 @@ const REFUSALS: readonly Refusal[] = [
   {
     what: 'there is no such role',
     connection: { user: 'mallory' },
-    ends: `role "mallory" does not exist (28000)\n${ROLE}`,
+    ends: serverSays('"mallory"', '28000', ROLE),
   },
   {
     what: 'the role may not log in',
     connection: { user: 'DB_out' },
     before: 'create role DB_out nologin',
     after: 'drop role DB_out',
-    ends: new RegExp(`^role "\\w+_out" is not permitted to log in \\(28000\\)\n${ROLE}$`),
+    ends: serverSays('_out"', '28000', ROLE),
   },
   {
     what: 'there is no such database',
     connection: { database: 'nothing' },
-    ends: 'database "nothing" does not exist (3D000)\ncheck "database" in the configuration',
+    ends: serverSays('"nothing"', '3D000', 'check "database" in the configuration'),
   },
   {
     what: "the database is not Hydra's",
     connection: { database: 'postgres' },
-    ends: new RegExp(`^relation "\\w+" does not exist \\(42P01\\)\n${NO_HYDRA.replace('?', '\\?')}$`),
+    ends: serverSays('"', '42P01', NO_HYDRA),
   },
   {
     what: 'the role has all the connections that it may have',
     connection: { user: 'DB_all' },
     before: 'create role DB_all login connection limit 0',
     after: 'drop role DB_all',
-    ends: new RegExp(`^too many connections for role "\\w+_all" \\(53300\\)\n${TAKEN}$`),
+    ends: serverSays('_all"', '53300', TAKEN),
   },
   {
     what: 'the role may have one connection, and the lock is the first',
     connection: { user: 'DB_one' },
     before: 'create role DB_one login connection limit 1 in role hydra',
     after: 'drop role DB_one',
-    ends: command =>
-      command === 'reconcile'
-        ? new RegExp(`^too many connections for role "\\w+_one" \\(53300\\)\n${TAKEN}$`)
-        : 'well',
+    ends: command => (command === 'reconcile' ? serverSays('_one"', '53300', TAKEN) : 'well'),
   },
   {
     what: 'the role may not connect',
     connection: { user: 'DB_far' },
     before: 'create role DB_far login; revoke connect on database DB from public',
     after: 'grant connect on database DB to public; drop role DB_far',
-    ends: /^permission denied for database "\w+" \(42501\)\nthe role lacks CONNECT on this database: grant it$/,
+    ends: serverSays('"', '42501', 'the role lacks CONNECT on this database: grant it'),
   },
   {
     what: 'the role may not look into the schema',
     before: 'revoke usage on schema public from public',
     after: 'grant usage on schema public to public',
     // the server does not say that it is there
-    ends: new RegExp(`^relation "\\w+" does not exist \\(42P01\\)\n${NO_HYDRA.replace('?', '\\?')}$`),
+    ends: serverSays('"', '42P01', NO_HYDRA),
   },
   {
     what: 'the database has all the connections that it may have',
     before: 'alter database DB connection limit 0',
     after: 'alter database DB connection limit -1',
-    ends: new RegExp(`^too many connections for database "\\w+" \\(53300\\)\n${TAKEN}$`),
+    ends: serverSays('"', '53300', TAKEN),
   },
 ]
 
@@ -232,7 +230,6 @@ interface Row {
 
 const FLAKE_HINT =
   "the jobset's flake should be github:alice/dotfiles or a git+https or git+ssh URL of that repository"
-const quote = (text: string) => text.replaceAll(/[.*+?^${}()|[\]\\/]/g, '\\$&')
 const flake = (text: string) => `update jobsetevals set flake = ${text} where id = 2`
 
 /** An eval that names no commit: no channel moves for it, and it is said whose flakeref it is. */
@@ -542,7 +539,7 @@ const CELLS: readonly Cell[] = [
     args: ['reconcile'],
     status: 1,
     connection: { user: 'mallory' },
-    said: hinted('role "mallory" does not exist \\(28000\\)', ROLE),
+    said: hinted('.*"mallory".* \\(28000\\)', ROLE),
   },
   {
     what: 'the role may not read a table',
@@ -550,14 +547,14 @@ const CELLS: readonly Cell[] = [
     args: ['reconcile'],
     status: 1,
     before: ({ hydra }) => hydra.sql`revoke select on jobsetevals from hydra`,
-    said: hinted('permission denied for table jobsetevals \\(42501\\)', GRANT),
+    said: hinted('.*\\bjobsetevals\\b.* \\(42501\\)', GRANT),
   },
   {
     what: 'the database has all the connections that it may have',
     name: 'hydra-hook',
     status: 1,
     before: ({ hydra }) => hydra.sql`alter database ${hydra.sql(hydra.database)} connection limit 0`,
-    said: hinted('too many connections for database "\\w+" \\(53300\\)', TAKEN),
+    said: hinted('.*"\\w+".* \\(53300\\)', TAKEN),
   },
   {
     what: "the database is not Hydra's",
@@ -565,14 +562,14 @@ const CELLS: readonly Cell[] = [
     args: ['2'],
     status: 1,
     connection: { database: 'postgres' },
-    said: hinted('relation "\\w+" does not exist \\(42P01\\)', NO_HYDRA),
+    said: hinted('.*"\\w+".* \\(42P01\\)', NO_HYDRA),
   },
   {
     what: 'a column is not there',
     name: 'hydra-hook',
     status: 1,
     before: ({ hydra }) => hydra.sql`alter table jobsetevals rename flake to flakeref`,
-    said: hinted('column \\S+ does not exist \\(42703\\)', COLUMNS),
+    said: hinted('.*\\bflake\\b.* \\(42703\\)', COLUMNS),
   },
   {
     what: 'the server says nothing',
@@ -621,7 +618,7 @@ const CELLS: readonly Cell[] = [
   },
 ]
 
-const COMMAND_DEADLINE_MS = 30_000
+const COMMAND_DEADLINE_MS = 60_000
 
 // the real commands wait most of the time
 describe('PostgreSQL', { concurrency: 2 }, () => {
@@ -725,19 +722,19 @@ describe('PostgreSQL', { concurrency: 2 }, () => {
         what: 'that the role may not read',
         before: table => `revoke select on ${table} from hydra`,
         after: table => `grant select on ${table} to hydra`,
-        ends: table => `permission denied for table ${table} (42501)\n${GRANT}`,
+        ends: table => serverSays(` ${table}`, '42501', GRANT),
       },
       {
         what: 'that is not there',
         before: table => `alter table ${table} rename to away`,
         after: table => `alter table away rename to ${table}`,
-        ends: table => `relation "${table}" does not exist (42P01)\n${NO_HYDRA}`,
+        ends: table => serverSays(`"${table}"`, '42P01', NO_HYDRA),
       },
       {
         what: 'without a column',
         before: (table, column) => `alter table ${table} rename column ${column} to away`,
         after: (table, column) => `alter table ${table} rename column away to ${column}`,
-        ends: () => new RegExp(`^column \\S+ does not exist \\(42703\\)\n${COLUMNS.replace('?', '\\?')}$`),
+        ends: () => serverSays('', '42703', COLUMNS),
       },
     ]
     for (const { what, before, after, ends } of faults) {
@@ -765,7 +762,7 @@ describe('PostgreSQL', { concurrency: 2 }, () => {
           await sql.unsafe(`lock table ${table} in access exclusive mode`)
           for (const command of readers) {
             const { ran } = await runThrough(scene, command, { statementTimeoutMs: 30 })
-            const said = `canceling statement due to statement timeout (57014)\n${SLOW}`
+            const said = serverSays('', '57014', SLOW)
             problems.push(...judge(command, `${table} is locked`, said, ran))
           }
         })
