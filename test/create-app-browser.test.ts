@@ -25,6 +25,8 @@ const FLAGS = [
   '--disable-component-update',
   '--disable-sync',
 ]
+/** A busy machine needs long, and a test that fails must end. */
+const PATIENCE_MS = 120_000
 /** Where pictures of the pages go, for whoever wants to see them. */
 const PICTURES = process.env.HYDRA_CHANNELS_TEST_PICTURES
 
@@ -34,7 +36,7 @@ if (skip) console.error(`create-app was not tried in a browser: ${skip}`)
 test('a browser presses the button, confirms at GitHub, and comes back', { skip }, async t => {
   const github = await startGitHub({ basePath: '/api/v3' })
   const directory = await mkdtemp(join(tmpdir(), 'hc-app-'))
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS })
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS, timeout: PATIENCE_MS })
   const http = createHttp({})
   t.after(async () => {
     await browser.close()
@@ -61,12 +63,12 @@ test('a browser presses the button, confirms at GitHub, and comes back', { skip 
     }),
     report: error => said.push(`${error}\n`),
     input: new PassThrough(),
-    // a test that fails must end
-    waits: { ...WAITS, browserMs: 20_000, installationMs: 20_000, pollMs: 10 },
+    waits: { ...WAITS, browserMs: PATIENCE_MS, installationMs: PATIENCE_MS, pollMs: 10 },
   })
   ended.catch(() => {})
 
   const page = await browser.newPage()
+  page.setDefaultTimeout(PATIENCE_MS)
   const complaints: string[] = []
   page.on('console', message => {
     // the one thing that every browser asks for by itself

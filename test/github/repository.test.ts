@@ -8,6 +8,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import { checkWritable, describeRename } from '../../src/guard.ts'
 import type { Permissions } from '../helpers/github.ts'
 import { type Scene, sceneFor } from '../helpers/scene.ts'
+import { until } from '../helpers/until.ts'
 
 const MINT = ['GET /installation', 'POST /app/installations/61001/access_tokens']
 const ASK = 'GET /git/ref/heads/main'
@@ -429,7 +430,7 @@ describe('no token', () => {
       .open()
       .facts()
       .catch(() => {})
-    while (scene.github.records[1]?.status === undefined) await new Promise(setImmediate)
+    await until('GitHub has answered twice', () => scene.github.records[1]?.status !== undefined)
     assert.deepEqual(scene.requests(), [MINT[0], 'GET /app'])
 
     const repository = scene.open()

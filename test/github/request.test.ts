@@ -413,7 +413,7 @@ test('the deadline ends an attempt that has more time of its own', async t => {
   const scene = await sceneFor(t)
   scene.github.fault({ kind: 'silence', ...ALWAYS })
   for (const credentials of [scene.person, scene.app]) {
-    const repository = scene.open({ credentials, deadline: new Deadline(1) })
+    const repository = scene.open({ credentials, deadline: new Deadline(2) })
     assert.deepEqual(await scene.trouble(repository.findBranch('main')), [
       'GitHub did not answer in the time that was left (github.deadlineSeconds)',
       LATER,
