@@ -5,20 +5,14 @@
 import { findConnection } from '../src/hydra/connection.ts'
 import { openDatabase, type Sql } from '../src/hydra/database.ts'
 import {
+  findCandidate,
   findJobStates,
   findJobset,
   findJobsetFacts,
   findNewerSince,
   findOutputsOfBuilds,
 } from '../src/hydra/fleet-queries.ts'
-import {
-  findBuild,
-  findCandidate,
-  findNewestEval,
-  findNewestEvalOfBuild,
-  findOutputs,
-  findPresentJobs,
-} from '../src/hydra/queries.ts'
+import { findBuild, findNewestEval, findNewestEvalOfBuild, findPresentJobs } from '../src/hydra/queries.ts'
 import { createHydra } from '../test/helpers/hydra.ts'
 import { fillLargeHydra } from '../test/helpers/large-hydra.ts'
 
@@ -55,7 +49,7 @@ const queries: [name: string, ask: (sql: Sql) => Promise<unknown>][] = [
   ['findCandidate, unchanged for long', sql => findCandidate(sql, jobset, jobs.unchanged)],
   ['findCandidate, of a job that is gone', sql => findCandidate(sql, jobset, jobs.retired)],
   ['findPresentJobs', sql => findPresentJobs(sql, jobset)],
-  ['findOutputs', sql => findOutputs(sql, buildOf(jobs.usual))],
+  ['findOutputsOfBuilds, of one', sql => findOutputsOfBuilds(sql, [buildOf(jobs.usual)])],
   ['findJobset', sql => findJobset(sql, 'dotfiles', 'main')],
   ['findJobStates', sql => findJobStates(sql, jobset)],
   ['findJobStates, of a dormant jobset', sql => findJobStates(sql, dormantJobset)],

@@ -96,6 +96,7 @@ in
             job = required types.str "nixos-(?<host>[^/]*)\\.(?<system>.*)" "A JavaScript regular expression for the whole name of a job.";
             repository = required (types.strMatching "[^/]+/[^/]+") "alice/dotfiles" "The flake's repository on GitHub.";
             branch = required types.str "nixos-tested-{host}" "The channel; `{group}` is a named group of `job`.";
+            ref = optional types.str "A branch such as `main`: only commits in its history are promoted. Unset: what the jobset follows.";
           };
         }
       ))

@@ -29,10 +29,7 @@ export interface Candidate {
   sha: string
   build: number
   eval: number
-  /**
-   * The jobset's newest eval, where that is another one: the candidate's commit must be in the history of its commit,
-   * because main may have been reset since.
-   */
+  /** the jobset's newest eval, if that is another one: a candidate that is not on the tracked branch was then taken back */
   newest: { eval: number; sha: string } | undefined
 }
 

@@ -5,6 +5,7 @@ import type { Hold } from './holds.ts'
 export const REASONS = [
   'held',
   'withdrawn',
+  'not-on-branch',
   'diverged',
   'ambiguous',
   'no-permission',

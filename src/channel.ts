@@ -22,6 +22,8 @@ export interface Rule {
   branch: string
   /** `branch`, parsed */
   template: Template
+  /** `main`: candidates must be in the history of this branch; undefined: of what the jobset follows */
+  ref?: string | undefined
 }
 
 /** One branch that this program moves. */
@@ -44,6 +46,11 @@ export const ruleSchema = z.pipe(
         .string('owner/repository')
         .check(z.refine(isRepository, 'owner/repository, as in alice/dotfiles')),
       branch: z.string('a branch such as nixos-tested-{host}'),
+      ref: z.optional(
+        z
+          .string('a branch such as main')
+          .check(z.refine(name => branchProblem(name) === undefined, 'a branch such as main')),
+      ),
     },
     'an object with project, jobset, job, repository and branch',
   ),

@@ -2,9 +2,9 @@
 // time, each pair of commits once; and over REST what it left out.
 import { Semaphore } from 'async-mutex'
 import { type Channel, channelKey } from './channel.ts'
+import { IDENTICAL, type Relation } from './channels/relation.ts'
 import type { GitHubRepository } from './github/repository.ts'
-import { isWorthRest, type Side, type Standing } from './github/standing.ts'
-import type { Stand } from './reason.ts'
+import { isWorthRest, type Standing } from './github/standing.ts'
 import type { OpenedGitHub } from './run-options.ts'
 
 /** Where GraphQL does not answer, REST must not be flooded. */
@@ -27,7 +27,7 @@ export interface Answer {
    *
    * @throws OperatorError where GitHub cannot be asked
    */
-  standOf(sha: string | undefined): Promise<Stand>
+  standOf(sha: string | undefined): Promise<Relation | undefined>
 }
 
 /**
@@ -60,7 +60,7 @@ export async function compareAll(
           mayPush: standing?.mayPush,
           async standOf(sha) {
             if (sha === undefined) return undefined
-            if (sha === tip) return { status: 'identical', aheadBy: 0, behindBy: 0 }
+            if (sha === tip) return IDENTICAL
             const known = sides.get(pairOf(tip, sha))
             if (known) return known
             if (away) throw away
@@ -89,8 +89,8 @@ function eachPairOnce(questions: readonly Question[]): { branch: string; heads: 
 function sidesOf(
   questions: readonly Question[],
   standings: ReadonlyMap<string, Standing>,
-): Map<string, Side> {
-  const sides = new Map<string, Side>()
+): Map<string, Relation> {
+  const sides = new Map<string, Relation>()
   for (const { channel, tip } of questions) {
     const standing = standings.get(channel.branch)
     // the branch may have moved since it was listed
@@ -100,7 +100,11 @@ function sidesOf(
   return sides
 }
 
-async function compareOverRest(repository: GitHubRepository, tip: string, sha: string): Promise<Stand> {
+async function compareOverRest(
+  repository: GitHubRepository,
+  tip: string,
+  sha: string,
+): Promise<Relation | undefined> {
   const comparison = await repository.compare(tip, sha)
   return comparison === 'not-found' ? undefined : comparison
 }

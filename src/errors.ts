@@ -27,6 +27,11 @@ export class UsageError extends OperatorError {
   override name = 'UsageError'
 }
 
+/** Somebody has to allow it: GitHub answered that this App (or token) may not. An outage or a limit passes, this does not. */
+export class PermissionError extends OperatorError {
+  override name = 'PermissionError'
+}
+
 /** The `code` of a system error, such as `ENOENT`; undefined where `error` has none. */
 export function codeOf(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | undefined)?.code

@@ -3,8 +3,10 @@
 import { ambiguous, type Candidate, type JobName, judgeCandidate, showJob } from './candidate.ts'
 import { type Channel, channelKey, channelsOfJobs, type Rule } from './channel.ts'
 import { prefixOf } from './channels/template.ts'
+import { trackedRefOf } from './channels/tracked-ref.ts'
 import { OperatorError, operatorErrorOf } from './errors.ts'
 import { failedJobs, findEvaluationError } from './hydra/evaluation-error.ts'
+import type { TrackedRef } from './hydra/flakeref.ts'
 import type { FoundJobset, JobFacts, JobsetFacts } from './hydra/fleet-queries.ts'
 
 /**
@@ -23,6 +25,8 @@ export interface PlannedChannel {
   candidate: Candidate | undefined | OperatorError
   /** what the branches begin with that the rule makes */
   prefix: string
+  /** what the candidate must be in the history of */
+  tracked: TrackedRef
   facts: { jobset: FoundJobset; job: JobFacts }
 }
 
@@ -74,14 +78,10 @@ export function planFleet(rules: readonly Rule[], jobsets: readonly JobsetFacts[
       feeders.set(key, entry)
       const job = jobs.get(jobName)
       // two rules may make the same channel of the same job
-      if (!job || entry.jobs.some(each => showJob(each.name) === showJob(name))) continue
-      entry.jobs.push({
-        name,
-        job,
-        jobset,
-        presence: presenceOf(job, jobset),
-        prefix: prefixOf(rule.template),
-      })
+      const known = entry.jobs.find(each => showJob(each.name) === showJob(name))
+      if (known && known.rule.ref !== rule.ref) problems.push({ rule, error: twoRefs(channel, known.rule) })
+      if (!job || known) continue
+      entry.jobs.push({ name, job, jobset, presence: presenceOf(job, jobset), rule })
     }
   }
   return {
@@ -95,7 +95,7 @@ interface Feeder {
   job: JobFacts
   jobset: FoundJobset
   presence: Presence
-  prefix: string
+  rule: Rule
 }
 
 /** With those that the newest eval names only in its error, because it could not evaluate them and nothing is older. */
@@ -130,9 +130,11 @@ function planChannel(channel: Channel, jobs: readonly Feeder[], host: string): P
   })
   const [first, ...others] = there.length > 0 ? there : last.slice(0, 1)
   if (!first) throw new Error(`no job leads to ${channelKey(channel)}`)
-  const { name, job, jobset, presence, prefix } = first
+  const { name, job, jobset, presence, rule } = first
   const names = [first, ...others].map(each => each.name)
-  const planned = { channel, job: name, jobs: names, presence, prefix, facts: { jobset, job } }
+  const tracked = trackedRefOf(rule.ref, jobset.flake, { host, repository: channel.repository })
+  const prefix = prefixOf(rule.template)
+  const planned = { channel, job: name, jobs: names, presence, prefix, tracked, facts: { jobset, job } }
   if (names.length > 1) return { ...planned, candidate: ambiguous(names) }
   try {
     const candidate = judgeCandidate(
@@ -144,6 +146,12 @@ function planChannel(channel: Channel, jobs: readonly Feeder[], host: string): P
   } catch (error) {
     return { ...planned, candidate: operatorErrorOf(error) }
   }
+}
+
+function twoRefs({ branch, repository }: Channel, { ref }: Rule): OperatorError {
+  return new OperatorError(`two rules make ${branch} in ${repository}, with different values of ref`, {
+    hint: `the first one counts (${ref === undefined ? 'without ref' : `ref ${ref}`}): take one of the two out of the configuration`,
+  })
 }
 
 function matchesNothing({ branch, project, jobset, job }: Rule): OperatorError {

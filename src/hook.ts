@@ -1,13 +1,27 @@
 // What a finished build leads to: its outputs in the cache, and the channels of its job at their candidate, brought there
-// by this process (bring-channels.ts) or by a reconcile that it asks for.
-import { cacheOptionsFor, copyOutputs, isCacheConfigured, startCopies } from './cache.ts'
+// by this process (channels/settle.ts) or by a reconcile that it asks for.
+import { webUrlOfHost } from './base/links.ts'
+import type { Facts } from './build-facts.ts'
+import {
+  type CacheOptions,
+  cacheOptionsFor,
+  copyOutputs,
+  createProver,
+  isCacheConfigured,
+  startCopies,
+} from './cache.ts'
 import { showJob } from './candidate.ts'
 import { type Channel, channelKey, channelOfJob, type Rule } from './channel.ts'
+import { describeRename } from './channels/safeguards.ts'
+import { settle } from './channels/settle.ts'
+import { isTrouble, tellVerdict, type Verdict } from './channels/verdict.ts'
+import { expectedHost } from './config.ts'
 import { OperatorError } from './errors.ts'
-import { unnameable } from './fleet.ts'
+import { type PlannedChannel, planFleet, unnameable } from './fleet.ts'
 import type { Database } from './hydra/database.ts'
-import type { BuildFinished } from './hydra/event.ts'
+import type { BuildFinished, Output } from './hydra/event.ts'
 import { kick } from './kick.ts'
+import { short } from './log.ts'
 import type { RunOptions } from './run-options.ts'
 
 export interface HookOptions extends RunOptions {
@@ -34,18 +48,152 @@ export async function handleBuild(event: BuildFinished, options: HookOptions): P
   let ended: 'ok' | 'failed' = 'ok'
   if (channels.length > 0) {
     if (detached) handOver(channels, options)
-    else {
-      // what a detached hook does without: the database's client and, while the database answers, GitHub's
-      const { lookUp } = await import('./build-facts.ts')
-      const looking = lookUp(event, channels, options)
-      looking.catch(() => {})
-      const github = await options.openGitHub()
-      const { bringChannels } = await import('./bring-channels.ts')
-      ended = await bringChannels(event, channels, { looking, github, cacheOptions }, options)
-    }
+    else ended = await bringToCandidate(event, channels, cacheOptions, options)
   } else if (invalid.length === 0) log.line(`no rule matches ${showJob(event)}: nothing to move`)
   for (const error of invalid) options.report(error)
   return invalid.length > 0 ? 'failed' : ended
+}
+
+/**
+ * Reconcile, narrowed to the job of a build that has just finished. An old build that finishes late finds the newer candidate
+ * here, and one that is being built again finds the older one.
+ */
+async function bringToCandidate(
+  event: BuildFinished,
+  channels: readonly Channel[],
+  cacheOptions: CacheOptions | undefined,
+  options: HookOptions,
+): Promise<'ok' | 'failed'> {
+  const { config, log } = options
+  // what a detached hook does without: the database's client and, while the database answers, GitHub's
+  const [{ lookUp }, { findOutputsOfBuilds }] = await Promise.all([
+    import('./build-facts.ts'),
+    import('./hydra/fleet-queries.ts'),
+  ])
+  const database = await options.openDatabase()
+  try {
+    const look = () => lookUp(event, channels, { rules: config.channels, database })
+    const looking = look()
+    looking.catch(() => {})
+    const github = await options.openGitHub()
+    for (const { repository } of channels) {
+      // a token takes its time too; if it cannot be had, that is the channel's own trouble, later
+      github
+        .repository(repository)
+        .facts()
+        .catch(() => {})
+    }
+    const facts = await looking
+    if (!facts.good) {
+      log.line(
+        `build ${event.build} is not good any more: it is built again or failed since, and its own event will come`,
+      )
+    }
+    const plan = (now: Facts) => planJob(event, channels, now, expectedHost(config.github))
+    const { planned, verdicts } = plan(facts)
+    const prove = cacheOptions && createProver(cacheOptions)
+    const judged = new Map<string, PlannedChannel>()
+    await settle(
+      planned,
+      {
+        mode: options.mode,
+        forge: github.repository,
+        tips: undefined,
+        planAgain: async () => plan(await look()).planned,
+        findOutputs: builds => database.look(sql => findOutputsOfBuilds(sql, builds)),
+        prove:
+          prove &&
+          (async (outputs, build) => {
+            const missing = build === event.build ? notCopied(event, outputs) : outputs
+            if (missing.length === 0) return 'seen'
+            return github.deadline.exclude(() => prove(missing, `build ${build}`))
+          }),
+        checkLock: async () => {},
+        stateDirectory: config.stateDirectory,
+        secondMs: options.secondMs,
+        progress: () => {},
+      },
+      (own, verdict) => {
+        const key = channelKey(own.channel)
+        judged.set(key, own)
+        verdicts.set(key, verdict)
+      },
+    )
+    sayCandidate(event, [...judged.values()], options)
+    for (const [, repository] of new Map(
+      channels.map(each => [each.repository.toLowerCase(), each.repository]),
+    )) {
+      const rename = await describeRename(github.repository(repository), repository)
+      if (rename) log.line(rename)
+    }
+    return tellAll(channels, verdicts, options)
+  } finally {
+    // the answers are there: nothing waits for the goodbye
+    database.close().catch(() => {})
+  }
+}
+
+/** The channels that follow the event's job, and the verdicts on the others. */
+function planJob(
+  event: BuildFinished,
+  channels: readonly Channel[],
+  { rules, jobsets }: Facts,
+  host: string,
+): { planned: PlannedChannel[]; verdicts: Map<string, Verdict> } {
+  const plan = planFleet(rules, jobsets, host)
+  const planned: PlannedChannel[] = []
+  const verdicts = new Map<string, Verdict>()
+  for (const channel of channels) {
+    const key = channelKey(channel)
+    const found = plan.channels.find(each => channelKey(each.channel) === key)
+    if (!found) {
+      // the rule leads here, but takes too long on another job of the jobset
+      const error =
+        plan.problems[0]?.error ?? new Error(`no rule makes ${channel.branch} of ${showJob(event)}`)
+      verdicts.set(key, { kind: 'failed', error })
+    } else if (found.jobs.length === 1 && showJob(found.job) !== showJob(event)) {
+      verdicts.set(key, { kind: 'job-gone', job: event, follows: found.job })
+    } else planned.push(found)
+  }
+  return { planned, verdicts }
+}
+
+/** Outputs that the event's build has only now. */
+function notCopied(event: BuildFinished, outputs: readonly Output[]): readonly Output[] {
+  const copied = new Set(event.outputs.map(({ path }) => path))
+  return outputs.filter(({ path }) => path !== null && !copied.has(path))
+}
+
+/** `eval 991: github:alice/dotfiles/3f2c9d1`: all channels of one job have the same candidate. */
+function sayCandidate(
+  event: BuildFinished,
+  judged: readonly PlannedChannel[],
+  { config, log }: HookOptions,
+): void {
+  for (const { channel, candidate } of judged) {
+    if (!candidate || candidate instanceof OperatorError) continue
+    const host = expectedHost(config.github)
+    const newest = candidate.build === event.build ? '' : `, with the newest good build ${candidate.build}`
+    const prefix = host === 'github.com' ? 'github:' : `${host}/`
+    log.line(`eval ${candidate.eval}${newest}: ${prefix}${channel.repository}/${short(candidate.sha)}`)
+    return
+  }
+}
+
+/** In the order of the rules; the last line is a verdict. */
+function tellAll(
+  channels: readonly Channel[],
+  verdicts: ReadonlyMap<string, Verdict>,
+  { config, log, report }: HookOptions,
+): 'ok' | 'failed' {
+  let ended: 'ok' | 'failed' = 'ok'
+  for (const channel of channels) {
+    const verdict = verdicts.get(channelKey(channel))
+    if (!verdict) throw new Error(`${channelKey(channel)} has no verdict`)
+    if (isTrouble(verdict)) ended = 'failed'
+    tellVerdict(channel, verdict, { log, report, webUrl: webUrlOfHost(expectedHost(config.github)) })
+  }
+  return ended
 }
 
 /**

@@ -13,33 +13,34 @@ import {
 } from './base/links.ts'
 import { type Channel, sameRepository } from './channel.ts'
 import type { Reason } from './channel-status.ts'
+import { decide } from './channels/advance.ts'
 import { nameChannel } from './channels/channel-name.ts'
+import { contains, type Relation } from './channels/relation.ts'
+import { describeOffBranch, type OffBranch } from './channels/verdict.ts'
 import { OperatorError } from './errors.ts'
 import type { PlannedChannel } from './fleet.ts'
-import type { Side } from './github/standing.ts'
 import type { Hold } from './holds.ts'
 import { type BuildStatus, buildStatusOf } from './hydra/build-status.ts'
 import { findEvaluationError, lastError } from './hydra/evaluation-error.ts'
-import { parseFlakeref, parseTrackedRef, showFlakeref } from './hydra/flakeref.ts'
+import { parseFlakeref, showFlakeref } from './hydra/flakeref.ts'
 import type { FoundJobset } from './hydra/fleet-queries.ts'
 import { count, short } from './log.ts'
-import type { Outcome } from './outcome.ts'
 
 /** So long may Hydra take to look at a new commit. */
 const EVALUATION_MINUTES = 30
 
-/** The branch that a jobset follows, or the commit that it is pinned to. */
+/** The tracked branch, or the commit that the jobset is pinned to. */
 export interface Tracked {
   kind: 'branch' | 'commit'
   /** `main` */
   name: string
   sha: string
-  /** of its commits those that the newest eval has not; undefined where that is not known */
+  /** its commits that the newest eval does not have; undefined: not known */
   unevaluated: { commits: number; oldest: string | undefined } | undefined
 }
 
-/** How a commit stands to a channel's tip; undefined where there is none of the two, or GitHub does not have it. */
-export type Stand = Side | 'unrelated' | undefined
+/** How a commit stands to a channel's tip; undefined: there is none of the two, or GitHub does not have it. */
+export type Stand = Relation | undefined
 
 export interface ChannelFacts {
   channel: Channel
@@ -57,8 +58,8 @@ export interface ChannelFacts {
   stands: { tracked: Stand; newest: Stand; candidate: Stand }
   /** whether there ever was an eval of the tip */
   evaluated: boolean
-  /** where the candidate's commit is not in the history of the newest eval's */
-  withdrawal: Extract<Outcome, { kind: 'withdrawn' }> | undefined
+  /** the candidate is not in the history of the tracked branch */
+  offBranch: OffBranch | undefined
   /** why GitHub would not let us move it */
   forbidden: OperatorError | undefined
   /** undefined where the branch is not there */
@@ -88,6 +89,7 @@ const CHECKS: readonly (readonly [Reason, Check])[] = [
   ['held', held],
   ['unknown', notKnown],
   ['withdrawn', withdrawn],
+  ['not-on-branch', notOnBranch],
   ['diverged', diverged],
   ['ambiguous', ambiguous],
   ['no-permission', noPermission],
@@ -131,7 +133,7 @@ function notKnown({ away, forbidden }: ChannelFacts): Found {
 
 /** Taken back: main was reset, or its history rewritten. */
 function withdrawn(facts: ChannelFacts, { host }: Surroundings): Found {
-  const { tip, channel, evaluated, withdrawal } = facts
+  const { tip, channel, evaluated, offBranch } = facts
   const newest = outsideOf(facts, host)
   // what never was evaluated was not taken back: somebody else put it there
   if (tip !== undefined && newest && evaluated) {
@@ -140,10 +142,19 @@ function withdrawn(facts: ChannelFacts, { host }: Surroundings): Found {
       url: compareUrl(channel.repository, tip, newest.sha, webUrlOfHost(host)),
     }
   }
-  if (!withdrawal) return undefined
+  if (offBranch?.kind !== 'withdrawn') return undefined
   return {
-    message: `the candidate ${short(withdrawal.sha)} of eval ${withdrawal.eval} was taken back: it is not in the history of ${short(withdrawal.newest.sha)}, the commit of the newest eval ${withdrawal.newest.eval}; the next good build of a commit in that history moves the channel`,
-    url: compareUrl(channel.repository, withdrawal.sha, withdrawal.newest.sha, webUrlOfHost(host)),
+    message: describeOffBranch(offBranch).join('; '),
+    url: compareUrl(channel.repository, offBranch.sha, offBranch.newest.sha, webUrlOfHost(host)),
+  }
+}
+
+/** GitHub has moved on, and Hydra has not looked; or what the jobset follows is no branch. */
+function notOnBranch({ offBranch, channel, tracked }: ChannelFacts, { host }: Surroundings): Found {
+  if (offBranch?.kind !== 'not-on-branch') return undefined
+  return {
+    message: describeOffBranch(offBranch).join('; '),
+    url: tracked && compareUrl(channel.repository, offBranch.sha, tracked.sha, webUrlOfHost(host)),
   }
 }
 
@@ -166,9 +177,9 @@ function diverged(facts: ChannelFacts, { host }: Surroundings): Found {
 }
 
 /** Only ever to a commit that is built. */
-function wayOut({ planned, channel, withdrawal }: ChannelFacts, host: string): string {
+function wayOut({ planned, channel, offBranch }: ChannelFacts, host: string): string {
   const { candidate } = planned ?? {}
-  if (!candidate || candidate instanceof OperatorError || withdrawal) {
+  if (!candidate || candidate instanceof OperatorError || offBranch) {
     return 'nothing that it could be put to instead is built yet'
   }
   return `to give up what only the channel has: ${forceCommand(channel, candidate.sha, webUrlOfHost(host))}`
@@ -181,11 +192,6 @@ function outsideOf({ tip, planned, stands, tracked }: ChannelFacts, host: string
   // what GitHub did not compare decides nothing
   if (!stands.newest) return undefined
   return contains(stands.newest) || contains(stands.tracked) ? undefined : newest
-}
-
-/** Whether the commit's history has the channel's. */
-export function contains(stand: Stand): boolean {
-  return typeof stand === 'object' && (stand.status === 'ahead' || stand.status === 'identical')
 }
 
 function ambiguous({ planned }: ChannelFacts): Found {
@@ -262,14 +268,10 @@ function unusableFlakeref({ planned, channel }: ChannelFacts, { hydraUrl, host }
   const url = jobsetUrl(hydraUrl, planned.job)
   if (planned.candidate instanceof OperatorError) return { message: oneLine(planned.candidate), url }
   const { flake } = planned.facts.jobset
-  if (
-    flake === null ||
-    parseTrackedRef(flake, { host, repository: channel.repository }).kind !== 'other repository'
-  ) {
-    return undefined
-  }
+  if (planned.tracked.kind !== 'other repository') return undefined
+  const followed = flake === null ? 'no flake' : showFlakeref(flake)
   return {
-    message: `${jobsetName({ planned })} follows ${showFlakeref(flake)} now, which is not ${host}/${channel.repository}: correct the rule, or the flake of the jobset`,
+    message: `${jobsetName({ planned })} follows ${followed} now, which is not ${host}/${channel.repository}: correct the rule or the flake of the jobset, or name the branch in the rule (channels[].ref)`,
     url,
   }
 }
@@ -319,7 +321,8 @@ function behind({ planned, tip, tracked, stands }: ChannelFacts): Found {
 
 /** Whether reconcile would move the channel to its candidate. */
 export function couldMove(tip: string | undefined, candidate: Stand): boolean {
-  return tip === undefined || (typeof candidate === 'object' && candidate.status === 'ahead')
+  if (tip === undefined) return true
+  return candidate !== undefined && decide({ tip, relation: candidate }, '').kind !== 'leave'
 }
 
 /** The newest commit is not good, but an older one is, and the channel is not there yet either. */

@@ -5,23 +5,24 @@ import type { Candidate } from './candidate.ts'
 import { type Channel, channelKey } from './channel.ts'
 import type { ChannelStatus, FleetStatus } from './channel-status.ts'
 import { selectChannels } from './channels/channel-name.ts'
+import { contains } from './channels/relation.ts'
+import { checkWritable } from './channels/safeguards.ts'
+import { offBranch } from './channels/verdict.ts'
 import { type Answer, compareAll } from './comparisons.ts'
 import { expectedHost } from './config.ts'
-import { LATER, OperatorError, operatorErrorOf } from './errors.ts'
+import { LATER, OperatorError, operatorErrorOf, PermissionError } from './errors.ts'
 import { type PlannedChannel, planFleet, prefixesOf } from './fleet.ts'
-import { BYPASS, PermissionError } from './github/refusal.ts'
+import { BYPASS } from './github/refusal.ts'
 import type { GitHubRepository } from './github/repository.ts'
-import type { HistoricCommit } from './github/standing.ts'
-import { checkWritable } from './guard.ts'
 import { findHold, type Hold } from './holds.ts'
 import type { Database } from './hydra/database.ts'
 import type { Output } from './hydra/event.ts'
 import { lookUpFleet } from './look-up.ts'
-import { type ChannelFacts, contains, couldMove, explain, newestCommit, type Stand } from './reason.ts'
+import { type ChannelFacts, couldMove, explain, newestCommit, type Stand } from './reason.ts'
 import type { OpenedGitHub, RunOptions } from './run-options.ts'
 import { readStamp } from './stamp.ts'
 import { findTip, listTips, makeableBranches, strayBranches, type Tips } from './tips.ts'
-import { createFindTracked, type FindTracked, isAncestorIn } from './tracked.ts'
+import { createFindTracked, type FindTracked, isAncestorIn, type TrackedFound } from './tracked.ts'
 
 export interface StatusOptions extends Pick<RunOptions, 'config' | 'report' | 'http' | 'openGitHub'> {
   /** channels as given on the command line; empty: all */
@@ -184,7 +185,7 @@ async function compareEntries(
   return compareAll(questions.flat(), github, report)
 }
 
-type GitHubFacts = Pick<ChannelFacts, 'tip' | 'stands' | 'tracked' | 'withdrawal' | 'forbidden' | 'away'>
+type GitHubFacts = Pick<ChannelFacts, 'tip' | 'stands' | 'tracked' | 'offBranch' | 'forbidden' | 'away'>
 
 /** GitHub may have said where the branch is, and nothing more. */
 function notKnown({ tip }: Entry): GitHubFacts {
@@ -192,7 +193,7 @@ function notKnown({ tip }: Entry): GitHubFacts {
     tip: typeof tip === 'string' ? tip : undefined,
     stands: { tracked: undefined, newest: undefined, candidate: undefined },
     tracked: undefined,
-    withdrawal: undefined,
+    offBranch: undefined,
     forbidden: undefined,
   }
 }
@@ -214,30 +215,32 @@ async function factsOf(
     answer?.standOf(candidate?.sha),
   ])
   const stands = { tracked: trackedStand, newest, candidate: candidateStand }
-  const [withdrawal, forbidden] = await Promise.all([
-    candidate && findWithdrawalFrom(candidate, tip, stands, tracked?.history ?? [], repository),
+  const [off, forbidden] = await Promise.all([
+    planned && candidate && findOffBranch(planned, candidate, { tip, stands, tracked }, repository),
     whyForbidden(channel, answer, repository),
   ])
-  return { tip, stands, tracked, withdrawal, forbidden }
+  return { tip, stands, tracked, offBranch: off, forbidden }
 }
 
-/** As guard.ts asks before a write, but for what is known already. */
-async function findWithdrawalFrom(
+/** What the engine asks before a write (channels/safeguards.ts), from what is known already if that is enough. */
+async function findOffBranch(
+  { tracked: ref }: PlannedChannel,
   candidate: Candidate,
-  tip: string | undefined,
-  { newest, candidate: stand }: ChannelFacts['stands'],
-  history: readonly HistoricCommit[],
+  { tip, stands, tracked }: Pick<GitHubFacts, 'tip' | 'stands'> & { tracked: TrackedFound | undefined },
   repository: GitHubRepository,
-): Promise<ChannelFacts['withdrawal']> {
+): Promise<ChannelFacts['offBranch']> {
+  // another reason says so
+  if (ref.kind === 'other repository') return undefined
+  if (!tracked) return offBranch(candidate, ref, true)
+  const { candidate: stand } = stands
   const tipHasCandidate =
     typeof stand === 'object' && (stand.status === 'identical' || stand.status === 'behind')
-  if (tip !== undefined && tipHasCandidate && contains(newest)) return undefined
-  const { sha, eval: evalId, newest: newestEval } = candidate
-  if (!newestEval || isAncestorIn(history, sha, newestEval.sha)) return undefined
-  const comparison = await repository.compare(sha, newestEval.sha)
+  if (tip !== undefined && tipHasCandidate && contains(stands.tracked)) return undefined
+  if (isAncestorIn(tracked.history, candidate.sha, tracked.sha)) return undefined
+  const comparison = await repository.compare(candidate.sha, tracked.sha)
   // a commit that GitHub does not have decides nothing here
   if (comparison === 'not-found' || contains(comparison)) return undefined
-  return { kind: 'withdrawn', sha, eval: evalId, newest: newestEval }
+  return offBranch(candidate, ref, false)
 }
 
 async function whyForbidden(

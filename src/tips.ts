@@ -1,9 +1,9 @@
 // Where the channels are: the commits of all branches with a rule's prefix, one request for each repository and prefix.
 import { type Channel, channelKey, type Rule, sameRepository } from './channel.ts'
+import type { Forge } from './channels/forge.ts'
 import { canMake } from './channels/template.ts'
 import type { OperatorError } from './errors.ts'
 import { type Plan, type PlannedChannel, prefixKey } from './fleet.ts'
-import type { OpenedGitHub } from './run-options.ts'
 
 export interface Prefix {
   repository: string
@@ -16,7 +16,7 @@ export type Tips = ReadonlyMap<string, { prefix: Prefix; branches: Map<string, s
 
 /** One prefix that cannot be listed leaves the others alone. */
 export async function listTips(
-  { repository }: Pick<OpenedGitHub, 'repository'>,
+  { repository }: { repository: (name: string) => Pick<Forge, 'listBranches'> },
   prefixes: readonly Prefix[],
 ): Promise<Tips> {
   const listed = await Promise.all(

@@ -1,17 +1,16 @@
-// The branches that the jobsets follow, by which "behind" is measured: what is at their tips, and what of it Hydra has not
-// evaluated.
+// The tracked branches, by which "behind" is measured: what is at their tips, and what of it Hydra has not evaluated.
+import { refsOf } from './channels/tracked-ref.ts'
 import type { PlannedChannel } from './fleet.ts'
 import type { GitHubRepository } from './github/repository.ts'
 import { type HistoricCommit, isWorthRest, type TrackedBranch } from './github/standing.ts'
-import { parseTrackedRef } from './hydra/flakeref.ts'
 import { short } from './log.ts'
 import { newestCommit, type Tracked } from './reason.ts'
 import type { OpenedGitHub } from './run-options.ts'
 
-/** What a channel is measured by; undefined where that is not in its repository. Throws where GitHub cannot be asked. */
-export type FindTracked = (
-  planned: PlannedChannel,
-) => Promise<(Tracked & { history: readonly HistoricCommit[] }) | undefined>
+export type TrackedFound = Tracked & { history: readonly HistoricCommit[] }
+
+/** What a channel is measured by; undefined: that is not in its repository. Throws if GitHub cannot be asked. */
+export type FindTracked = (planned: PlannedChannel) => Promise<TrackedFound | undefined>
 
 /** Each branch is asked for once, however many channels and jobsets follow it. */
 export function createFindTracked(github: Pick<OpenedGitHub, 'repository'>, host: string): FindTracked {
@@ -27,20 +26,21 @@ export function createFindTracked(github: Pick<OpenedGitHub, 'repository'>, host
   return async planned => {
     const { repository: name } = planned.channel
     const repository = github.repository(name)
-    const followed = parseTrackedRef(planned.facts.jobset.flake ?? '', { host, repository: name })
-    if (followed.kind === 'other repository') return undefined
-    if (followed.kind === 'pinned') {
-      const { rev } = followed
+    const { tracked } = planned
+    if (tracked.kind === 'pinned') {
+      const { rev } = tracked
       return { name: short(rev), kind: 'commit', sha: rev, unevaluated: NOTHING, history: [] }
     }
-    const ref = followed.kind === 'ref' ? followed.ref : await defaultRef(repository)
-    if (ref === undefined) return undefined
     const key = name.toLowerCase()
-    const branch = await once(branches, `${key} ${ref}`, () => findBranch(repository, ref))
+    let branch: TrackedBranch | undefined
+    for (const each of refsOf(tracked)) {
+      branch ??= await once(branches, `${key} ${each}`, () => findBranch(repository, each))
+    }
     if (!branch) return undefined
+    const { ref } = branch
     const newest = newestCommit(planned, host)?.sha
     return {
-      name: ref.replace(/^refs\/(heads\/)?/, ''),
+      name: ref === 'HEAD' ? 'the default branch' : ref.replace(/^refs\/(heads\/)?/, ''),
       kind: 'branch',
       sha: branch.sha,
       history: branch.history,
@@ -54,18 +54,14 @@ export function createFindTracked(github: Pick<OpenedGitHub, 'repository'>, host
 
 const NOTHING = { commits: 0, oldest: undefined }
 
-async function defaultRef(repository: GitHubRepository): Promise<string | undefined> {
-  const facts = await repository.facts()
-  return facts && `refs/heads/${facts.defaultBranch}`
-}
-
 async function findBranch(repository: GitHubRepository, ref: string): Promise<TrackedBranch | undefined> {
   try {
     return await repository.findTrackedBranch(ref)
   } catch (error) {
     if (!isWorthRest(error)) throw error
-    const sha = await repository.findBranch(ref.replace(/^refs\/heads\//, ''))
-    return sha === undefined ? undefined : { sha, history: [] }
+    const branch = /^refs\/heads\/(.*)$/s.exec(ref)?.[1]
+    const sha = await (branch === undefined ? repository.findCommit(ref) : repository.findBranch(branch))
+    return sha === undefined ? undefined : { sha, ref, history: [] }
   }
 }
 
@@ -89,7 +85,11 @@ async function countUnevaluated(
  * When the branch first had something newer, by the commits that it was at: a merge brings old commits, and is new itself.
  * ISO 8601; undefined where that is not known.
  */
-function firstAfter(known: string, { sha, history }: TrackedBranch, commits: number): string | undefined {
+function firstAfter(
+  known: string,
+  { sha, history }: Pick<TrackedBranch, 'sha' | 'history'>,
+  commits: number,
+): string | undefined {
   const bySha = new Map(history.map(commit => [commit.sha, commit]))
   let oldest: string | undefined
   let at: string | undefined = sha

@@ -85,7 +85,7 @@ test('a healthy set-up', async t => {
 ✓ database: ${host}:5432, database ${database}, role hydra (configuration): PostgreSQL VERSION answers
 ✓ read-only: the role hydra may write to none of N tables
 ✓ users: the role hydra may not read users, where Hydra keeps the hashes of passwords
-✓ tables: Hydra's tables and columns are as expected (10 queries)
+✓ tables: Hydra's tables and columns are as expected (9 queries)
 ✓ jobsets: dotfiles:main (1 job)
 ✓ jobs: channels[0]: 1 job of dotfiles:main, 1 channel: ${CHANNEL}
 ✓ overlap: no channel has two jobs that lead to it

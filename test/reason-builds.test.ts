@@ -202,10 +202,16 @@ describe('what Hydra evaluated and built', () =>
         what: `the jobset follows ${shown} now, and what was built before is this repository's`,
         facts: { ...ONE_BEHIND, flake, trackedSha: undefined, standTracked: undefined },
         reason: 'unusable-flakeref',
-        message: `dotfiles:main follows ${shown} now, which is not github.com/alice/dotfiles: correct the rule, or the flake of the jobset`,
+        message: `dotfiles:main follows ${shown} now, which is not github.com/alice/dotfiles: correct the rule or the flake of the jobset, or name the branch in the rule (channels[].ref)`,
         url: JOBSET_URL,
       }),
     ),
+    {
+      what: 'the jobset follows another repository, and the rule names the branch',
+      facts: { ...ONE_BEHIND, flake: 'github:bob/other/main', ref: 'main' },
+      reason: 'behind',
+      message: NEXT_C4,
+    },
     {
       what: 'the jobset follows one commit, and the newest eval names none',
       // as of a pinned commit, of which there is nothing to count

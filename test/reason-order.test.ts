@@ -15,22 +15,24 @@ import {
   HOLD,
   IDENTICAL,
   MISSES,
+  NOT_ON_BRANCH,
   ONE_BEHIND,
   QUEUED,
   type Spec,
   UNUSABLE,
   UP_TO_DATE,
   unevaluated,
-  WITHDRAWAL,
+  WITHDRAWN,
 } from './helpers/channel-facts.ts'
 
 /** Facts by which a reason holds of a channel that is one commit behind, in which all else is as it should be. */
 const HOLDS: Record<Reason, Spec[]> = {
   held: [{ hold: HOLD }],
   withdrawn: [
-    { candidate: GOOD, withdrawal: WITHDRAWAL },
+    { candidate: GOOD, offBranch: WITHDRAWN },
     { standTracked: DIVERGED, standNewest: DIVERGED, evaluated: true },
   ],
+  'not-on-branch': [{ candidate: GOOD, offBranch: NOT_ON_BRANCH }],
   diverged: [
     { candidate: GOOD, standCandidate: DIVERGED },
     { standTracked: DIVERGED, standNewest: DIVERGED, evaluated: false },
@@ -91,6 +93,8 @@ describe('the first reason that holds is said', () => {
   // else the pairs prove less than they seem to
   test('only these cannot hold together', () => {
     assert.deepEqual(exclusive, [
+      // what is ambiguous has no candidate that could be off the branch
+      'not-on-branch, ambiguous',
       'diverged, unknown',
       'ambiguous, not-cached',
       'ambiguous, behind',
@@ -115,6 +119,7 @@ describe('a channel that is at the newest commit', () => {
   const MATTERS: Reason[] = [
     'held',
     'withdrawn',
+    'not-on-branch',
     'diverged',
     'ambiguous',
     'no-permission',

@@ -2,9 +2,10 @@
 // asked of anybody. Here what comes before all that Hydra builds.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { contains } from '../src/channels/relation.ts'
 import { OperatorError } from '../src/errors.ts'
 import { missingJobset } from '../src/fleet.ts'
-import { contains, type Stand } from '../src/reason.ts'
+import type { Stand } from '../src/reason.ts'
 import {
   AHEAD,
   AMBIGUOUS,
@@ -26,10 +27,11 @@ import {
   minutesAgo,
   NAS,
   NEXT_C4,
+  NOT_ON_BRANCH,
   ONE_BEHIND,
   testCases,
   UNUSABLE,
-  WITHDRAWAL,
+  WITHDRAWN,
   X,
 } from './helpers/channel-facts.ts'
 
@@ -133,11 +135,10 @@ describe('where it is, whose it is and who may move it', () =>
       facts: {
         ...ONE_BEHIND,
         candidate: { ...GOOD, sha: X, eval: 8, newest: { eval: 9, sha: C4 } },
-        withdrawal: WITHDRAWAL,
+        offBranch: WITHDRAWN,
       },
       reason: 'withdrawn',
-      message:
-        'the candidate eeeeeee of eval 8 was taken back: it is not in the history of 4444444, the commit of the newest eval 9; the next good build of a commit in that history moves the channel',
+      message: `the commit ${X} of eval 8 was taken back: it is not in the history of the default branch, and the newest eval 9 is of ${C4}; the next good build of a commit in the history of the default branch moves the channel`,
       url: compareUrl(X, C4),
     },
     {
@@ -148,11 +149,57 @@ describe('where it is, whose it is and who may move it', () =>
         standNewest: undefined,
         standCandidate: undefined,
         evaluated: false,
-        withdrawal: WITHDRAWAL,
+        offBranch: WITHDRAWN,
       },
       reason: 'withdrawn',
-      message: /^the candidate eeeeeee of eval 8 was taken back: /,
+      message: /^the commit e{40} of eval 8 was taken back: /,
       url: compareUrl(X, C4),
+    },
+    {
+      what: 'its candidate was taken back from a branch that the jobset names',
+      facts: { ...ONE_BEHIND, offBranch: { ...WITHDRAWN, tracked: { kind: 'name', name: 'next' } } },
+      reason: 'withdrawn',
+      message: `the commit ${X} of eval 8 was taken back: it is not in the history of next, and the newest eval 9 is of ${C4}; the next good build of a commit in the history of next moves the channel`,
+      url: compareUrl(X, C4),
+    },
+
+    // not on the branch
+    {
+      what: 'main was reset on GitHub, and Hydra has not looked since',
+      facts: { ...ONE_BEHIND, offBranch: NOT_ON_BRANCH },
+      reason: 'not-on-branch',
+      message: `the commit ${X} of eval 9 is not in the history of main, as GitHub has it now; Hydra's next evaluation settles it, if the branch was reset; else the commit must first be merged there`,
+      url: compareUrl(X, C4),
+    },
+    {
+      what: 'the jobset follows a pull request',
+      facts: {
+        ...ONE_BEHIND,
+        flake: 'github:alice/dotfiles/pull/7/head',
+        trackedSha: undefined,
+        standTracked: undefined,
+        offBranch: {
+          ...NOT_ON_BRANCH,
+          tracked: { kind: 'pull request', number: '7' },
+          missing: true,
+        },
+      },
+      reason: 'not-on-branch',
+      message:
+        'the jobset follows pull request 7, and its commits are on no branch; let the jobset follow a branch, or name the branch in the rule (channels[].ref)',
+    },
+    {
+      what: 'GitHub has not got the branch that the jobset follows',
+      facts: {
+        ...ONE_BEHIND,
+        flake: 'github:alice/dotfiles/main',
+        trackedSha: undefined,
+        standTracked: undefined,
+        offBranch: { ...NOT_ON_BRANCH, missing: true },
+      },
+      reason: 'not-on-branch',
+      message:
+        'the jobset or the rule follows main, and GitHub has no such branch or tag; correct the flake of the jobset, or ref in the rule (channels[].ref)',
     },
     {
       what: 'moved by hand to what is newer than the newest eval, and on main: nothing was taken back',
@@ -187,7 +234,15 @@ describe('where it is, whose it is and who may move it', () =>
     // what never is the way out: a commit that is no candidate, or one that was taken back
     {
       what: 'its commit was taken back, and its candidate too',
-      facts: { ...BESIDE, tip: X, evaluated: true, withdrawal: { ...WITHDRAWAL, sha: D } },
+      facts: { ...BESIDE, tip: X, evaluated: true, offBranch: { ...WITHDRAWN, sha: D } },
+      reason: 'withdrawn',
+      message:
+        'its commit eeeeeee was taken back: it is not in the history of 4444444, the commit of the newest eval 9; nothing that it could be put to instead is built yet',
+      url: compareUrl(X, C4),
+    },
+    {
+      what: 'its commit was taken back, and its candidate is not on the branch',
+      facts: { ...BESIDE, tip: X, evaluated: true, offBranch: { ...NOT_ON_BRANCH, sha: D } },
       reason: 'withdrawn',
       message:
         'its commit eeeeeee was taken back: it is not in the history of 4444444, the commit of the newest eval 9; nothing that it could be put to instead is built yet',

@@ -8,6 +8,8 @@ import { CHANNEL, JOB, type Stage, stageFor } from './helpers/stage.ts'
 
 const PI = 'nixos-pi.x86_64-linux'
 const LIST = 'GET git/matching-refs/heads/nixos-tested-'
+/** whether c3 is in the history of the default branch */
+const ON_MAIN = 'GET compare/c3...HEAD'
 const ATTRIBUTE = `in job ‘${JOB}’:\nerror:\n       … while calling the 'head' builtin\n\n       error: attribute 'disko' missing\n`
 
 /** A new build of a job: good, unless it is said otherwise; `null` is still running. */
@@ -72,7 +74,7 @@ test('a hook that was lost is made good', async t => {
   assert.deepEqual(await it.reconcile(), {
     status: 0,
     says: [`alice/dotfiles ${CHANNEL}: fast-forwarded c1..c3 (2 commits)`, '1 fast-forwarded'],
-    asks: [LIST, 'GET compare/c1...c3', `PATCH git/refs/heads/${CHANNEL}`],
+    asks: [LIST, 'GET compare/c1...c3', ON_MAIN, `PATCH git/refs/heads/${CHANNEL}`],
   })
   assert.equal(await it.at(), 'c3')
 })
@@ -132,7 +134,8 @@ test('a channel stays where it is when its build is restarted and fails', async 
   await it.stage.hydra.finish(2, 1)
   const { status, says, asks } = await it.reconcile()
   assert.deepEqual([status, says], [0, ['1 already-contained']])
-  assert.deepEqual(asks, [LIST, 'GET compare/c3...c1'])
+  // whether the channel itself is on main
+  assert.deepEqual(asks, [LIST, 'GET compare/c3...c1', ON_MAIN])
   assert.equal(await it.at(), 'c3')
 })
 
@@ -160,7 +163,12 @@ test('after main is reset, a channel stays ahead of a good build of the older co
     await it.eval(it.c1, [build(3)])
     await it.channel(it[at])
     const { status, says } = await it.reconcile()
-    assert.deepEqual([status, says], [0, [at === 'c1' ? '1 already-there' : '1 already-contained']])
+    const contained = [
+      'the commit c3 of the channel is not in the history of the default branch',
+      `alice/dotfiles ${CHANNEL}: already contained: it is at c3, 2 commits after c1`,
+      '1 already-contained',
+    ]
+    assert.deepEqual([status, says], [0, at === 'c1' ? ['1 already-there'] : contained])
     assert.equal(await it.at(), at)
   }
 })
@@ -176,12 +184,13 @@ test('a good build of a commit that was taken back moves nothing', async t => {
     if (at === 'c1') await it.channel(it.c1)
     const { status, says, asks } = await it.reconcile()
     assert.deepEqual(says, [
-      `the commit c3 of eval ${taken} was taken back: it is not in the history of c1, the commit of the newest eval ${newest}`,
-      'the next good build of a commit in that history moves the channel',
-      `alice/dotfiles ${CHANNEL}: withdrawn, not moved: c3 was taken back`,
+      `the commit c3 of eval ${taken} was taken back: it is not in the history of the default branch, and the newest eval ${newest} is of c1`,
+      'the next good build of a commit in the history of the default branch moves the channel',
+      `alice/dotfiles ${CHANNEL}: withdrawn, not moved: c3 is not in the history of the default branch`,
       '1 withdrawn',
     ])
-    assert.deepEqual(asks, [LIST, ...(at === 'c1' ? ['GET compare/c1...c3'] : []), 'GET compare/c3...c1'])
+    // a “no” is asked once more
+    assert.deepEqual(asks, [LIST, ...(at === 'c1' ? ['GET compare/c1...c3'] : []), ON_MAIN, ON_MAIN])
     assert.deepEqual([status, await it.at()], [1, at])
   }
 })
@@ -268,7 +277,7 @@ test('two systems of one host are ambiguous, until {system} is in the branch', a
     says: [
       `cannot move ${CHANNEL} in alice/dotfiles: ambiguous: 2 jobs lead to this channel: dotfiles:main:nixos-nas.aarch64-linux, dotfiles:main:${JOB}`,
       'a channel follows one job: put {system} (or another group) into the branch, make job narrower, or let one aggregate job stand for all of them',
-      '1 failed',
+      '1 ambiguous',
     ],
     asks: [LIST],
   })

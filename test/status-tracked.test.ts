@@ -62,10 +62,10 @@ describe('behindBranch is measured by the branch that the jobset follows', () =>
     await stage.hydra.sql`update jobsets set flake = 'github:alice/dotfiles/gone' where id = ${stage.jobset}`
     await stage.repository.setBranches({ [NAS]: c2 })
     const nas = find(await statusOf(stage), NAS)
-    assert.deepEqual([nas.reason, nas.behindBranch], ['unknown', null])
-    assert.equal(
-      nas.message,
-      'the branch that dotfiles:main follows is not in alice/dotfiles: correct the flake of the jobset',
+    assert.deepEqual([nas.reason, nas.behindBranch], ['not-on-branch', null])
+    assert.match(
+      nas.message ?? '',
+      /follows gone, and GitHub has no such branch or tag; correct the flake of the jobset/,
     )
   })
 
@@ -80,7 +80,7 @@ describe('behindBranch is measured by the branch that the jobset follows', () =>
       )
       assert.equal(
         nas.message,
-        `dotfiles:main follows ${flake} now, which is not github.com/alice/dotfiles: correct the rule, or the flake of the jobset`,
+        `dotfiles:main follows ${flake} now, which is not github.com/alice/dotfiles: correct the rule or the flake of the jobset, or name the branch in the rule (channels[].ref)`,
       )
     })
   }
@@ -133,15 +133,22 @@ describe('what Hydra has still to evaluate', () => {
     await stage.repository.setBranches({ main: c1, [NAS]: c2, [WEB]: c1 })
     const status = await statusOf(stage)
     const nas = find(status, NAS)
-    assert.deepEqual([nas.reason, nas.sha, nas.behindBranch], ['not-evaluated', c2, 0])
+    assert.deepEqual([nas.reason, nas.sha, nas.behindBranch], ['not-on-branch', c2, 0])
+    assert.ok(nas.message?.startsWith(`the commit ${c2} of eval `), nas.message ?? '')
+
+    // without a good build there is no candidate that could be on a branch
+    await stage.hydra.sql`update builds set finished = 0, buildstatus = null`
+    const building = await statusOf(stage)
+    const unbuilt = find(building, NAS)
+    assert.deepEqual([unbuilt.reason, unbuilt.sha, unbuilt.behindBranch], ['not-evaluated', c2, 0])
     assert.ok(
-      nas.message?.startsWith(
+      unbuilt.message?.startsWith(
         `main was reset to ${c1.slice(0, 7)}, which is older than the newest eval's commit, and Hydra has not evaluated that; `,
       ),
-      nas.message ?? '',
+      unbuilt.message ?? '',
     )
     // who is at the newest commit of main has nothing to wait for
-    const web = find(status, WEB)
+    const web = find(building, WEB)
     assert.deepEqual([web.reason, web.since], ['up-to-date', null])
   })
 

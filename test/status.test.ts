@@ -23,7 +23,8 @@ interface Fleet {
  *             \- d1               pushed by hand
  *             \- x1               main was reset from it
  *
- * and beside main the jobsets stale, at c3 while main goes on, broken, whose evaluation fails, and foreign.
+ * and beside main the jobsets stale, at c3 while main goes on, broken, whose evaluation fails, foreign, and pulled, which
+ * follows a pull request.
  */
 async function everyReason(t: TestContext): Promise<Fleet> {
   const stage = await stageFor(t)
@@ -74,6 +75,7 @@ async function everyReason(t: TestContext): Promise<Fleet> {
   }
   await beside('stale', `github:alice/dotfiles/${c3}`, { checkInterval: 0 })
   await beside('foreign', 'path:/home/alice/dotfiles')
+  await beside('pulled', `github:alice/dotfiles/${c4}`, { flake: 'github:alice/dotfiles/pull/7/head' })
   const broken = await beside('broken', `github:alice/dotfiles/${c3}`)
   await hydra.sql`
     update jobsets set errortime = lastcheckedtime + 60, lastcheckedtime = lastcheckedtime + 60,
@@ -88,6 +90,7 @@ async function everyReason(t: TestContext): Promise<Fleet> {
       'unevaluable',
       'stale',
       'foreign',
+      'pulled',
       'broken',
     ].map(host => [channel(host), c3]),
   )
@@ -107,7 +110,7 @@ async function everyReason(t: TestContext): Promise<Fleet> {
   const [rule = {}] = stage.config.channels
   stage.config.channels = [
     { ...rule, job: 'nixos-(?<host>(?!away)[^/]*)\\.(?<system>.*)' },
-    ...['stale', 'foreign', 'broken'].map(jobset => ({ ...rule, jobset })),
+    ...['stale', 'foreign', 'pulled', 'broken'].map(jobset => ({ ...rule, jobset })),
     { ...rule, job: 'nixos-(?<host>away)\\..*', repository: 'alice/other' },
   ]
   stage.config.hydraUrl = 'https://hydra.example.org'
@@ -226,6 +229,12 @@ test('every reason, as JSON', async t => {
       candidate: null,
       message: /^the flakeref of eval \d+ cannot be used: path:/,
     },
+    pulled: {
+      reason: 'not-on-branch',
+      sha: c3,
+      message:
+        /^the jobset follows pull request 7, and its commits are on no branch; let the jobset follow a branch, /,
+    },
     failed: {
       reason: 'build-failed',
       url: url('failed'),
@@ -302,7 +311,7 @@ test('every reason, as a table and as metrics', async t => {
   assert.match(rows[0] ?? '', /^CHANNEL +AT +BEHIND +SINCE +REASON$/)
   assert.match(rows[1] ?? '', /^alice\/other:nixos-tested-away .*unknown$/)
   assert.match(table.log, new RegExp(`nixos-tested-behind +${short(commits.c3)} .* behind$`, 'm'))
-  assert.match(table.log, /^19 channels: .*; reconcile has never run to its end here$/m)
+  assert.match(table.log, /^20 channels: .*; reconcile has never run to its end here$/m)
   for (const reason of REASONS) assert.ok(table.log.includes(reason), reason)
 
   loseOther(stage)
@@ -311,7 +320,7 @@ test('every reason, as a table and as metrics', async t => {
   const metrics = await stage.command('hydra-channels', ['status', '--metrics', file], { streams: 'apart' })
   assert.equal(metrics.status, 0, metrics.stderr)
   assert.equal(metrics.stdout, '')
-  assert.match(metrics.stderr, /: 19 channels, 15 in trouble$/m)
+  assert.match(metrics.stderr, /: 20 channels, 16 in trouble$/m)
   assert.equal(statSync(file).mode & 0o777, 0o644)
   const text = readFileSync(file, 'utf8')
   for (const reason of REASONS)

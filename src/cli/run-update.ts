@@ -1,14 +1,16 @@
 // channel-update: arguments checked before anything is sent, then the same move as the hook's.
-import { advance, cannotMove } from '../advance.ts'
+import { isDeepStrictEqual } from 'node:util'
 import { webUrlOfHost } from '../base/links.ts'
 import { branchProblem } from '../branch-name.ts'
 import { ownerProblem, repositoryNameProblem } from '../channel.ts'
+import { advance } from '../channels/advance.ts'
+import { describeRename, heldVerdict } from '../channels/safeguards.ts'
+import { isTrouble, tellVerdict, type Verdict } from '../channels/verdict.ts'
 import { type Config, expectedHost, findApiUrl, findConfig } from '../config.ts'
 import { UsageError } from '../errors.ts'
-import { describeRename } from '../guard.ts'
 import { findHold } from '../holds.ts'
 import { createHttp } from '../http.ts'
-import { describeOutcome, isTrouble } from '../outcome.ts'
+import type { Log } from '../log.ts'
 import { openGitHub } from './clients.ts'
 import { configFile, type Invocation } from './run.ts'
 
@@ -25,6 +27,7 @@ export async function runUpdate({
   positionals,
   env,
   log,
+  report,
 }: UpdateInvocation): Promise<'ok' | 'failed'> {
   const { repository: name, branch, sha } = parseArguments(positionals)
   const config = withApiUrl(findConfig(configFile(values.config, env)), values['api-url'], env)
@@ -35,20 +38,39 @@ export async function runUpdate({
     const repository = github.repository(name)
     const channel = { repository: name, branch }
     const mode = values['dry-run'] ? 'look' : 'move'
-    const hold = findHold(config.stateDirectory, channel)
-    if (hold) log.line(`${name} ${branch} is held (${hold.reason}): channel-update moves it all the same`)
-    try {
-      const outcome = await advance({ channel, sha, repository, mode })
-      const rename = await describeRename(repository, channel)
-      if (rename) log.line(rename)
-      for (const line of describeOutcome(channel, outcome, webUrlOfHost(expectedHost(config.github))))
-        log.line(line)
-      return isTrouble(outcome) ? 'failed' : 'ok'
-    } catch (error) {
-      throw cannotMove(channel, error)
-    }
+    const verdict = await update({ channel, sha, forge: repository, mode }, config.stateDirectory, log)
+    const rename = await describeRename(repository, name)
+    if (rename) log.line(rename)
+    tellVerdict(channel, verdict, { log, report, webUrl: webUrlOfHost(expectedHost(config.github)) })
+    return isTrouble(verdict) ? 'failed' : 'ok'
   } finally {
     http.close()
+  }
+}
+
+/** Moves also a channel that is held, because a person asks for it; but not one that somebody holds meanwhile. */
+async function update(
+  move: Pick<Parameters<typeof advance>[0], 'channel' | 'sha' | 'forge' | 'mode'>,
+  stateDirectory: string,
+  log: Log,
+): Promise<Verdict> {
+  const { channel, sha } = move
+  const overridden = findHold(stateDirectory, channel)
+  if (overridden) {
+    log.line(
+      `${channel.repository} ${channel.branch} is held (${overridden.reason}): channel-update moves it all the same`,
+    )
+  }
+  try {
+    return await advance({
+      ...move,
+      async clear() {
+        const hold = findHold(stateDirectory, channel)
+        return isDeepStrictEqual(hold, overridden) ? undefined : heldVerdict(channel, sha, stateDirectory)
+      },
+    })
+  } catch (error) {
+    return { kind: 'failed', error }
   }
 }
 

@@ -21,6 +21,7 @@ behind the branch that its jobset follows, since when, and why it is not further
 
   held               somebody keeps it where it is: hydra-channels release
   withdrawn          its commit, or its candidate, was taken back: main was reset
+  not-on-branch      its candidate is not on the branch that its jobset follows
   diverged           somebody else moved it: it has commits that Hydra never built
   ambiguous          several jobs lead to it
   no-permission      GitHub does not let the App move it

@@ -1,14 +1,16 @@
 // GitHub's half: the App and its key, the clocks, and each repository of the rules.
 import { systemClock } from '../base/clock.ts'
+
+import type { RepositoryFacts } from '../channels/forge.ts'
+import { ARCHIVED, describeRename } from '../channels/safeguards.ts'
 import type { Config } from '../config.ts'
 import type { Deadline } from '../deadline.ts'
 import { messageOf, OperatorError } from '../errors.ts'
 import { createAppClient, findInstallation } from '../github/app.ts'
 import { type AppCredentials, findCredentials } from '../github/credentials.ts'
-import { ARCHIVED, explainRefusal, grantPermission, suspended } from '../github/refusal.ts'
-import { type Facts, type GitHubRepository, openRepository } from '../github/repository.ts'
+import { explainRefusal, grantPermission, suspended } from '../github/refusal.ts'
+import { type GitHubRepository, openRepository } from '../github/repository.ts'
 import { API_VERSION, type RequestOptions, USER_AGENT } from '../github/request.ts'
-import { describeRename } from '../guard.ts'
 import type { Http } from '../http.ts'
 import { type Answer, after, type Check, type Checked, check, notChecked } from './check.ts'
 
@@ -26,7 +28,7 @@ export interface GitHubOptions {
 export interface OpenedRepository {
   name: string
   repository: GitHubRepository
-  facts: Facts
+  facts: RepositoryFacts
 }
 
 type Client = Awaited<ReturnType<typeof createAppClient>>
@@ -164,7 +166,7 @@ async function checkRepository(
   if (facts.archived) {
     return { result: 'failed', message: `${name}: ${ARCHIVED.why}`, hint: ARCHIVED.hint, found }
   }
-  const rename = await describeRename(repository, { repository: name, branch: '' })
+  const rename = await describeRename(repository, name)
   if (rename) return { result: 'note', message: rename, found }
   return { message: `${name}: neither archived nor renamed`, found }
 }

@@ -1,5 +1,4 @@
 // Hydra's half: its database, what our role may do there, and what the rules make of its jobs.
-import { Mutex } from 'async-mutex'
 import * as z from 'zod/mini'
 import type { Rule } from '../channel.ts'
 import { type Config, expectedHost } from '../config.ts'
@@ -8,6 +7,7 @@ import { missingJobset, type PlannedChannel, planFleet } from '../fleet.ts'
 import { findConnection, showConnection } from '../hydra/connection.ts'
 import { type Database, openDatabase, type Sql } from '../hydra/database.ts'
 import {
+  findCandidate,
   findJobStates,
   findJobset,
   findNewerSince,
@@ -16,10 +16,8 @@ import {
 } from '../hydra/fleet-queries.ts'
 import {
   findBuild,
-  findCandidate,
   findNewestEval,
   findNewestEvalOfBuild,
-  findOutputs,
   findPresentJobs,
   parseRows,
 } from '../hydra/queries.ts'
@@ -32,12 +30,11 @@ export const QUERIES = {
   findBuild: sql => findBuild(sql, 0),
   findNewestEvalOfBuild: sql => findNewestEvalOfBuild(sql, 0),
   findNewestEval: sql => findNewestEval(sql, 0),
-  findCandidate: sql => findCandidate(sql, 0, ''),
   findPresentJobs: sql => findPresentJobs(sql, 0),
-  findOutputs: sql => findOutputs(sql, 0),
+  findOutputsOfBuilds: sql => findOutputsOfBuilds(sql, [0]),
   findJobset: sql => findJobset(sql, '', ''),
   findJobStates: sql => findJobStates(sql, 0),
-  findOutputsOfBuilds: sql => findOutputsOfBuilds(sql, [0]),
+  findCandidate: sql => findCandidate(sql, 0, ''),
   findNewerSince: sql => findNewerSince(sql, 0, ['0'.repeat(40)]),
 } as const satisfies Record<string, (sql: Sql) => Promise<unknown>>
 
@@ -66,7 +63,7 @@ export function checkHydra({ config, env }: HydraOptions): {
   let opened: Database | undefined
   const database = check('database', async () => {
     const connection = findConnection(config.database, env)
-    opened = oneAtATime(openDatabase(connection))
+    opened = openDatabase(connection)
     return checkServer(opened, showConnection(connection))
   })
   const readOnly = after('read-only', database, checkReadOnly)
@@ -83,15 +80,6 @@ export function checkHydra({ config, env }: HydraOptions): {
     checks: [database, readOnly, users, tables, fleet, ...jobs, overlap],
     fleet,
     close: async () => opened?.close(),
-  }
-}
-
-/** The checks go on side by side, and the database takes one look at a time. */
-function oneAtATime(database: Database): Database {
-  const looks = new Mutex()
-  return {
-    look: queries => looks.runExclusive(() => database.look(queries)),
-    close: () => database.close(),
   }
 }
 

@@ -3,9 +3,9 @@
 
 import { RequestError } from '@octokit/request-error'
 import { installUrl } from '../base/links.ts'
-import { OperatorError } from '../errors.ts'
+import { OperatorError, PermissionError } from '../errors.ts'
 import type { AppCredentials } from './credentials.ts'
-import { explainRefusal, grantPermission, PermissionError, suspended } from './refusal.ts'
+import { explainRefusal, grantPermission, suspended } from './refusal.ts'
 import { createClient, type GitHubClient, messageOfAnswer, type RequestOptions } from './request.ts'
 import type { Access } from './token-cache.ts'
 

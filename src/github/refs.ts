@@ -1,7 +1,8 @@
 // The endpoints of GitHub that this program uses, a function each. What is ordinary in an answer is a value; every
 // other status travels up untouched. https://docs.github.com/rest/git/refs and …/rest/commits/commits#compare-two-commits
 import { RequestError } from '@octokit/request-error'
-import { type GitHubClient, messageOfAnswer } from './request.ts'
+import type { BranchUpdate, Comparison, Written } from '../channels/forge.ts'
+import { type GitHubClient, messageOfAnswer, SEND_ONCE } from './request.ts'
 
 /** A repository, as the client asks for it: `{ owner: 'alice', repo: 'dotfiles' }`. */
 export interface RepositoryName {
@@ -9,24 +10,7 @@ export interface RepositoryName {
   repo: string
 }
 
-/** How `head` stands to `base`; `ahead` means that base can be fast-forwarded to head. */
-export interface Comparison {
-  status: 'identical' | 'ahead' | 'behind' | 'diverged'
-  /** commits that only head has */
-  aheadBy: number
-  /** commits that only base has */
-  behindBy: number
-  /** the commit that base was, 40 digits */
-  baseSha: string
-  /** where the two parted, 40 digits */
-  mergeBaseSha: string
-}
-
-/**
- * Compares two commits, each given as a sha or as `refs/heads/x` (a bare name could mean a tag).
- *
- * @returns `not-found` where one of them, or the whole repository, is not there: GitHub does not say which
- */
+/** Compares two commits, each given as a sha, as `refs/heads/x` (a bare name could mean a tag), or as `HEAD`. */
 export async function compare(
   client: GitHubClient,
   repository: RepositoryName,
@@ -76,17 +60,22 @@ export async function findBranch(
   }
 }
 
-/** Whether the repository, or one of its forks, has the commit. */
-export async function hasCommit(
+/**
+ * The commit that a sha, a whole ref or `HEAD` means, tags peeled; undefined where neither the repository nor one of its
+ * forks has it.
+ */
+export async function findCommit(
   client: GitHubClient,
   repository: RepositoryName,
-  sha: string,
-): Promise<boolean> {
+  ref: string,
+): Promise<string | undefined> {
   try {
-    await client.rest.repos.getCommit({ ...repository, ref: sha, per_page: 1, page: 2 })
-    return true
+    // GitHub wants `heads/x` here
+    const name = ref.replace(/^refs\//, '')
+    const { data } = await client.rest.repos.getCommit({ ...repository, ref: name, per_page: 1, page: 2 })
+    return data.sha
   } catch (error) {
-    if (isRefused(error, 422)) return false
+    if (isRefused(error, 422)) return undefined
     throw error
   }
 }
@@ -116,20 +105,10 @@ export async function listBranches(
   return new Map(data.map(({ ref, object }) => [ref.replace(/^refs\/heads\//, ''), object.sha]))
 }
 
-/** A branch that `updateBranches` creates (`from` undefined) or moves. */
-export interface BranchUpdate {
-  branch: string
-  from: string | undefined
-  to: string
-}
-
 /** What `beforeOid` says of a branch that must not exist. */
 const NO_COMMIT = '0'.repeat(40)
 
-/**
- * Moves many branches in one request, all or none: each must still be where it was seen, and only goes forward.
- * `repositoryId` is the node id. Whatever GitHub objects to, it names no branch: the caller then goes on one by one.
- */
+/** `repositoryId` is the node id. Whatever GitHub objects to, it names no branch. */
 export async function updateBranches(
   client: GitHubClient,
   repositoryId: string,
@@ -138,6 +117,7 @@ export async function updateBranches(
   await client.graphql(
     `mutation ($input: UpdateRefsInput!) { updateRefs(input: $input) { clientMutationId } }`,
     {
+      request: SEND_ONCE,
       input: {
         repositoryId,
         refUpdates: updates.map(({ branch, from, to }) => ({
@@ -157,22 +137,15 @@ export async function getFullName(client: GitHubClient, repository: RepositoryNa
   return data.full_name
 }
 
-/** What became of a write; `message` is GitHub's. */
-export type Written =
-  | { kind: 'written' }
-  /** it met another state than the one that it was decided on */
-  | { kind: 'raced'; message: string }
-  /** a race, a rule, or a branch that is in the way: GitHub does not say which */
-  | { kind: 'unclear'; message: string }
-  | { kind: 'unknown-commit' }
-
 export async function createBranch(
   client: GitHubClient,
   repository: RepositoryName,
   branch: string,
   sha: string,
 ): Promise<Written> {
-  return written(() => client.rest.git.createRef({ ...repository, ref: `refs/heads/${branch}`, sha }))
+  return written(() =>
+    client.rest.git.createRef({ ...repository, ref: `refs/heads/${branch}`, sha, request: SEND_ONCE }),
+  )
 }
 
 /** Moves a branch forward; GitHub itself refuses whatever is no fast-forward. */
@@ -183,10 +156,17 @@ export async function fastForward(
   sha: string,
 ): Promise<Written> {
   return written(() =>
-    client.rest.git.updateRef({ ...repository, ref: `heads/${branch}`, sha, force: false }),
+    client.rest.git.updateRef({
+      ...repository,
+      ref: `heads/${branch}`,
+      sha,
+      force: false,
+      request: SEND_ONCE,
+    }),
   )
 }
 
+/** What GitHub's answer says of the write; every other refusal is thrown. */
 async function written(write: () => Promise<unknown>): Promise<Written> {
   try {
     await write()

@@ -1,7 +1,8 @@
 // What GitHub's refusals mean, and what mends them. GitHub has no machine codes for most: the status, the message and
 // one header must do. The texts are ends of a sentence that begins "cannot move nixos-tested-nas in alice/dotfiles: ".
 import { RequestError } from '@octokit/request-error'
-import { LATER, OperatorError } from '../errors.ts'
+import { ARCHIVED } from '../channels/safeguards.ts'
+import { LATER, OperatorError, PermissionError } from '../errors.ts'
 import { HttpError } from '../http.ts'
 import { messageOfAnswer } from './request.ts'
 
@@ -10,11 +11,6 @@ export interface Asked {
   as: 'installation' | 'app' | 'person'
   /** what the token was granted, `{ contents: 'write' }`; undefined where that is not known */
   granted?: Readonly<Record<string, string>> | undefined
-}
-
-/** Somebody has to allow it: GitHub answered that this App (or token) may not. An outage or a limit passes, this does not. */
-export class PermissionError extends OperatorError {
-  override name = 'PermissionError'
 }
 
 /** Turns what Octokit threw into what an operator can act on; anything that is not GitHub's answer is handed back as it is. */
@@ -116,11 +112,6 @@ function forbidden(error: RequestError, message: string, asked: Asked): Meaning 
     why: `GitHub refuses the App: ${message}`,
     hint: 'check the permissions contents: write and workflows: write',
   }
-}
-
-export const ARCHIVED: Meaning = {
-  why: 'the repository is archived, so it is read-only',
-  hint: 'unarchive it in its settings, or take its rule out of the configuration',
 }
 
 /** @param since ISO 8601, or '' where GitHub did not say */

@@ -1,15 +1,22 @@
 // One repository on GitHub, as the App (or a person) that may write to it: the endpoints of refs.ts with a token that
 // is fetched early, kept between processes, and renewed once when GitHub refuses it.
-
 import { RequestError } from '@octokit/request-error'
-import { Mutex } from 'async-mutex'
 import { systemClock } from '../base/clock.ts'
 import { sameRepository } from '../channel.ts'
+import type { Forge, NotAnswered } from '../channels/forge.ts'
 import { OperatorError } from '../errors.ts'
 import type { AppCredentials, Credentials } from './credentials.ts'
 import * as refs from './refs.ts'
 import { explainRefusal, isNotAccessible, lackingPermissions } from './refusal.ts'
-import { createClient, DeadlineError, type RequestOptions } from './request.ts'
+import {
+  createClient,
+  DeadlineError,
+  isSentOnce,
+  RateLimitError,
+  type RequestOptions,
+  waitAfterWrite,
+  waitForToken,
+} from './request.ts'
 import * as standing from './standing.ts'
 import { type Access, openTokenCache } from './token-cache.ts'
 
@@ -27,46 +34,21 @@ export interface RepositoryOptions extends RequestOptions {
   cacheDirectory: string | undefined
 }
 
-/** What GitHub said of the repository when it made the token. */
-export interface Facts {
-  /** its name now: another one than ours after a rename */
-  fullName: string
-  defaultBranch: string
-  archived: boolean
-}
-
-export interface GitHubRepository {
-  /** Fetches the token, cached or new, ahead of the first request. Undefined for a person's token, which says nothing. */
-  facts(wanted?: 'cached' | 'fresh'): Promise<Facts | undefined>
-  compare(base: string, head: string): ReturnType<typeof refs.compare>
-  findBranch(branch: string): Promise<string | undefined>
-  hasCommit(sha: string): Promise<boolean>
-  findConflictingBranch(branch: string): Promise<string | undefined>
-  createBranch(branch: string, sha: string): ReturnType<typeof refs.createBranch>
-  fastForward(branch: string, sha: string): ReturnType<typeof refs.fastForward>
-  listBranches(prefix: string): Promise<Map<string, string>>
+export interface GitHubRepository extends Forge {
   /** How branches stand to commits, in as few requests as can be; and why some of them are not known. */
   findStandings(
     branches: readonly { branch: string; heads: readonly string[] }[],
   ): Promise<{ standings: Map<string, standing.Standing>; errors: OperatorError[] }>
+  /** @param ref a whole ref, or `HEAD`, the default branch */
   findTrackedBranch(ref: string): ReturnType<typeof standing.findTrackedBranch>
-  /**
-   * Moves many branches in one request, all or none.
-   *
-   * @returns why none was moved, where GitHub refused, or where the repository's id is not known (a person's token)
-   */
-  updateBranches(updates: readonly refs.BranchUpdate[]): Promise<'written' | { refused: unknown }>
-  /** Waits before another look, as long as there is time. */
-  pause(seconds: number): Promise<void>
-  /** The repository's new name, where GitHub has redirected from ours. */
-  findNewName(): Promise<string | undefined>
+  /** The commit that a whole ref or `HEAD` means, tags peeled; undefined where GitHub does not have it. */
+  findCommit(ref: string): Promise<string | undefined>
 }
 
 export function openRepository(options: RepositoryOptions): GitHubRepository {
   const { credentials, deadline, secondMs } = options
   const tokens = credentials.kind === 'app' ? installationTokens(credentials, options) : undefined
   const client = createClient(options)
-  const writes = new Mutex()
   const comparisons = new Map<string, ReturnType<typeof refs.compare>>()
   let redirected = false
 
@@ -82,7 +64,7 @@ export function openRepository(options: RepositoryOptions): GitHubRepository {
         redirected ||= /\/repositories\/\d+\//.test(response.url)
         return response
       } catch (error) {
-        if (!tokens || !access || !isTokenRefused(error)) throw error
+        if (!tokens || !access || !isTokenRefused(error) || isSentOnce(parameters)) throw error
         // the permissions may have been widened since an older token was made, so even a clear refusal is asked again
         if (renewals === 0 && tokens.renew(access)) {
           renewals++
@@ -100,16 +82,43 @@ export function openRepository(options: RepositoryOptions): GitHubRepository {
     await new Promise(resolve => setTimeout(resolve, seconds * secondMs))
   }
 
+  function nameOf(access: Access | undefined): refs.RepositoryName {
+    const [owner = '', repo = ''] = (access?.fullName ?? options.repository).split('/')
+    return { owner, repo }
+  }
+
   async function ask<T>(endpoint: (name: refs.RepositoryName) => Promise<T>): Promise<T> {
     const access = await tokens?.access()
-    const [owner = '', repo = ''] = (access?.fullName ?? options.repository).split('/')
     try {
-      return await endpoint({ owner, repo })
+      return await endpoint(nameOf(access))
     } catch (error) {
-      throw explainRefusal(error, {
-        as: credentials.kind === 'app' ? 'installation' : 'person',
-        granted: (await tokens?.access())?.permissions,
-      })
+      throw await explain(error)
+    }
+  }
+
+  async function explain(error: unknown): Promise<unknown> {
+    return explainRefusal(error, {
+      as: credentials.kind === 'app' ? 'installation' : 'person',
+      granted: (await tokens?.access())?.permissions,
+    })
+  }
+
+  /** Sends a write once. Nothing waits before it is sent: the token is there since the look that decided it. */
+  async function write<T>(
+    endpoint: (name: refs.RepositoryName) => Promise<T>,
+    sent: number,
+  ): Promise<T | NotAnswered> {
+    const access = await tokens?.access()
+    try {
+      return await endpoint(nameOf(access))
+    } catch (error) {
+      const wait =
+        access && tokens && isTokenRefused(error)
+          ? waitForBetterToken(access, error, tokens, sent)
+          : waitAfterWrite(error, sent, options)
+      const explained = await explain(error)
+      if (!wait) throw explained
+      return { kind: 'not-answered', error: explained, ...wait }
     }
   }
 
@@ -152,24 +161,26 @@ export function openRepository(options: RepositoryOptions): GitHubRepository {
       return { standings: new Map(found.flatMap(part => [...part])), errors }
     },
     findTrackedBranch: ref => ask(name => standing.findTrackedBranch(client, name, ref)),
-    async updateBranches(updates) {
+    findCommit: ref => ask(name => refs.findCommit(client, name, ref)),
+    async updateBranches(updates, sent) {
       const access = await tokens?.access()
-      if (!access) return { refused: new Error('the id of the repository is not known') }
+      if (!access) return { kind: 'refused', error: new Error('the id of the repository is not known') }
       try {
-        await ask(() => writes.runExclusive(() => refs.updateBranches(client, access.nodeId, updates)))
-        return 'written'
+        return await write(async () => {
+          await refs.updateBranches(client, access.nodeId, updates)
+          return { kind: 'written' } as const
+        }, sent)
       } catch (error) {
-        if (error instanceof DeadlineError) throw error
-        return { refused: error }
+        // a smaller batch would meet the same limit
+        if (error instanceof RateLimitError) throw error
+        return { kind: 'refused', error }
       }
     },
     findBranch: branch => ask(name => refs.findBranch(client, name, branch)),
-    hasCommit: sha => ask(name => refs.hasCommit(client, name, sha)),
+    hasCommit: async sha => (await ask(name => refs.findCommit(client, name, sha))) !== undefined,
     findConflictingBranch: branch => ask(name => refs.findConflictingBranch(client, name, branch)),
-    createBranch: (branch, sha) =>
-      ask(name => writes.runExclusive(() => refs.createBranch(client, name, branch, sha))),
-    fastForward: (branch, sha) =>
-      ask(name => writes.runExclusive(() => refs.fastForward(client, name, branch, sha))),
+    createBranch: (branch, sha, sent) => write(name => refs.createBranch(client, name, branch, sha), sent),
+    fastForward: (branch, sha, sent) => write(name => refs.fastForward(client, name, branch, sha), sent),
     pause,
     async findNewName() {
       const access = await tokens?.access()
@@ -177,6 +188,18 @@ export function openRepository(options: RepositoryOptions): GitHubRepository {
       return fullName === undefined || sameRepository(fullName, options.repository) ? undefined : fullName
     },
   }
+}
+
+/** After a write whose token was refused; undefined where another one would be refused as well. */
+function waitForBetterToken(
+  access: Access,
+  error: RequestError,
+  tokens: InstallationTokens,
+  sent: number,
+): Omit<NotAnswered, 'kind' | 'error'> | undefined {
+  // the permissions may have been widened since an older token was made, so even a clear refusal is asked again
+  if (!tokens.isFresh() && tokens.renew(access)) return waitForToken(true, sent)
+  return tokens.isFresh() && !isDenied(error, access) ? waitForToken(false, sent) : undefined
 }
 
 interface InstallationTokens {

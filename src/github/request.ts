@@ -1,5 +1,6 @@
-// One way to ask GitHub: Octokit with the API version pinned, every attempt and the whole bounded in time, 5xx and
-// lost connections retried, limits obeyed. The token comes from app.ts, the meaning of refusals from refusal.ts.
+// One way to ask GitHub: Octokit with the API version pinned, every attempt and the whole bounded in time. Reads are
+// retried after 5xx and lost connections, and obey limits. A write is sent once: whether another one is sent, the engine
+// decides anew (channels/advance.ts). The token comes from app.ts, the meaning of refusals from refusal.ts.
 // https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
 import type { Octokit as Core } from '@octokit/core'
 import type { OctokitOptions } from '@octokit/core/types'
@@ -8,8 +9,9 @@ import { RequestError } from '@octokit/request-error'
 import { Octokit } from '@octokit/rest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { systemClock } from '../base/clock.ts'
+import type { NotAnswered } from '../channels/forge.ts'
 import type { Deadline } from '../deadline.ts'
-import { LATER, OperatorError } from '../errors.ts'
+import { LATER, messageOf, OperatorError } from '../errors.ts'
 import { type Http, HttpError } from '../http.ts'
 
 export const USER_AGENT = `hydra-channels/${packageJson.version}`
@@ -22,6 +24,12 @@ const READ_BY_MESSAGE = [404, 409, 422]
 
 /** plugin-retry's own list, and 409 and 429: those are decided here, because it does not know `retry-after`. */
 const DO_NOT_RETRY = [400, 401, 403, 404, 409, 410, 422, 429, 451]
+
+/** Octokit's `request` option of a write to a branch. */
+export const SEND_ONCE = { sendOnce: true }
+
+/** A write is sent again at most so often after a lost answer or a refused token. A limit may last longer. */
+const MAX_RESENDS = 3
 
 export interface RequestOptions {
   http: Http
@@ -54,9 +62,14 @@ export function createClient(options: RequestOptions, more: Record<string, unkno
     request.headers['user-agent'] = USER_AGENT
     request.headers['x-github-api-version'] = API_VERSION
     // all requests of a client share this object, and plugin-retry counts in it
-    request.request = { ...request.request, retryCount: 0, retries: undefined }
+    const retries = isSentOnce(request) ? 0 : undefined
+    request.request = { ...request.request, retryCount: 0, retries }
   })
   return client
+}
+
+export function isSentOnce({ request }: { request?: object }): boolean {
+  return (request as Partial<typeof SEND_ONCE> | undefined)?.sendOnce === true
 }
 
 interface FetchInit {
@@ -119,14 +132,18 @@ function limits(octokit: Core, { limits: options }: OctokitOptions): Record<stri
   if (!options) return {}
   const { deadline, secondMs } = options
   octokit.hook.error('request', (error, request) => {
-    if (!(error instanceof RequestError)) throw error
+    if (!(error instanceof RequestError) || isSentOnce(request)) throw error
     const waited = (request.request as { retryCount?: number }).retryCount ?? 0
     const asked = limitSeconds(error)
     if (asked !== undefined) {
       // a limit that is still there after a wait is asked more and more seldom
       const seconds = Math.max(asked, waited ** 2)
       if (seconds * secondMs >= deadline.remainingMs()) {
-        throw new RateLimitError(error, { asked, waits: seconds > asked ? waited : 0 })
+        throw new RateLimitError(
+          messageOfAnswer(error),
+          { asked, waits: seconds > asked ? waited : 0 },
+          error,
+        )
       }
       const { retry } = octokit as Core & ReturnType<typeof import('@octokit/plugin-retry').retry>
       throw retry.retryRequest(error, waited + 1, seconds)
@@ -142,15 +159,56 @@ function limits(octokit: Core, { limits: options }: OctokitOptions): Record<stri
 export class RateLimitError extends OperatorError {
   override name = 'RateLimitError'
 
-  constructor(error: RequestError, { asked, waits }: { asked: number; waits: number }) {
-    const reached = `GitHub's rate limit is reached (${messageOfAnswer(error)})`
+  constructor(message: string, { asked, waits }: { asked: number; waits: number }, cause: unknown) {
+    const reached = `GitHub's rate limit is reached (${message})`
     super(
       waits > 0
         ? `${reached}, and still is after ${waits} waits`
         : `${reached}: it asks to wait ${asked} s, longer than the time left`,
-      { hint: LATER, cause: error },
+      { hint: LATER, cause },
     )
   }
+}
+
+/**
+ * How a write goes on that was not answered with success: how long to wait before everything is looked at again.
+ * Undefined where GitHub refused it for good.
+ *
+ * @param sent how often it was sent before
+ * @throws RateLimitError where GitHub asks to wait longer than there is time
+ */
+export function waitAfterWrite(
+  error: unknown,
+  sent: number,
+  { deadline, secondMs }: Pick<RequestOptions, 'deadline' | 'secondMs'>,
+): Omit<NotAnswered, 'kind' | 'error'> | undefined {
+  // whether it was carried out we do not know, and there is no time to look: the look says so
+  if (error instanceof DeadlineError) return { waitSeconds: 0, mayBeWritten: true, retry: 'useless' }
+  const asked = error instanceof RequestError ? limitSeconds(error) : mutationLimitSeconds(error)
+  if (asked !== undefined) {
+    const waitSeconds = Math.max(asked, sent ** 2)
+    if (waitSeconds * secondMs < deadline.remainingMs()) {
+      return { waitSeconds, mayBeWritten: false, retry: 'worthwhile' }
+    }
+    const message = error instanceof RequestError ? messageOfAnswer(error) : messageOf(error)
+    throw new RateLimitError(message, { asked, waits: waitSeconds > asked ? sent : 0 }, error)
+  }
+  if (!(error instanceof RequestError)) return undefined
+  // Octokit gives a request without an answer the status 500
+  if (error.status < 500) return undefined
+  const useless = error.cause instanceof HttpError && error.cause.retry === 'useless'
+  const waitSeconds = Math.min(sent + 1, MAX_RESENDS) ** 2
+  const retry = useless || sent >= MAX_RESENDS ? 'useless' : 'worthwhile'
+  return { waitSeconds: retry === 'useless' ? 1 : waitSeconds, mayBeWritten: true, retry }
+}
+
+/** The same after a refused token, where `renewed` says whether another one is on its way. */
+export function waitForToken(
+  renewed: boolean,
+  sent: number,
+): Omit<NotAnswered, 'kind' | 'error'> | undefined {
+  if (sent >= MAX_RESENDS) return undefined
+  return { waitSeconds: renewed ? 0 : sent + 1, mayBeWritten: false, retry: 'worthwhile' }
 }
 
 /**
@@ -159,7 +217,25 @@ export class RateLimitError extends OperatorError {
  */
 export function limitSeconds(error: RequestError): number | undefined {
   if (error.status !== 403 && error.status !== 429) return undefined
-  const headers = error.response?.headers ?? {}
+  const isLimit = error.status === 429 || LIMIT.test(messageOfAnswer(error))
+  return askedSeconds(error.response?.headers ?? {}) ?? (isLimit ? 60 : undefined)
+}
+
+type ResponseHeaders = NonNullable<RequestError['response']>['headers']
+
+const LIMIT = /rate limit|abuse detection/i
+
+/** The same of a mutation: GraphQL says so in an answer with status 200 (Octokit's GraphqlResponseError). */
+function mutationLimitSeconds(error: unknown): number | undefined {
+  const { errors, headers } = error as {
+    errors?: { type?: string; message?: string }[]
+    headers?: ResponseHeaders
+  }
+  const isLimit = errors?.some(each => each.type === 'RATE_LIMITED' || LIMIT.test(each.message ?? ''))
+  return isLimit ? (askedSeconds(headers ?? {}) ?? 60) : undefined
+}
+
+function askedSeconds(headers: ResponseHeaders): number | undefined {
   const after = Number(headers['retry-after'])
   if (headers['retry-after'] !== undefined && Number.isFinite(after)) return Math.max(1, Math.ceil(after))
   if (headers['x-ratelimit-remaining'] === '0') {
@@ -168,7 +244,7 @@ export function limitSeconds(error: RequestError): number | undefined {
     const reset = Number(headers['x-ratelimit-reset']) * 1000
     return Number.isFinite(reset) ? Math.max(1, Math.ceil((reset - now) / 1000)) : 60
   }
-  return error.status === 429 || /rate limit|abuse detection/i.test(messageOfAnswer(error)) ? 60 : undefined
+  return undefined
 }
 
 /** GitHub's own words on one line, without the link that Octokit puts behind them; '' where there was no answer. */

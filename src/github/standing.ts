@@ -1,10 +1,10 @@
 // How branches stand to commits: a hundred branches in one request, where REST would need one for each pair.
 // https://docs.github.com/graphql/reference/objects#ref
 import * as z from 'zod/mini'
-import { LATER, messageOf, OperatorError } from '../errors.ts'
+import type { Related } from '../channels/relation.ts'
+import { LATER, messageOf, OperatorError, PermissionError } from '../errors.ts'
 import { explainIssues } from '../schema.ts'
 import type { RepositoryName } from './refs.ts'
-import { PermissionError } from './refusal.ts'
 import { DeadlineError, type GitHubClient, RateLimitError } from './request.ts'
 
 export const MAX_BRANCHES = 100
@@ -13,25 +13,14 @@ export const MAX_BRANCHES = 100
 const MAX_HISTORY = 100
 const MAX_PARENTS = 10
 
-/** How a commit stands to a branch. */
-export interface Side {
-  status: 'identical' | 'ahead' | 'behind' | 'diverged'
-  /** commits that only the commit's history has */
-  aheadBy: number
-  /** commits that only the branch has */
-  behindBy: number
-  /** when the first of the commits was made that only the commit's history has; ISO 8601, undefined where not known */
-  firstCommittedAt?: string | undefined
-}
-
 export interface Standing {
   sha: string
   /** ISO 8601 */
   committedAt: string | undefined
   /** what rules and protection say of the one who asks; undefined where there are none */
   mayPush: boolean | undefined
-  /** by head; what GitHub did not compare is left out */
-  sides: Map<string, Side>
+  /** by head; GraphQL compares nothing that has no common history, and that is left out */
+  sides: Map<string, Related>
 }
 
 /** A commit may have been made in the year 12345, which no Date can hold. */
@@ -73,7 +62,7 @@ export async function findStandings(
   for (const [index, { branch, heads }] of branches.entries()) {
     const ref = refs[`b${index}`]
     if (!ref?.target) continue
-    const sides = new Map<string, Side>()
+    const sides = new Map<string, Related>()
     for (const [at, head] of heads.entries()) {
       const side = sideSchema.safeParse(ref[`h${at}`])
       if (side.success) sides.set(head, sideOf(side.data))
@@ -91,6 +80,8 @@ export async function findStandings(
 /** A branch that channels are measured by. */
 export interface TrackedBranch {
   sha: string
+  /** `refs/heads/main`, also if `HEAD` was asked for */
+  ref: string
   /** its newest commits, newest first; at most {@link MAX_HISTORY} */
   history: HistoricCommit[]
 }
@@ -111,34 +102,42 @@ const historySchema = nodesOf(
     parents: nodesOf(z.object({ oid: z.string() })),
   }),
 )
+const commitSchema = z.object({ oid: z.string(), history: z.optional(historySchema) })
 const trackedSchema = z.object({
   repository: z.object({
     ref: z.nullable(
       z.object({
-        target: z.nullable(z.object({ oid: z.string(), history: z.optional(historySchema) })),
+        name: z.string(),
+        prefix: z.string(),
+        // of an annotated tag, the commit is one step further
+        target: z.nullable(z.object({ ...commitSchema.shape, target: z.optional(commitSchema) })),
       }),
     ),
   }),
 })
 
-/** @param ref `refs/heads/main` */
+/** @param ref `refs/heads/main`, `refs/tags/v1`, or `HEAD` for the default branch */
 export async function findTrackedBranch(
   client: GitHubClient,
   repository: RepositoryName,
   ref: string,
 ): Promise<TrackedBranch | undefined> {
+  const commit = `oid ... on Commit { history(first: ${MAX_HISTORY}) {
+    nodes { oid committedDate parents(first: ${MAX_PARENTS}) { nodes { oid } } } } }`
+  const field = ref === 'HEAD' ? 'ref: defaultBranchRef' : `ref(qualifiedName: ${literal(ref)})`
   const answer = await ask(
     client,
     repository,
-    `ref(qualifiedName: ${literal(ref)}) { target { oid ... on Commit {
-      history(first: ${MAX_HISTORY}) { nodes { oid committedDate parents(first: ${MAX_PARENTS}) { nodes { oid } } } } } } }`,
+    `${field} { name prefix target { ${commit} ... on Tag { target { ${commit} } } } }`,
     trackedSchema,
   )
-  const target = answer.repository.ref?.target
-  if (!target) return undefined
+  const found = answer.repository.ref
+  const target = found?.target?.target ?? found?.target
+  if (!found || !target) return undefined
   const commits = (target.history?.nodes ?? []).filter(node => node !== null)
   return {
     sha: target.oid,
+    ref: `${found.prefix}${found.name}`,
     history: commits.map(({ oid, committedDate, parents }) => ({
       sha: oid,
       committedAt: committedDate,
@@ -184,9 +183,9 @@ async function ask<Answer extends z.core.$ZodType>(
   throw new GraphqlError(explainIssues(result.error.issues).join('; '))
 }
 
-function sideOf({ status, aheadBy, behindBy, commits }: z.output<typeof sideSchema>): Side {
+function sideOf({ status, aheadBy, behindBy, commits }: z.output<typeof sideSchema>): Related {
   const firstCommittedAt = commits?.nodes[0]?.committedDate
-  return { status: status.toLowerCase() as Side['status'], aheadBy, behindBy, firstCommittedAt }
+  return { status: status.toLowerCase() as Related['status'], aheadBy, behindBy, firstCommittedAt }
 }
 
 /** A branch may be called `a"b`; GraphQL's strings are JSON's. */

@@ -1,5 +1,6 @@
 // The connection to Hydra's database: one, read only, bounded in time, closed at the end. The queries are in queries.ts.
 import { Socket } from 'node:net'
+import { Mutex } from 'async-mutex'
 import pgpass from 'pgpass'
 import postgres from 'postgres'
 import { codeOf, messageOf, OperatorError } from '../errors.ts'
@@ -18,7 +19,7 @@ const TIMEOUTS = {
 
 export interface Database {
   /**
-   * Runs the queries of one look on one snapshot of the database. One look at a time.
+   * Runs the queries of one look on one snapshot of the database. Looks run one after the other.
    *
    * @throws OperatorError that says which database and what it answered; a mistake in our own code as it is
    */
@@ -31,30 +32,33 @@ export type Sql = postgres.Sql
 /** Opens no connection yet: the first look does. */
 export function openDatabase(connection: Connection, timeouts = TIMEOUTS): Database {
   let client: Client | undefined
+  const turn = new Mutex()
   return {
-    async look(queries) {
-      // one that was left from an earlier look may be lost, and nobody has noticed yet
-      for (let again = client !== undefined; ; again = false) {
-        client ??= openClient(connection, timeouts.connectTimeoutSeconds, () => {
-          client = undefined
-        })
-        const { sql, abandon } = client
-        try {
-          return await within(timeouts.lookTimeoutMs, snapshot(sql, queries))
-        } catch (error) {
-          // whatever became of the transaction, it ends with its connection
-          client = undefined
-          await abandon()
-          if (again && LOST.has(codeOf(error) ?? '')) continue
-          throw isOurs(error) ? error : explainDatabaseError(error, connection)
-        }
-      }
-    },
+    look: queries => turn.runExclusive(() => look(queries)),
     // `end()` alone would wait for ever for a connection that was lost
     async close() {
       await client?.sql.end({ timeout: 0 })
       client = undefined
     },
+  }
+
+  async function look<T>(queries: (sql: Sql) => Promise<T>): Promise<T> {
+    // one that was left from an earlier look may be lost, and nobody has noticed yet
+    for (let again = client !== undefined; ; again = false) {
+      client ??= openClient(connection, timeouts.connectTimeoutSeconds, () => {
+        client = undefined
+      })
+      const { sql, abandon } = client
+      try {
+        return await within(timeouts.lookTimeoutMs, snapshot(sql, queries))
+      } catch (error) {
+        // whatever became of the transaction, it ends with its connection
+        client = undefined
+        await abandon()
+        if (again && LOST.has(codeOf(error) ?? '')) continue
+        throw isOurs(error) ? error : explainDatabaseError(error, connection)
+      }
+    }
   }
 }
 

@@ -103,8 +103,12 @@ function locked(parts: {
 /** What a jobset follows of a repository. */
 export type TrackedRef =
   | { kind: 'default branch' }
+  /** a branch or, if there is none of that name, a tag: `main`, `v1` */
+  | { kind: 'name'; name: string }
   /** `refs/heads/main` */
   | { kind: 'ref'; ref: string }
+  /** `7`: its commits are on no branch, and anybody may open one */
+  | { kind: 'pull request'; number: string }
   /** 40 digits */
   | { kind: 'pinned'; rev: string }
   | { kind: 'other repository' }
@@ -125,7 +129,9 @@ export function parseTrackedRef(flake: string, expected: { host: string; reposit
   const ref = parameters.get('rev') ?? parameters.get('ref') ?? at.ref
   if (ref === '' || ref === 'HEAD') return { kind: 'default branch' }
   if (/^[0-9a-f]{40}$/i.test(ref)) return { kind: 'pinned', rev: ref.toLowerCase() }
-  return { kind: 'ref', ref: ref.startsWith('refs/') ? ref : `refs/heads/${ref}` }
+  const number = /^(?:refs\/)?pull\/(\d+)(?:\/|$)/.exec(ref)?.[1]
+  if (number !== undefined) return { kind: 'pull request', number }
+  return ref.startsWith('refs/') ? { kind: 'ref', ref } : { kind: 'name', name: ref }
 }
 
 interface Location {

@@ -4,7 +4,7 @@ import * as z from 'zod/mini'
 import { OperatorError } from '../errors.ts'
 import { explainIssues } from '../schema.ts'
 import type { Sql } from './database.ts'
-import { idSchema, type Output } from './event.ts'
+import { idSchema } from './event.ts'
 
 const text = z.string('text')
 const nullableText = z.nullable(z.string('text or null'))
@@ -113,51 +113,6 @@ export async function findNewestEval(sql: Sql, jobsetId: number): Promise<Evalua
   return row && { id: row.eval, flake: row.flake, timestamp: row.timestamp, error: row.error }
 }
 
-const candidateRow = z.object({ build: idSchema, eval: idSchema, flake: nullableText })
-
-export interface Candidate {
-  /** the newest good build of the job */
-  build: number
-  /** the newest eval whose build set has that build */
-  eval: Eval
-}
-
-/** The job's candidate; undefined where it never had a good build. */
-export async function findCandidate(sql: Sql, jobsetId: number, job: string): Promise<Candidate | undefined> {
-  const [row] = parseRows(
-    candidateRow,
-    // The good build with the highest id is in the newest eval in which the job is good. Its build set is its rows in
-    // the jobset's current one, else in the newest eval that has it as a member, and in the memberless evals behind.
-    await sql`
-      with
-      cur as (
-        select e.id from jobsetevals e
-        where e.jobset_id = ${jobsetId} and e.hasnewbuilds = 1
-        order by e.id desc limit 1
-      ),
-      based as materialized (
-        select s.build, coalesce(
-          (select m.eval from jobsetevalmembers m where m.eval = (select id from cur) and m.build = s.build),
-          (select max(m.eval) from jobsetevalmembers m where m.build = s.build)) as base
-        from (
-          select b.id as build from builds b
-          where b.jobset_id = ${jobsetId} and b.job = ${job} and b.finished = 1 and b.buildstatus = 0
-          order by b.id desc limit 1) s
-      )
-      select based.build, e.id as eval, e.flake
-      from based
-      left join lateral (
-        select n.id from jobsetevals n
-        where n.jobset_id = ${jobsetId} and n.hasnewbuilds = 1 and n.id > based.base
-        order by n.id limit 1) next on true
-      cross join lateral (
-        select e.id, e.flake from jobsetevals e
-        where e.jobset_id = ${jobsetId} and e.id >= based.base and e.id < coalesce(next.id, 2147483647)
-        order by e.id desc limit 1) e`,
-  )
-  return row && { build: row.build, eval: { id: row.eval, flake: row.flake } }
-}
-
 const jobRow = z.object({
   job: text,
   build: idSchema,
@@ -192,15 +147,6 @@ export async function findPresentJobs(
     job,
     newest: { build, finished: finished === 1, status: buildstatus },
   }))
-}
-
-const outputRow = z.object({ name: text, path: nullableText })
-
-export async function findOutputs(sql: Sql, build: number): Promise<Output[]> {
-  return parseRows(
-    outputRow,
-    await sql`select o.name, o.path from buildoutputs o where o.build = ${build} order by o.name`,
-  )
 }
 
 /** SQL has no types: what comes back is checked once, here. */

@@ -219,7 +219,7 @@ const TABLE: Case[] = [
     given: ({ github }) => github.fault({ kind: 'drop', when: 'after', method: 'PATCH' }),
     status: 0,
     ends: 'c2',
-    says: ['alice/dotfiles tested: fast-forwarded SHA1..SHA2 (1 commit)'],
+    says: ["alice/dotfiles tested: fast-forwarded SHA1..SHA2 (1 commit) (GitHub's answer was lost)"],
   },
   {
     what: 'the answer to the POST is lost after its effect',
@@ -229,7 +229,7 @@ const TABLE: Case[] = [
     },
     status: 0,
     ends: 'c2',
-    says: ['alice/dotfiles tested: already there, at SHA2'],
+    says: ["alice/dotfiles tested: created at SHA2 (GitHub's answer was lost)"],
   },
   {
     what: 'GitHub is down until the deadline',

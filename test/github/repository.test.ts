@@ -5,7 +5,9 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
-import { checkWritable, describeRename } from '../../src/guard.ts'
+import type { NotAnswered, Written } from '../../src/channels/forge.ts'
+import { checkWritable, describeRename } from '../../src/channels/safeguards.ts'
+import { PermissionError } from '../../src/errors.ts'
 import type { Permissions } from '../helpers/github.ts'
 import { type Scene, sceneFor } from '../helpers/scene.ts'
 import { until } from '../helpers/until.ts'
@@ -25,6 +27,14 @@ async function draw(scene: Scene) {
   await scene.repo.setBranch('channel', c1)
   scene.name({ c1, c2 })
   return { c1, c2 }
+}
+
+/** What is said of a write that was not answered with success, and that may be decided anew. */
+async function notAnswered(write: Promise<Written>): Promise<Omit<NotAnswered, 'kind'>> {
+  const written = await write
+  assert.ok(written.kind === 'not-answered', `${written.kind} instead`)
+  const { kind, ...rest } = written
+  return rest
 }
 
 /** Leaves a token in the scene's folder, as the process before this one did. */
@@ -97,7 +107,7 @@ describe('a token', () => {
   test('is made on GitHub Enterprise Server, below /api/v3', async t => {
     const scene = await sceneFor(t, { basePath: '/api/v3' })
     const { c2 } = await draw(scene)
-    assert.deepEqual(await scene.open().fastForward('channel', c2), { kind: 'written' })
+    assert.deepEqual(await scene.open().fastForward('channel', c2, 0), { kind: 'written' })
     assert.deepEqual(scene.requests(), [...MINT, 'PATCH /git/refs/heads/channel'])
     assert.equal(await scene.repo.branch('channel'), c2)
   })
@@ -210,8 +220,13 @@ describe('a kept token', () => {
     scene.repo.permissions = { contents: 'write', metadata: 'read' }
     await keepToken(scene)
     scene.repo.permissions = FULL
-    assert.deepEqual(await openCached(scene).fastForward('channel', w1), { kind: 'written' })
+    const repository = openCached(scene)
     const write = 'PATCH /git/refs/heads/channel'
+    const { error, ...refused } = await notAnswered(repository.fastForward('channel', w1, 0))
+    // a new token is on its way, and everything is looked at again before it is used to write
+    assert.deepEqual(refused, { waitSeconds: 0, mayBeWritten: false, retry: 'worthwhile' })
+    assert.ok(error instanceof PermissionError)
+    assert.deepEqual(await repository.fastForward('channel', w1, 1), { kind: 'written' })
     assert.deepEqual(scene.requests(), [write, ...MINT, write])
     assert.equal(await scene.repo.branch('channel'), w1)
   })
@@ -265,12 +280,18 @@ describe('a permission', () => {
     const files = { '.github/workflows/ci.yml': 'on: push\n' }
     const w1 = await scene.repo.commit({ parents: [c1], files })
     scene.repo.permissions = { contents: 'write', metadata: 'read' }
-    assert.deepEqual(await scene.trouble(scene.open().fastForward('channel', w1)), [
+    const repository = scene.open()
+    // the refusal could be that of a fresh token, so it is asked again, more and more seldom
+    for (const sent of [0, 1, 2]) {
+      const { error, ...refused } = await notAnswered(repository.fastForward('channel', w1, sent))
+      assert.deepEqual(refused, { waitSeconds: sent + 1, mayBeWritten: false, retry: 'worthwhile' })
+      assert.ok(error instanceof PermissionError)
+    }
+    assert.deepEqual(await scene.trouble(repository.fastForward('channel', w1, 3)), [
       'GitHub refuses the write: the commit has files in .github/workflows that no branch has, and the App lacks the permission workflows: write (PATCH API/repos/alice/dotfiles/git/refs/heads%2Fchannel)',
       `give the App workflows: write ${GRANT}`,
     ])
-    // the refusal could be that of a fresh token, so it is asked three times
-    assert.deepEqual(scene.requests(), [...MINT, write, write, write])
+    assert.deepEqual(scene.requests(), [...MINT, write, write, write, write])
     assert.equal(await scene.repo.branch('channel'), c1)
   })
 
@@ -286,7 +307,10 @@ describe('a permission', () => {
       method: 'PATCH',
       ...ALWAYS,
     })
-    assert.deepEqual(await scene.trouble(openCached(scene).fastForward('channel', c2)), [
+    const repository = openCached(scene)
+    const { waitSeconds } = await notAnswered(repository.fastForward('channel', c2, 0))
+    assert.equal(waitSeconds, 0)
+    assert.deepEqual(await scene.trouble(repository.fastForward('channel', c2, 1)), [
       'the App lacks the permission administration: write (PATCH API/repos/alice/dotfiles/git/refs/heads%2Fchannel)',
       `give the App administration: write ${GRANT}`,
     ])
@@ -309,7 +333,7 @@ describe('a permission', () => {
     const { c2 } = await draw(scene)
     scene.github.addToken('ghp_reader', { contents: 'read', metadata: 'read' })
     const credentials = { kind: 'token', token: 'ghp_reader', source: 'GITHUB_TOKEN' } as const
-    const [message, hint] = await scene.trouble(scene.open({ credentials }).fastForward('channel', c2))
+    const [message, hint] = await scene.trouble(scene.open({ credentials }).fastForward('channel', c2, 0))
     assert.match(message ?? '', /^GitHub refuses the token: Resource not accessible by /)
     assert.match(hint ?? '', /^it needs contents: write, and workflows: write for /)
     assert.deepEqual(scene.requests(), [write])
@@ -457,7 +481,7 @@ describe('a renamed repository', () => {
     const { c2 } = await draw(scene)
     scene.repo.rename('alice/nix-config')
     const repository = scene.open()
-    assert.equal((await repository.fastForward('channel', c2)).kind, 'written')
+    assert.equal((await repository.fastForward('channel', c2, 0)).kind, 'written')
     assert.equal(await repository.findNewName(), 'alice/nix-config')
     assert.deepEqual(scene.github.records[2]?.body, {
       repository_ids: [501001],
@@ -478,14 +502,14 @@ describe('a renamed repository', () => {
     await keepToken(scene)
     scene.repo.rename('alice/nix-config')
     const repository = openCached(scene)
-    assert.equal((await repository.fastForward('channel', c2)).kind, 'written')
+    assert.equal((await repository.fastForward('channel', c2, 0)).kind, 'written')
     assert.deepEqual(scene.requests(), [
       'PATCH /git/refs/heads/channel',
       `PATCH ${byId('/git/refs/heads/channel')}`,
     ])
     const line =
       'alice/dotfiles is called alice/nix-config now, and GitHub redirects: put the new name into the configuration and the jobset'
-    assert.equal(await describeRename(repository, CHANNEL), line)
+    assert.equal(await describeRename(repository, CHANNEL.repository), line)
     assert.deepEqual(scene.requests(), ['GET ', `GET ${byId('')}`])
     assert.equal(await scene.repo.branch('channel'), c2)
   })
@@ -496,9 +520,9 @@ describe('a renamed repository', () => {
     await keepToken(scene)
     scene.repo.rename('alice/nix-config')
     const repository = openCached(scene)
-    await repository.fastForward('channel', c2)
+    await repository.fastForward('channel', c2, 0)
     scene.github.fault({ kind: 'status', status: 500, ...ALWAYS })
-    assert.equal(await describeRename(repository, CHANNEL), undefined)
+    assert.equal(await describeRename(repository, CHANNEL.repository), undefined)
   })
 
   test('in another spelling is not a new name', async t => {
@@ -523,7 +547,7 @@ describe('a renamed repository', () => {
     const { c2 } = await draw(scene)
     scene.repo.rename('alice/nix-config')
     const repository = scene.open({ credentials: scene.person })
-    assert.equal((await repository.createBranch('new', c2)).kind, 'written')
+    assert.equal((await repository.createBranch('new', c2, 0)).kind, 'written')
     assert.equal(await repository.findNewName(), 'alice/nix-config')
     assert.equal(await scene.repo.branch('new'), c2)
   })
@@ -564,10 +588,10 @@ describe('compare', () => {
     const { c1, c2 } = await draw(scene)
     const repository = scene.open({ credentials: scene.person })
     for (const branch of ['a/b/c', 'a#b', 'ü', 'a+b%20c']) {
-      assert.deepEqual(await repository.createBranch(branch, c1), { kind: 'written' })
+      assert.deepEqual(await repository.createBranch(branch, c1, 0), { kind: 'written' })
       const comparison = await repository.compare(`refs/heads/${branch}`, c2)
       assert.equal(typeof comparison === 'object' && comparison.baseSha, c1)
-      assert.deepEqual(await repository.fastForward(branch, c2), { kind: 'written' })
+      assert.deepEqual(await repository.fastForward(branch, c2, 0), { kind: 'written' })
       assert.equal(await scene.repo.branch(branch), c2)
     }
   })

@@ -3,7 +3,10 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { RequestError } from '@octokit/request-error'
 import packageJson from '../../package.json' with { type: 'json' }
+import type { Forge } from '../../src/channels/forge.ts'
 import { Deadline } from '../../src/deadline.ts'
+import { OperatorError } from '../../src/errors.ts'
+import type { GitHubRepository } from '../../src/github/repository.ts'
 import { createClient, limitSeconds, messageOfAnswer } from '../../src/github/request.ts'
 import type { Fault } from '../helpers/github.ts'
 import { type Scene, sceneFor } from '../helpers/scene.ts'
@@ -155,6 +158,122 @@ test('nobody there is asked again three times', async t => {
   assert.deepEqual(hints, [LATER])
   assert.equal(scene.attempts, 4)
 })
+
+/** The writes: each is sent once, whatever comes, and the engine decides anew. */
+const WRITES: [
+  what: string,
+  path: string,
+  write: (
+    repository: GitHubRepository,
+    sha: string,
+    sent: number,
+  ) => ReturnType<Forge['updateBranches'] | Forge['createBranch']>,
+][] = [
+  ['create', '/git/refs', (repository, sha, sent) => repository.createBranch('new', sha, sent)],
+  ['move', '/git/refs/heads/main', (repository, sha, sent) => repository.fastForward('main', sha, sent)],
+  [
+    'update of many',
+    '/graphql',
+    (repository, sha, sent) => repository.updateBranches([{ branch: 'new', from: undefined, to: sha }], sent),
+  ],
+]
+
+for (const [what, path, write] of WRITES) {
+  test(`a ${what} is sent once, whatever comes`, async t => {
+    const scene = await sceneFor(t)
+    const c1 = await draw(scene)
+    const repository = scene.open()
+    await repository.facts()
+    scene.requests()
+    for (const each of AGAIN) {
+      // nothing is asked of a GitHub that is silent but once
+      if (each.fault.kind === 'silence') continue
+      for (const [sent, waitSeconds, retry] of [
+        [0, 1, 'worthwhile'],
+        [1, 4, 'worthwhile'],
+        [2, 9, 'worthwhile'],
+        [3, 1, 'useless'],
+      ] as const) {
+        scene.github.fault({ ...each.fault, path })
+        const written = await write(repository, c1, sent)
+        assert.ok(written.kind === 'not-answered', `${each.what}: ${written.kind}`)
+        const { error, ...how } = written
+        assert.deepEqual(how, { kind: 'not-answered', waitSeconds, mayBeWritten: true, retry }, each.what)
+        assert.ok(error instanceof OperatorError)
+        const [message = ''] = each.message.split(' (GET URL)')
+        assert.equal(error.message.startsWith(`${message} (P`), true, error.message)
+        assert.deepEqual(scene.requests().length, 1, each.what)
+      }
+    }
+  })
+
+  test(`a ${what} that is not answered in time may be written`, async t => {
+    const scene = await sceneFor(t)
+    const c1 = await draw(scene)
+    scene.github.fault({ kind: 'silence', path })
+    const repository = scene.open({ attemptTimeoutMs: ATTEMPT_MS })
+    await repository.facts()
+    const written = await write(repository, c1, 0)
+    assert.ok(written.kind === 'not-answered')
+    assert.deepEqual([written.mayBeWritten, written.retry], [true, 'worthwhile'])
+    assert.equal(scene.requests().length, 3)
+  })
+
+  test(`a ${what} is not sent after the deadline`, async t => {
+    const scene = await sceneFor(t)
+    const c1 = await draw(scene)
+    let now = 0
+    const repository = scene.open({ deadline: new Deadline(90, () => now) })
+    await repository.facts()
+    scene.requests()
+    now = 90_000
+    const written = await write(repository, c1, 0)
+    assert.ok(written.kind === 'not-answered')
+    assert.deepEqual([written.waitSeconds, written.retry], [0, 'useless'])
+    assert.equal(
+      (written.error as Error).message,
+      'GitHub did not answer in the time that was left (github.deadlineSeconds)',
+    )
+    assert.deepEqual(scene.requests(), [])
+  })
+
+  test(`a ${what} that is limited is not written, and waits longer each time`, async t => {
+    const scene = await sceneFor(t)
+    const c1 = await draw(scene)
+    const repository = scene.open()
+    await repository.facts()
+    for (const [sent, waitSeconds] of [
+      [0, 2],
+      [1, 2],
+      [2, 4],
+      [5, 25],
+      [9, 81],
+    ] as const) {
+      scene.github.fault({ kind: 'status', status: 429, headers: { 'retry-after': '2' }, path })
+      const written = await write(repository, c1, sent)
+      assert.ok(written.kind === 'not-answered')
+      const { error, ...how } = written
+      assert.deepEqual(how, { kind: 'not-answered', waitSeconds, mayBeWritten: false, retry: 'worthwhile' })
+      assert.ok(error instanceof OperatorError)
+    }
+    assert.deepEqual(await scene.repo.branches(), { main: c1 })
+  })
+
+  test(`a ${what} with a limit that is longer than the time left is an error`, async t => {
+    const scene = await sceneFor(t)
+    const c1 = await draw(scene)
+    const repository = scene.open({ deadline: new Deadline(90, () => 0), secondMs: 1000 })
+    await repository.facts()
+    scene.requests()
+    const headers = { 'retry-after': '90' }
+    scene.github.fault({ kind: 'status', status: 429, headers, path, ...ALWAYS })
+    assert.deepEqual(await scene.trouble(write(repository, c1, 0)), [
+      "GitHub's rate limit is reached (Too Many Requests): it asks to wait 90 s, longer than the time left",
+      LATER,
+    ])
+    assert.equal(scene.requests().length, 1)
+  })
+}
 
 for (const status of [400, 401, 403, 410, 422, 451]) {
   test(`${status} is an answer, and not asked again`, async t => {

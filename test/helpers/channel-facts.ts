@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ambiguous, type Candidate } from '../../src/candidate.ts'
 import type { Reason } from '../../src/channel-status.ts'
+import { trackedRefOf } from '../../src/channels/tracked-ref.ts'
+import type { OffBranch } from '../../src/channels/verdict.ts'
 import { OperatorError } from '../../src/errors.ts'
 import type { Presence } from '../../src/fleet.ts'
 import type { Hold } from '../../src/holds.ts'
@@ -43,12 +45,14 @@ export interface Spec {
   standNewest?: Stand
   standCandidate?: Stand
   evaluated?: boolean
-  withdrawal?: ChannelFacts['withdrawal']
+  offBranch?: ChannelFacts['offBranch']
   forbidden?: OperatorError
   /** undefined: the branch is not there */
   trackedSha?: string | undefined
   /** of the jobset, as somebody entered it */
   flake?: string
+  /** of the rule */
+  ref?: string
   unevaluated?: { commits: number; oldest: string | undefined } | undefined
   uncached?: string
   /** `none`: no job leads to the branch */
@@ -103,7 +107,7 @@ export const BESIDE = {
   evaluated: false,
 } satisfies Spec
 
-function factsOf(spec: Spec): ChannelFacts {
+function factsOf(spec: Spec, host: string): ChannelFacts {
   const all = { ...UP_TO_DATE, ...spec }
   const channel = { repository: 'alice/dotfiles', branch: all.branch }
   const job = { project: 'dotfiles', jobset: 'main', job: NAS }
@@ -130,6 +134,7 @@ function factsOf(spec: Spec): ChannelFacts {
             presence: all.presence,
             candidate: all.candidate,
             prefix: 'nixos-tested-',
+            tracked: trackedRefOf(spec.ref, all.flake, { host, repository: channel.repository }),
             facts: { jobset, job: { job: NAS, newest: all.newestBuild, candidate: undefined } },
           },
     ruleTrouble: spec.ruleTrouble,
@@ -138,7 +143,7 @@ function factsOf(spec: Spec): ChannelFacts {
     tip: all.tip,
     stands: { tracked: all.standTracked, newest: all.standNewest, candidate: all.standCandidate },
     evaluated: all.evaluated,
-    withdrawal: spec.withdrawal,
+    offBranch: spec.offBranch,
     forbidden: spec.forbidden,
     tracked:
       all.trackedSha === undefined
@@ -154,7 +159,7 @@ interface Around {
 }
 
 export function explained(spec: Spec, around: Around = {}): Explanation {
-  return explain(factsOf(spec), {
+  return explain(factsOf(spec, around.host ?? 'github.com'), {
     now: NOW,
     host: 'github.com',
     hydraUrl: 'https://hydra.example.org',
@@ -171,11 +176,19 @@ export const FOREIGN = {
 } satisfies Spec
 
 export const HOLD: Hold = { reason: 'does not boot', since: '2026-11-20T12:00:00Z', until: null }
-export const WITHDRAWAL: NonNullable<Spec['withdrawal']> = {
+export const WITHDRAWN: Extract<OffBranch, { kind: 'withdrawn' }> = {
   kind: 'withdrawn',
   sha: X,
   eval: 8,
   newest: { eval: 9, sha: C4 },
+  tracked: { kind: 'default branch' },
+}
+export const NOT_ON_BRANCH: Extract<OffBranch, { kind: 'not-on-branch' }> = {
+  kind: 'not-on-branch',
+  sha: X,
+  eval: 9,
+  tracked: { kind: 'name', name: 'main' },
+  missing: false,
 }
 export const FORBIDDEN = new OperatorError('the repository is archived, so it is read-only', {
   hint: ['unarchive it in its settings', 'or take its rule out of the configuration'],

@@ -315,15 +315,16 @@ describe('the query of one ref', () => {
     await repo.setTag('v2', c1)
     const v1 = (await git(repo.gitDir, ['rev-parse', 'v1'])).trim()
     const target =
-      'target { oid ... on Tag { tagged: oid } ... on Commit { committedDate } ... on Tree { oid } }'
+      'target { oid ... on Tag { tagged: target { oid ... on Commit { committedDate } } } ... on Commit { committedDate } ... on Tree { oid } }'
     const found = await look(`
       main: ref(qualifiedName: "refs/heads/main") { ${target} }
       v1: ref(qualifiedName: "refs/tags/v1") { ${target} compare(headRef: "main") { status } }
       v2: ref(qualifiedName: "refs/tags/v2") { ${target} }`)
+    const main = { oid: c1, committedDate: '2026-11-24T12:00:00Z' }
     assert.deepEqual(found, {
-      main: { target: { oid: c1, committedDate: '2026-11-24T12:00:00Z' } },
-      v1: { target: { oid: v1, tagged: v1 }, compare: { status: 'IDENTICAL' } },
-      v2: { target: { oid: c1, committedDate: '2026-11-24T12:00:00Z' } },
+      main: { target: main },
+      v1: { target: { oid: v1, tagged: main }, compare: { status: 'IDENTICAL' } },
+      v2: { target: main },
     })
   })
 

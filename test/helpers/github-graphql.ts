@@ -181,15 +181,25 @@ function refNode(snapshot: Snapshot, ref: Ref) {
 
 const OBJECT_TYPES = ['Blob', 'Commit', 'Tag', 'Tree']
 
-function targetNode(snapshot: Snapshot, { sha, type }: Ref) {
+function targetNode(snapshot: Snapshot, { ref, sha, type }: Ref): object {
   const common = { oid: sha }
-  const own = type === 'commit' ? commitNode(snapshot, sha) : common
+  const own =
+    type === 'commit' ? commitNode(snapshot, sha) : type === 'tag' ? tagNode(snapshot, ref, sha) : common
   const fragments = OBJECT_TYPES.map(name => [
     `... on ${name}`,
     name.toLowerCase() === type ? own : undefined,
   ])
   return { ...common, ...Object.fromEntries(fragments) }
 }
+
+/** Of an annotated tag: the commit behind it. */
+const tagNode = (snapshot: Snapshot, ref: string, oid: string) => ({
+  oid,
+  async target() {
+    const sha = await snapshot.findCommit(ref)
+    return sha && targetNode(snapshot, { ref, sha, type: 'commit' })
+  },
+})
 
 const ConnectionArguments = z.strictObject({ first: First })
 

@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { after, afterEach, before, test } from 'node:test'
 import { OperatorError } from '../../src/errors.ts'
 import { openDatabase, type Sql } from '../../src/hydra/database.ts'
-import { findNewestEval, findOutputs } from '../../src/hydra/queries.ts'
+import { findOutputsOfBuilds } from '../../src/hydra/fleet-queries.ts'
+import { findNewestEval } from '../../src/hydra/queries.ts'
 import { ask, asked, type DatabaseScene, NOT_RUNNING, openScene, PASSWORD } from '../helpers/database.ts'
 import { connect, startPostgres } from '../helpers/postgres.ts'
 import { serverSays } from '../helpers/words.ts'
@@ -97,7 +98,7 @@ test('a Hydra of another age has other columns', async t => {
 test('the role may not read a table', async t => {
   await scene.hydra.sql`revoke select on buildoutputs from hydra`
   t.after(() => scene.hydra.sql`grant select on buildoutputs to hydra`)
-  const said = await scene.troubleOf(scene.configured(), sql => findOutputs(sql, 1))
+  const said = await scene.troubleOf(scene.configured(), sql => findOutputsOfBuilds(sql, [1]))
   assertServerSays(said, {}, 'buildoutputs', '42501', 'the role lacks SELECT on this table: grant it')
 })
 

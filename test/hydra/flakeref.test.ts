@@ -138,9 +138,11 @@ describe('a flakeref that names no commit of a forge', () => {
 describe('what a jobset follows', () => {
   const DEFAULT: TrackedRef = { kind: 'default branch' }
   const OTHER: TrackedRef = { kind: 'other repository' }
+  const PULL: TrackedRef = { kind: 'pull request', number: '7' }
   const PINNED: TrackedRef = { kind: 'pinned', rev: REV }
   const refOf = (ref: string): TrackedRef => ({ kind: 'ref', ref })
-  const NEXT = refOf('refs/heads/next')
+  const named = (name: string): TrackedRef => ({ kind: 'name', name })
+  const NEXT = named('next')
   const FORMS: { flake: string; follows: TrackedRef; repository?: string; host?: string }[] = [
     { flake: 'github:alice/dotfiles', follows: DEFAULT },
     { flake: 'github:alice/dotfiles/', follows: DEFAULT },
@@ -152,27 +154,42 @@ describe('what a jobset follows', () => {
     { flake: 'github:Alice/DotFiles/next', follows: NEXT },
     { flake: 'github:alice/dotfiles/next', repository: 'Alice/DotFiles', follows: NEXT },
     // a branch is case-sensitive where a repository is not
-    { flake: 'github:Alice/DotFiles/Next', follows: refOf('refs/heads/Next') },
+    { flake: 'github:Alice/DotFiles/Next', follows: named('Next') },
     { flake: 'github:alice/dotfiles.git/next', follows: NEXT },
-    { flake: 'github:alice/dotfiles/feature/x', follows: refOf('refs/heads/feature/x') },
-    { flake: 'github:alice/dotfiles/feature%2Fx', follows: refOf('refs/heads/feature/x') },
+    { flake: 'github:alice/dotfiles/feature/x', follows: named('feature/x') },
+    { flake: 'github:alice/dotfiles/feature%2Fx', follows: named('feature/x') },
     { flake: 'github:alice/dotfiles?ref=next', follows: NEXT },
-    { flake: 'github:alice/dotfiles?ref=feature/x', follows: refOf('refs/heads/feature/x') },
-    { flake: 'github:alice/dotfiles?ref=a+b', follows: refOf('refs/heads/a+b') },
-    { flake: 'github:alice/dotfiles?ref=refs/heads/next', follows: NEXT },
+    { flake: 'github:alice/dotfiles?ref=feature/x', follows: named('feature/x') },
+    { flake: 'github:alice/dotfiles?ref=a+b', follows: named('a+b') },
+    { flake: 'github:alice/dotfiles?ref=refs/heads/next', follows: refOf('refs/heads/next') },
     { flake: 'github:alice/dotfiles?ref=refs/tags/v1', follows: refOf('refs/tags/v1') },
     { flake: `github:alice/dotfiles/${REV}`, follows: PINNED },
     { flake: `github:alice/dotfiles/${REV.toUpperCase()}`, follows: PINNED },
     { flake: `github:alice/dotfiles?rev=${REV}`, follows: PINNED },
     { flake: `github:alice/dotfiles?ref=next&rev=${REV}`, follows: PINNED },
     // abbreviated, it is a name like any other
-    { flake: 'github:alice/dotfiles/3f2c9d1', follows: refOf('refs/heads/3f2c9d1') },
+    { flake: 'github:alice/dotfiles/3f2c9d1', follows: named('3f2c9d1') },
+    // a branch may be called so, below refs/heads
+    { flake: 'github:alice/dotfiles?ref=refs/heads/pull/7', follows: refOf('refs/heads/pull/7') },
+    { flake: 'github:alice/dotfiles/pull/7/head', follows: PULL },
+    { flake: 'github:alice/dotfiles/pull/7/merge', follows: PULL },
+    { flake: 'github:alice/dotfiles/pull%2F7%2Fhead', follows: PULL },
+    { flake: 'github:alice/dotfiles/refs/pull/7/head', follows: PULL },
+    { flake: 'github:alice/dotfiles?ref=refs/pull/7/merge', follows: PULL },
+    { flake: 'git+https://github.com/alice/dotfiles?ref=refs/pull/7/head', follows: PULL },
+    { flake: `git+https://github.com/alice/dotfiles?ref=refs/pull/7/head&rev=${REV}`, follows: PINNED },
+    { flake: 'github:alice/dotfiles/pull/x', follows: named('pull/x') },
+    { flake: 'github:alice/dotfiles/pull/7x', follows: named('pull/7x') },
+    { flake: 'github:bob/dotfiles/pull/7/head', follows: OTHER },
     { flake: 'github:alice/other/next', follows: OTHER },
     { flake: 'github:bob/dotfiles/next', follows: OTHER },
     { flake: 'git+https://github.com/alice/dotfiles', follows: DEFAULT },
     { flake: 'git+https://github.com/alice/dotfiles?ref=next', follows: NEXT },
     { flake: 'git+https://github.com/alice/dotfiles.git/?ref=next', follows: NEXT },
-    { flake: 'git+https://GitHub.com/alice/dotfiles?ref=refs/heads/next', follows: NEXT },
+    {
+      flake: 'git+https://GitHub.com/alice/dotfiles?ref=refs/heads/next',
+      follows: refOf('refs/heads/next'),
+    },
     {
       flake: 'git+https://github.com/alice/dotfiles?ref=refs/tags/v1&shallow=1',
       follows: refOf('refs/tags/v1'),
@@ -182,7 +199,7 @@ describe('what a jobset follows', () => {
     { flake: 'git+ssh://git@github.com/alice/dotfiles.git?ref=next', follows: NEXT },
     {
       flake: 'git+ssh://git@github.com:22/alice/dotfiles?ref=feature/x',
-      follows: refOf('refs/heads/feature/x'),
+      follows: named('feature/x'),
     },
     { flake: 'flake:x', follows: OTHER },
     { flake: 'flake:dotfiles/next', follows: OTHER },
@@ -280,6 +297,11 @@ test('whatever the text, a flakeref is locked with 40 digits, or unusable with a
       assert.equal(typeof showFlakeref(text), 'string')
       const tracked = parseTrackedRef(text, { host: 'github.com', repository: 'alice/dotfiles' })
       if (tracked.kind === 'ref') assert.match(tracked.ref, /^refs\//)
+      if (tracked.kind === 'name') {
+        assert.notEqual(tracked.name, '')
+        assert.doesNotMatch(tracked.name, /^refs\//)
+      }
+      if (tracked.kind === 'pull request') assert.match(tracked.number, /^\d+$/)
       if (tracked.kind === 'pinned') assert.match(tracked.rev, /^[0-9a-f]{40}$/)
     }),
     { numRuns: 2000 },

@@ -3,14 +3,8 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { findConnection } from '../../src/hydra/connection.ts'
 import { type Database, openDatabase, type Sql } from '../../src/hydra/database.ts'
-import {
-  findBuild,
-  findCandidate,
-  findNewestEval,
-  findNewestEvalOfBuild,
-  findOutputs,
-  findPresentJobs,
-} from '../../src/hydra/queries.ts'
+import { findCandidate, findOutputsOfBuilds } from '../../src/hydra/fleet-queries.ts'
+import { findBuild, findNewestEval, findNewestEvalOfBuild, findPresentJobs } from '../../src/hydra/queries.ts'
 import { createHydra, type TestHydra } from '../helpers/hydra.ts'
 
 let hydra: TestHydra
@@ -125,10 +119,11 @@ test('a build is described by its own jobset, and a legacy one has no flakeref',
     good: true,
   })
   assert.deepEqual(await look(sql => findNewestEvalOfBuild(sql, 201)), { id, flake: null })
-  assert.deepEqual(await look(sql => findOutputs(sql, 201)), [
+  const outputs = [
     { name: 'dev', path: null },
     { name: 'out', path: '/nix/store/x' },
-  ])
+  ]
+  assert.deepEqual(await look(sql => findOutputsOfBuilds(sql, [201])), new Map([[201, outputs]]))
 })
 
 test('what is not there is undefined or empty', async () => {
@@ -138,5 +133,6 @@ test('what is not there is undefined or empty', async () => {
   assert.equal(await look(sql => findNewestEval(sql, jobset)), undefined)
   assert.equal(await candidate(jobset), undefined)
   assert.deepEqual(await look(sql => findPresentJobs(sql, jobset)), [])
-  assert.deepEqual(await look(sql => findOutputs(sql, 2_000_000)), [])
+  assert.deepEqual(await look(sql => findOutputsOfBuilds(sql, [2_000_000])), new Map([[2_000_000, []]]))
+  assert.deepEqual(await look(sql => findOutputsOfBuilds(sql, [])), new Map())
 })

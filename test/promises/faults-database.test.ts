@@ -10,6 +10,7 @@ import type { Connection } from '../../src/hydra/connection.ts'
 import { startCache } from '../helpers/cache.ts'
 import { type CommandName, runCommand } from '../helpers/command.ts'
 import { CLOSED, listen, NO_ANSWER, NOT_RUNNING, PASSWORD } from '../helpers/database.ts'
+import type { TestHydra } from '../helpers/hydra.ts'
 import { CUTS, type Point, type ProxyOptions, startPostgresProxy } from '../helpers/postgres-proxy.ts'
 import { CHANNEL, JOB } from '../helpers/stage.ts'
 import { quote, serverSays } from '../helpers/words.ts'
@@ -34,8 +35,9 @@ async function runThrough(
     of = 'looks',
     timeouts,
     lockTimeoutMs,
+    config,
     ...options
-  }: ProxyOptions & Pick<How, 'timeouts' | 'lockTimeoutMs'> & { of?: 'looks' | 'lock' },
+  }: ProxyOptions & Pick<How, 'timeouts' | 'lockTimeoutMs' | 'config'> & { of?: 'looks' | 'lock' },
 ): Promise<{ ran: Ran; rounds: string[][] }> {
   const proxy = await startPostgresProxy(scene.hydra, options)
   const straight = scene.configured()
@@ -46,6 +48,7 @@ async function runThrough(
       lockConnection: of === 'lock' ? proxied : straight,
       ...(timeouts && { timeouts }),
       ...(lockTimeoutMs && { lockTimeoutMs }),
+      ...(config && { config }),
     })
     return { ran, rounds: proxy.rounds }
   } finally {
@@ -183,7 +186,7 @@ const REFUSALS: readonly Refusal[] = [
 ]
 
 /** The tables, with a column, and who reads them. */
-const TABLES: readonly { table: string; column: string; readers: readonly Command[] }[] = [
+const TABLES: readonly { table: string; column: string; readers: readonly Command[]; cached?: true }[] = [
   { table: 'builds', column: 'job', readers: COMMANDS },
   { table: 'jobsets', column: 'project', readers: COMMANDS },
   { table: 'jobsetevals', column: 'flake', readers: COMMANDS },
@@ -191,9 +194,19 @@ const TABLES: readonly { table: string; column: string; readers: readonly Comman
   { table: 'projects', column: 'enabled', readers: ['hook', 'reconcile', 'status'] },
   { table: 'jobsetrenames', column: 'from_', readers: ['hook', 'reconcile', 'status'] },
   { table: 'evaluationerrors', column: 'errormsg', readers: ['hook', 'reconcile', 'status'] },
-  // a hook without a cache has nothing to prove
-  { table: 'buildoutputs', column: 'path', readers: ['reconcile'] },
+  // without a cache nothing has to be proven
+  { table: 'buildoutputs', column: 'path', readers: [] },
+  { table: 'buildoutputs', column: 'path', readers: ['hook', 'reconcile'], cached: true },
 ]
+
+/** A cache that has the outputs of all builds. */
+async function configWithCache(t: TestContext, { sql }: TestHydra): Promise<NonNullable<How['config']>> {
+  const cache = await startCache()
+  t.after(() => cache.close())
+  const rows = await sql<{ path: string }[]>`select path from buildoutputs`
+  for (const { path } of rows) cache.paths.add(path)
+  return { cache: { url: cache.url, timeoutSeconds: 60, parallel: 4 } }
+}
 
 /** What becomes of a run whose connection ends, or falls silent, in one of its rounds. */
 function endingOf(rounds: readonly string[], round: number, cut: string): Ending {
@@ -209,6 +222,8 @@ function endingOf(rounds: readonly string[], round: number, cut: string): Ending
 interface Expected {
   /** the only error; default: none */
   said?: RegExp
+  /** default: `failed` where something is said */
+  ended?: 'failed'
   /** of hook and reconcile; default: c2, and c1 where something is said */
   at?: 'c1' | 'c2'
   /** of status; default: behind */
@@ -322,6 +337,8 @@ const NOT_UNDERSTOOD =
   /^Hydra's database answered what this program does not understand: .*build: is "2", expected an id\nis this Hydra newer/
 const NO_FLAKE = /^cannot move .*: the jobset dotfiles:main is no flake, so its evals name no commit\n/
 const UNKNOWN = /^cannot move .*: GitHub has no commit f{40} in this repository\n/
+const NO_BRANCH =
+  /^cannot move .*: the flake of the jobset cannot be read as this repository's, .*\n.*channels\[\]\.ref/
 const NO_STORE_PATH = /^cannot move .*: the output .* is no store path; it is not copied$/s
 
 const ROWS: readonly Row[] = [
@@ -400,15 +417,33 @@ const ROWS: readonly Row[] = [
     what: 'an error of three megabytes',
     sql: "update evaluationerrors set errormsg = E'\\u001b[31m' || repeat('x', 3000000)",
   },
-  { what: 'a jobset without a flake', sql: 'update jobsets set flake = null' },
+  {
+    what: 'a jobset without a flake',
+    sql: 'update jobsets set flake = null',
+    ends: {
+      hook: { said: NO_BRANCH },
+      reconcile: { said: NO_BRANCH },
+      status: { reason: 'unusable-flakeref' },
+    },
+  },
   {
     what: 'a garbage flake',
     sql: "update jobsets set flake = E'\\u001b[31mgarbage'",
-    ends: { status: { reason: 'unusable-flakeref' } },
+    ends: {
+      hook: { said: NO_BRANCH },
+      reconcile: { said: NO_BRANCH },
+      status: { reason: 'unusable-flakeref' },
+    },
   },
   {
+    // git has no branch of such a name
     what: 'a flake of a megabyte',
     sql: "update jobsets set flake = 'github:alice/dotfiles/' || repeat('a', 1000000)",
+    ends: {
+      hook: { ended: 'failed', at: 'c1' },
+      reconcile: { ended: 'failed', at: 'c1' },
+      status: { reason: 'not-on-branch' },
+    },
   },
   {
     what: 'an unknown “enabled”',
@@ -478,7 +513,7 @@ function judgeRow(command: Command, { what, ends }: Row, ran: Ran): string[] {
   const at = moves ? (expected.at ?? (expected.said ? 'c1' : 'c2')) : 'c1'
   const is = [ran.ended, ran.at, ran.moves.length, command === 'status' ? ran.reasons[0] : undefined]
   const should = [
-    expected.said && command !== 'status' ? 'failed' : 'ok',
+    expected.ended ?? (expected.said && command !== 'status' ? 'failed' : 'ok'),
     at,
     at === 'c2' ? 1 : 0,
     command === 'status' ? (expected.reason ?? 'behind') : undefined,
@@ -741,10 +776,12 @@ describe('PostgreSQL', { concurrency: 2 }, () => {
       test(what, async t => {
         const scene = await sceneFor(t)
         const problems: string[] = []
-        for (const { table, column, readers } of TABLES) {
+        const config = await configWithCache(t, scene.hydra)
+        for (const { table, column, readers, cached } of TABLES) {
           await scene.hydra.sql.unsafe(before(table, column))
-          for (const command of COMMANDS) {
-            const ran = await scene.run(command, { connection: scene.configured() })
+          for (const command of cached ? readers : COMMANDS) {
+            const connection = scene.configured()
+            const ran = await scene.run(command, { connection, ...(cached && { config }) })
             const reads = readers.includes(command)
             problems.push(...judge(command, `${table} ${what}`, reads ? ends(table) : 'well', ran))
           }
@@ -757,11 +794,15 @@ describe('PostgreSQL', { concurrency: 2 }, () => {
     test('that somebody else has locked, longer than a query may take', async t => {
       const scene = await sceneFor(t)
       const problems: string[] = []
-      for (const { table, readers } of TABLES) {
+      const config = await configWithCache(t, scene.hydra)
+      for (const { table, readers, cached } of TABLES) {
         await scene.hydra.sql.begin(async sql => {
           await sql.unsafe(`lock table ${table} in access exclusive mode`)
           for (const command of readers) {
-            const { ran } = await runThrough(scene, command, { statementTimeoutMs: 30 })
+            const { ran } = await runThrough(scene, command, {
+              statementTimeoutMs: 30,
+              ...(cached && { config }),
+            })
             const said = serverSays('', '57014', SLOW)
             problems.push(...judge(command, `${table} is locked`, said, ran))
           }

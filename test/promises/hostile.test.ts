@@ -12,6 +12,8 @@ import { judgeCandidate } from '../../src/candidate.ts'
 import { channelsOfJobs, type Rule } from '../../src/channel.ts'
 import { type ChannelStatus, type FleetStatus, REASONS } from '../../src/channel-status.ts'
 import { canMake } from '../../src/channels/template.ts'
+import { showTrackedRef } from '../../src/channels/tracked-ref.ts'
+import { describeVerdict, offBranch, type Verdict } from '../../src/channels/verdict.ts'
 import { parseConfig } from '../../src/config.ts'
 import { Deadline } from '../../src/deadline.ts'
 import { OperatorError, UsageError } from '../../src/errors.ts'
@@ -22,7 +24,6 @@ import { isBuildFinished, parseEvent, summarize } from '../../src/hydra/event.ts
 import { parseFlakeref, parseTrackedRef, showFlakeref } from '../../src/hydra/flakeref.ts'
 import type { JobsetFacts } from '../../src/hydra/fleet-queries.ts'
 import { createLog, printable } from '../../src/log.ts'
-import { describeOutcome } from '../../src/outcome.ts'
 import { explain } from '../../src/reason.ts'
 import { renderMetrics } from '../../src/status-metrics.ts'
 import { renderTable } from '../../src/status-table.ts'
@@ -477,11 +478,14 @@ test(`${CASES} fleets of Hydra's, with what status says of them`, t => {
       else if (planned.candidate) {
         const { sha } = planned.candidate
         assert.match(sha, /^[0-9a-f]{40}$/)
-        assertPlain(
-          describeOutcome(channel, { kind: 'held', sha, reason: text, until: text }, 'https://github.com'),
-        )
-        assertPlain(describeOutcome(channel, { kind: 'diverged', sha, tip: SHA }, 'https://github.com'))
+        const say = (verdict: Verdict) => describeVerdict(channel, verdict, 'https://github.com')
+        assertPlain(say({ kind: 'held', sha, reason: text, until: text }))
+        assertPlain(say({ kind: 'diverged', sha, tip: SHA }))
+        assertPlain(say(offBranch(planned.candidate, planned.tracked, text.length % 2 === 0)))
+        const notOn = planned.tracked
+        assertPlain(say({ kind: 'already-contained', sha, tip: SHA, commits: 1, notOn }))
       }
+      assertPlain([showTrackedRef(planned.tracked)])
       const [tracked, newest, candidate] = s
       const explained = explain(
         {
@@ -491,7 +495,10 @@ test(`${CASES} fleets of Hydra's, with what status says of them`, t => {
           tip,
           stands: { tracked, newest, candidate },
           evaluated: text.length % 2 === 0,
-          withdrawal: undefined,
+          offBranch:
+            planned.candidate instanceof OperatorError || !planned.candidate || text.length % 3 > 0
+              ? undefined
+              : offBranch(planned.candidate, planned.tracked, text.length % 2 === 0),
           forbidden: undefined,
           tracked: {
             kind: 'branch',
@@ -580,8 +587,8 @@ const ENDPOINTS: readonly ((repository: GitHubRepository) => Promise<unknown>)[]
   repository => repository.listBranches('nixos-tested-'),
   repository => repository.findStandings([{ branch: 'x', heads: [SHA] }]),
   repository => repository.findTrackedBranch('refs/heads/main'),
-  repository => repository.createBranch('x', SHA),
-  repository => repository.fastForward('x', SHA),
+  repository => repository.createBranch('x', SHA, 0),
+  repository => repository.fastForward('x', SHA, 0),
   repository => repository.findConflictingBranch('a/b'),
 ]
 

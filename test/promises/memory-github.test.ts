@@ -130,12 +130,13 @@ test('writes are taken and refused alike, one by one and many at once', async t 
             from: from ? memory.branches.get(branch) : undefined,
             to: shas[commit] ?? '',
           })),
+          0,
         )
-        return result === 'written' ? result : 'refused'
+        return result.kind
       }
       const sha = shas[request.commit] ?? NOWHERE
-      if (request.kind === 'create') return repository.createBranch(request.branch, sha)
-      if (request.kind === 'fast-forward') return repository.fastForward(request.branch, sha)
+      if (request.kind === 'create') return repository.createBranch(request.branch, sha, 0)
+      if (request.kind === 'fast-forward') return repository.fastForward(request.branch, sha, 0)
       const compared = await repository.compare(`refs/heads/${request.branch}`, sha)
       return typeof compared === 'object' ? compared.status : compared
     }

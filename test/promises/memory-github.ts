@@ -1,8 +1,9 @@
 // A GitHub in memory, for histories that are many: one repository whose ancestry comes from a table of parents, with a log
 // of every move. memory-github.test.ts holds it against git. What it says and refuses is what refs.ts makes of GitHub.
-import type { Comparison, Written } from '../../src/github/refs.ts'
+import type { Comparison, Written } from '../../src/channels/forge.ts'
+import type { Related } from '../../src/channels/relation.ts'
 import type { GitHubRepository } from '../../src/github/repository.ts'
-import type { Side, Standing } from '../../src/github/standing.ts'
+import type { Standing } from '../../src/github/standing.ts'
 
 export interface Commit {
   sha: string
@@ -125,6 +126,7 @@ export class MemoryGitHub {
           const history = graph.log(sha).slice(0, 100)
           return {
             sha,
+            ref: ref === 'HEAD' ? `refs/heads/${this.defaultBranch}` : ref,
             history: history.map(each => ({
               sha: each.sha,
               committedAt: iso(each.date),
@@ -132,6 +134,7 @@ export class MemoryGitHub {
             })),
           }
         }),
+      findCommit: ref => read(branches => this.#resolve(ref, branches)),
       findStandings: asked =>
         read(branches => ({
           standings: new Map(asked.flatMap(each => standingOf(graph, branches, each))),
@@ -158,11 +161,11 @@ export class MemoryGitHub {
           for (const { branch, from, to } of updates) {
             const is = this.branches.get(branch)
             if (is !== from || (from !== undefined && !graph.isIn(from, to)) || !graph.commits.has(to)) {
-              return { refused: new Error(`${branch} is at ${is}`) }
+              return { kind: 'refused', error: new Error(`${branch} is at ${is}`) } as const
             }
           }
           for (const { branch, from, to } of updates) this.#move({ by, branch, from, to })
-          return 'written'
+          return { kind: 'written' } as const
         }),
       pause: () => this.#turn(),
       findNewName: () => read(() => undefined),
@@ -205,7 +208,7 @@ function standingOf(
 ): [string, Standing][] {
   const sha = branches.get(branch)
   if (sha === undefined) return []
-  const sides = new Map<string, Side>()
+  const sides = new Map<string, Related>()
   for (const head of heads) {
     const compared = graph.commits.has(head) ? graph.compare(sha, head) : 'unrelated'
     // GraphQL leaves out what has no common history, and REST says why

@@ -18,6 +18,8 @@ export interface MemoryServer {
   apiUrl: string
   /** `GET /repos/alice/dotfiles/git/refs`, decoded */
   requests: string[]
+  /** of each write that arrived, whatever became of it: the branches that it would move */
+  writes: string[][]
   fault(fault: Fault): void
   /** Refuses all tokens that were made so far. */
   expireTokens(): void
@@ -37,9 +39,15 @@ const REPOSITORY = {
   archived: false,
 }
 const NO_COMMIT = '0'.repeat(40)
-interface UpdateRefs {
-  input?: { refUpdates: { name: string; beforeOid: string; afterOid: string }[] }
+
+/** What the requests have, each some of it. */
+interface Body {
+  sha: string
+  ref: string
+  query: string
+  variables: { input: { refUpdates: { name: string; beforeOid: string; afterOid: string }[] } }
 }
+
 const NOT_FOUND: Answer = { status: 404, body: { message: 'Not Found' } }
 const PERMISSIONS = { contents: 'write', workflows: 'write', metadata: 'read' }
 
@@ -47,6 +55,7 @@ export async function startMemoryServer(memory: MemoryGitHub): Promise<MemorySer
   const faults = new Faults()
   const closing = new AbortController()
   const requests: string[] = []
+  const writes: string[][] = []
   let tokens = 0
   let refused = 0
 
@@ -62,14 +71,16 @@ export async function startMemoryServer(memory: MemoryGitHub): Promise<MemorySer
     const { method = 'GET', url = '/', headers } = request
     const path = decodeURIComponent(url.split('?')[0] ?? '')
     requests.push(`${method} ${path}`)
-    const body = (await readBody(request)) ?? ''
+    const body = parse((await readBody(request)) ?? '')
+    const written = writtenBranches({ method, path, body })
+    if (written.length > 0) writes.push(written)
     const { fault, beforeAnswer } = await faults.meet(method, path, closing.signal)
     if (fault?.kind === 'silence') return
     if (fault?.kind === 'drop' && fault.when === 'before') return void response.destroy()
     const instead = fault && answerInstead(fault, { method, url: `${apiUrl}${url}` })
     const token = Number(/ghs_(\d+)$/.exec(headers.authorization ?? '')?.[1] ?? Number.POSITIVE_INFINITY)
     const denied = token <= refused && { status: 401, body: { message: 'Bad credentials' } }
-    const proper = instead ?? (denied || (await answerTo(method, path, body === '' ? {} : JSON.parse(body))))
+    const proper = instead ?? (denied || (await answerTo(method, path, body)))
     await beforeAnswer()
     if (fault?.kind === 'drop') return void response.destroy()
     const encoding = headers['accept-encoding']
@@ -80,14 +91,9 @@ export async function startMemoryServer(memory: MemoryGitHub): Promise<MemorySer
     else send(response, packed)
   }
 
-  async function answerTo(method: string, path: string, body: Record<string, unknown>): Promise<Answer> {
+  async function answerTo(method: string, path: string, body: Body): Promise<Answer> {
     const repository = memory.open('the client')
-    const { sha, ref, query, variables } = body as {
-      sha: string
-      ref: string
-      query: string
-      variables?: UpdateRefs
-    }
+    const { sha, ref, query, variables } = body
     const at = path.replace('/repos/alice/dotfiles', '')
     const refAt = (name: string, at: string) => ({
       ref: name,
@@ -118,35 +124,38 @@ export async function startMemoryServer(memory: MemoryGitHub): Promise<MemorySer
         return { status: 200, body: [...found].map(([branch, tip]) => refAt(`refs/heads/${branch}`, tip)) }
       }
       case 'POST /git/refs': {
-        const result = await repository.createBranch(ref.slice('refs/heads/'.length), sha)
+        const result = await repository.createBranch(ref.slice('refs/heads/'.length), sha, 0)
         return result.kind === 'written' ? { status: 201, body: refAt(ref, sha) } : refusal(result)
       }
       case 'PATCH /git/refs': {
-        const result = await repository.fastForward(at.slice('/git/refs/heads/'.length), sha)
+        const result = await repository.fastForward(at.slice('/git/refs/heads/'.length), sha, 0)
         return result.kind === 'written' ? { status: 200, body: refAt(at, sha) } : refusal(result)
       }
       case 'POST /graphql':
-        if (query.startsWith('mutation')) return updated(variables)
+        if (query.startsWith('mutation')) return updated(variables.input)
         return { status: 200, body: { data: { repository: await graphql(query) } } }
     }
     if (at.startsWith('/compare/')) return compared(at.slice('/compare/'.length))
     if (at.startsWith('/commits/')) {
-      const found = await repository.hasCommit(at.slice('/commits/'.length))
-      return found ? { status: 200, body: {} } : { status: 422, body: { message: 'No commit found for SHA' } }
+      const name = at.slice('/commits/'.length)
+      const sha = await repository.findCommit(/^(heads|tags)\//.test(name) ? `refs/${name}` : name)
+      return sha !== undefined
+        ? { status: 200, body: { sha } }
+        : { status: 422, body: { message: 'No commit found for SHA' } }
     }
     return NOT_FOUND
   }
 
-  async function updated({ input: { refUpdates } = { refUpdates: [] } }: UpdateRefs = {}): Promise<Answer> {
+  async function updated({ refUpdates }: Body['variables']['input']): Promise<Answer> {
     const updates = refUpdates.map(({ name, beforeOid, afterOid }) => ({
       branch: name.slice('refs/heads/'.length),
       from: beforeOid === NO_COMMIT ? undefined : beforeOid,
       to: afterOid,
     }))
-    const result = await memory.open('the client').updateBranches(updates)
-    if (result === 'written')
+    const result = await memory.open('the client').updateBranches(updates, 0)
+    if (result.kind === 'written')
       return { status: 200, body: { data: { updateRefs: { clientMutationId: null } } } }
-    const { message } = result.refused as Error
+    const { message } = result.error as Error
     return { status: 200, body: { data: { updateRefs: null }, errors: [{ message }] } }
   }
 
@@ -173,13 +182,15 @@ export async function startMemoryServer(memory: MemoryGitHub): Promise<MemorySer
   async function graphql(query: string): Promise<unknown> {
     const repository = memory.open('the client')
     if (query.includes('history(')) {
-      const found = await repository.findTrackedBranch(/qualifiedName: "([^"]*)"/.exec(query)?.[1] ?? '')
+      const found = await repository.findTrackedBranch(/qualifiedName: "([^"]*)"/.exec(query)?.[1] ?? 'HEAD')
       const nodes = found?.history.map(({ sha, committedAt, parents }) => ({
         oid: sha,
         committedDate: committedAt,
         parents: { nodes: parents.map(oid => ({ oid })) },
       }))
-      return { ref: found ? { target: { oid: found.sha, history: { nodes } } } : null }
+      if (!found) return { ref: null }
+      const [, prefix = '', name = ''] = /^(refs\/\w+\/)(.*)$/s.exec(found.ref) ?? []
+      return { ref: { name, prefix, target: { oid: found.sha, history: { nodes } } } }
     }
     const fields: Record<string, unknown> = {}
     for (const part of query.matchAll(
@@ -209,6 +220,7 @@ export async function startMemoryServer(memory: MemoryGitHub): Promise<MemorySer
   return {
     apiUrl,
     requests,
+    writes,
     fault: fault => faults.add(fault),
     expireTokens() {
       refused = tokens
@@ -220,6 +232,31 @@ export async function startMemoryServer(memory: MemoryGitHub): Promise<MemorySer
       return closed
     },
   }
+}
+
+function parse(body: string): Body {
+  return (body === '' ? {} : JSON.parse(body)) as Body
+}
+
+/** The branches that a request would move. */
+export function writtenBranches({
+  method,
+  path,
+  body,
+}: {
+  method: string
+  path: string
+  body: unknown
+}): string[] {
+  const { ref = '', query = '', variables } = (body ?? {}) as Partial<Body>
+  const refs = query.startsWith('mutation')
+    ? (variables?.input.refUpdates ?? []).map(({ name }) => name)
+    : method === 'PATCH'
+      ? [path.replace(/^.*\/git\//, '')]
+      : method === 'POST' && path.endsWith('/git/refs')
+        ? [ref]
+        : []
+  return refs.map(name => name.slice('refs/heads/'.length))
 }
 
 function refusal(result: { kind: string; message?: string }): Answer {

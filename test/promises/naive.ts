@@ -15,8 +15,10 @@ export interface Naive {
   candidate: { sha: string; build: WorldBuild; eval: number } | undefined
   foreign: boolean
   held: boolean
-  /** by whom it was not wanted any more */
+  /** main does not have the candidate, and Hydra has looked since */
   withdrawn: boolean
+  /** main does not have the candidate, and Hydra has not looked since */
+  notOnBranch: boolean
   outside: boolean
   parted: boolean
   cached: boolean
@@ -60,6 +62,7 @@ function readChannel(world: World, channel: string, held: boolean, useCache: boo
   const candidate = at && build && !foreign ? { sha: at.sha, build, eval: at.id } : undefined
   const tip = world.branches.get(channel)
   const newestSha = newestEval && !newestEval.foreign ? newestEval.sha : undefined
+  const isOff = candidate !== undefined && !graph.isIn(candidate.sha, main)
   return {
     channel,
     tip,
@@ -70,7 +73,8 @@ function readChannel(world: World, channel: string, held: boolean, useCache: boo
     candidate,
     foreign,
     held,
-    withdrawn: candidate !== undefined && newestSha !== undefined && !graph.isIn(candidate.sha, newestSha),
+    withdrawn: isOff && newestSha !== candidate.sha,
+    notOnBranch: isOff && newestSha === candidate.sha,
     outside:
       tip !== undefined && newestSha !== undefined && !graph.isIn(tip, newestSha) && !graph.isIn(tip, main),
     parted:
@@ -84,10 +88,11 @@ function readChannel(world: World, channel: string, held: boolean, useCache: boo
 
 /** Whether nothing but a run is missing for it to move. */
 export function canMove(world: World, naive: Naive): boolean {
-  const { tip, candidate, presence, held, withdrawn, cached } = naive
-  if (!candidate || held || withdrawn || !cached) return false
+  const { graph, main } = world
+  const { tip, candidate, presence, held, cached } = naive
+  if (!candidate || held || !cached || !graph.isIn(candidate.sha, main)) return false
   if (tip === undefined) return presence !== 'gone'
-  return tip !== candidate.sha && world.graph.isIn(tip, candidate.sha)
+  return tip !== candidate.sha && graph.isIn(tip, candidate.sha)
 }
 
 const FAILURES: Record<number, Reason> = {
@@ -98,16 +103,17 @@ const FAILURES: Record<number, Reason> = {
 }
 
 /** All reasons that are true of a channel, in the order in which they count. */
-export function truths(world: World, naive: Naive): Reason[] {
+export function truths(world: World, naive: Naive): (Reason | 'not-on-branch')[] {
   const { tip, jobs, presence, newestBuild, newestEval, candidate, foreign, held, cached } = naive
   const { graph, main, jobset } = world
-  const found: Reason[] = []
-  const say = (reason: Reason, is: boolean) => {
+  const found: (Reason | 'not-on-branch')[] = []
+  const say = (reason: (typeof found)[number], is: boolean) => {
     if (is) found.push(reason)
   }
   const evaluated = world.history.evals.some(({ sha }) => sha === tip)
   say('held', held)
   say('withdrawn', (naive.outside && evaluated) || naive.withdrawn)
+  say('not-on-branch', naive.notOnBranch)
   say('diverged', naive.parted || naive.outside)
   say('ambiguous', jobs.length > 1)
   say('job-gone', presence === 'gone')

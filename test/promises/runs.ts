@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { printFlakeCommit } from '../../src/cli/run-flake-commit.ts'
+import { runUpdate } from '../../src/cli/run-update.ts'
 import { type Config, parseConfig } from '../../src/config.ts'
 import { Deadline } from '../../src/deadline.ts'
 import { OperatorError } from '../../src/errors.ts'
@@ -19,6 +20,7 @@ import { acquireLock } from '../../src/hydra/lock.ts'
 import { reconcile } from '../../src/reconcile.ts'
 import { findStatus } from '../../src/status.ts'
 import { type DatabaseScene, openScene, type Timeouts } from '../helpers/database.ts'
+import type { Fault } from '../helpers/github.ts'
 import { flakeOf, type TestHydra } from '../helpers/hydra.ts'
 import { CHANNEL, JOB } from '../helpers/stage.ts'
 import { Graph, MemoryGitHub } from './memory-github.ts'
@@ -28,8 +30,12 @@ const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
 const PRIVATE_KEY = privateKey.export({ type: 'pkcs1', format: 'pem' }).toString()
 const APP_ID = 'Iv23liTestTestTest00'
 
+export const C0 = 'c0'.repeat(20)
 export const C1 = '1'.repeat(40)
 export const C2 = '2'.repeat(40)
+export const C3 = '3'.repeat(40)
+const COMMITS = [C0, C1, C2, C3]
+const NEVER = /^$/
 
 export interface QuickGitHub {
   memory: MemoryGitHub
@@ -38,11 +44,12 @@ export interface QuickGitHub {
   app: { appId: string; privateKey: string; apiUrl: string }
 }
 
-/** main: c1 - c2 */
+/** c0 - c1 - c2 - c3     main at c2 */
 export async function startQuickGitHub(t: TestContext): Promise<QuickGitHub> {
   const graph = new Graph()
-  graph.add({ sha: C1, parents: [], date: 1_760_000_000 })
-  graph.add({ sha: C2, parents: [C1], date: 1_760_000_060 })
+  for (const [n, sha] of COMMITS.entries()) {
+    graph.add({ sha, parents: COMMITS.slice(n - 1, n), date: 1_760_000_000 + n * 60 })
+  }
   const memory = new MemoryGitHub(graph, async () => {})
   memory.branches.set('main', C2)
   const server = await startMemoryServer(memory)
@@ -50,7 +57,8 @@ export async function startQuickGitHub(t: TestContext): Promise<QuickGitHub> {
   return { memory, server, app: { appId: APP_ID, privateKey: PRIVATE_KEY, apiUrl: server.apiUrl } }
 }
 
-export type Command = 'hook' | 'reconcile' | 'status' | 'get-flake-commit'
+/** channel-update brings the channel to c2; its seconds are real ones */
+export type Command = 'hook' | 'reconcile' | 'status' | 'get-flake-commit' | 'channel-update'
 
 /** Of each job a good build of c1, and one of c2: 1 and 2 of the first job, 3 and 4 of the second, and so on. */
 export async function seedBuilds(hydra: TestHydra, jobs: readonly string[] = [JOB]): Promise<void> {
@@ -74,6 +82,12 @@ export interface How {
   env?: Record<string, string>
   /** of the hook */
   build?: number
+  /** where they are when it begins; default: main at c2, and the channel at c1 */
+  branches?: Readonly<Record<string, string>>
+  /** what it meets at GitHub, and nobody after it */
+  faults?: readonly Fault[]
+  /** whether it begins without a token */
+  cold?: boolean
 }
 
 export interface Ran {
@@ -85,6 +99,10 @@ export interface Ran {
   reasons: string[]
   /** `nixos-tested-nas: c1..c2` */
   moves: string[]
+  /** what GitHub was asked: `GET /repos/alice/dotfiles/git/refs`, with `c1` for the commit */
+  requests: string[]
+  /** the branches of each write that was sent */
+  writes: string[][]
   /** where nixos-tested-nas is */
   at: string
   tookMs: number
@@ -94,18 +112,25 @@ export interface Runs {
   github: QuickGitHub
   /** a folder for files */
   directory: string
-  /** Puts the channel back to c1, and runs. */
+  /** Puts the branches where they are when it begins, and runs. */
   run(command: Command, how: How): Promise<Ran>
   /** The configuration, as a file of it would have it. */
   configFor(connection: Omit<Connection, 'source'>): object
 }
 
-const nameOf = (sha: string | undefined) =>
-  sha === C1 ? 'c1' : sha === C2 ? 'c2' : sha === undefined ? 'missing' : sha
+const nameOf = (sha: string | undefined) => (sha === undefined ? 'missing' : named(sha))
+
+/** With `c1` for the commit, also where it is shortened. */
+export function named(text: string): string {
+  return COMMITS.reduce(
+    (all, sha, n) => all.replaceAll(sha, `c${n}`).replaceAll(sha.slice(0, 7), `c${n}`),
+    text,
+  )
+}
 
 export async function openRuns(t: TestContext, hydra: TestHydra): Promise<Runs> {
   const github = await startQuickGitHub(t)
-  const { memory, app } = github
+  const { memory, server, app } = github
   const directory = mkdtempSync(join(tmpdir(), 'hc-runs-'))
   const keyFile = join(directory, 'app.pem')
   writeFileSync(keyFile, PRIVATE_KEY, { mode: 0o600 })
@@ -143,8 +168,13 @@ export async function openRuns(t: TestContext, hydra: TestHydra): Promise<Runs> 
     async run(command, how) {
       const { connection, timeouts, env = {} } = how
       memory.branches.clear()
-      memory.branches.set('main', C2).set(CHANNEL, C1)
+      const branches = how.branches ?? { main: C2, [CHANNEL]: C1 }
+      for (const [branch, sha] of Object.entries(branches)) memory.branches.set(branch, sha)
       memory.moves.length = 0
+      server.requests.length = 0
+      server.writes.length = 0
+      const faults = (how.faults ?? []).map(fault => ({ ...fault }))
+      for (const fault of faults) server.fault(fault)
       const event = await eventOf(how.build ?? 2)
       const log: string[] = []
       const errors: unknown[] = []
@@ -162,7 +192,7 @@ export async function openRuns(t: TestContext, hydra: TestHydra): Promise<Runs> 
         secondMs: 1,
         repository: 'alice/dotfiles',
         credentials: { kind: 'app', ...app, source: 'configuration' },
-        cacheDirectory: directory,
+        cacheDirectory: how.cold ? undefined : directory,
       })
       const options = {
         config,
@@ -174,6 +204,12 @@ export async function openRuns(t: TestContext, hydra: TestHydra): Promise<Runs> 
         secondMs: 1,
         only: [],
         openGitHub: async () => ({ deadline, repository: () => repository }),
+      }
+      const print = (text: string) => void log.push(text.trimEnd())
+      const writeConfig = () => {
+        const file = join(directory, 'config.json')
+        writeFileSync(file, JSON.stringify(configFor(connection)))
+        return file
       }
       const runs: Record<Command, () => Promise<'ok' | 'failed'>> = {
         hook: () =>
@@ -200,11 +236,18 @@ export async function openRuns(t: TestContext, hydra: TestHydra): Promise<Runs> 
           }
         },
         'get-flake-commit'() {
-          const file = join(directory, 'config.json')
-          writeFileSync(file, JSON.stringify(configFor(connection)))
-          const print = (text: string) => void log.push(text.trimEnd())
-          return printFlakeCommit({ values: { config: file }, positionals: ['2'], env, print })
+          return printFlakeCommit({ values: { config: writeConfig() }, positionals: ['2'], env, print })
         },
+        'channel-update': () =>
+          runUpdate({
+            values: { config: writeConfig() },
+            positionals: ['alice', 'dotfiles', CHANNEL, C2],
+            env,
+            log: options.log,
+            report: options.report,
+            print,
+            progress: () => {},
+          }),
       }
       if (command === 'reconcile') await hydra.untilUnlocked(process.pid)
       const began = performance.now()
@@ -215,12 +258,15 @@ export async function openRuns(t: TestContext, hydra: TestHydra): Promise<Runs> 
         errors.push(error)
         ended = 'failed'
       }
+      for (const fault of faults) fault.path = NEVER
       return {
         ended,
         said: errors.map(describe),
         log,
         reasons,
         moves: memory.moves.map(({ branch, from, to }) => `${branch}: ${nameOf(from)}..${nameOf(to)}`),
+        requests: server.requests.map(named),
+        writes: [...server.writes],
         at: nameOf(memory.branches.get(CHANNEL)),
         tookMs: performance.now() - began,
       }

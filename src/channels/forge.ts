@@ -1,0 +1,83 @@
+// What the engine needs of the place where a repository is. src/github has it for GitHub.
+import type { Related } from './relation.ts'
+
+/** `baseSha`: the commit that the base was, 40 digits */
+export type Comparison = Related & { baseSha: string; mergeBaseSha: string }
+
+/** What the forge said of the repository when it made our token. */
+export interface RepositoryFacts {
+  /** its name now: after a rename another one than ours */
+  fullName: string
+  defaultBranch: string
+  archived: boolean
+}
+
+/** A branch that {@link Forge.updateBranches} creates (`from` undefined) or moves. */
+export interface BranchUpdate {
+  branch: string
+  from: string | undefined
+  to: string
+}
+
+/**
+ * A write that was sent, and not answered with success. It is never sent again as it is: what decided it is looked at
+ * again first.
+ */
+export interface NotAnswered {
+  kind: 'not-answered'
+  /** what GitHub or the network said, for the operator */
+  error: unknown
+  /** how long to wait before the next look */
+  waitSeconds: number
+  /** the answer was lost, so the write may have been carried out */
+  mayBeWritten: boolean
+  /** `useless`: look once more, and then give up */
+  retry: 'worthwhile' | 'useless'
+}
+
+/** What became of a write; `message` is GitHub's. */
+export type Written =
+  | { kind: 'written' }
+  /** the branch was not where the decision had seen it */
+  | { kind: 'raced'; message: string }
+  /** a race, a rule, or a branch that is in the way: GitHub does not say which */
+  | { kind: 'unclear'; message: string }
+  | { kind: 'unknown-commit' }
+  | NotAnswered
+
+/** One repository. All methods throw an OperatorError where the forge refuses or cannot be asked. */
+export interface Forge {
+  /** Also fetches the token ahead of the first request. Undefined for a person's token, which says nothing. */
+  facts(wanted?: 'cached' | 'fresh'): Promise<RepositoryFacts | undefined>
+  /**
+   * How `head` stands to `base`. Each is a sha, a whole ref (`refs/heads/x`), or `HEAD`, the default branch.
+   *
+   * @returns `not-found` where one of them, or the whole repository, is not there: GitHub does not say which
+   */
+  compare(base: string, head: string): Promise<Comparison | 'unrelated' | 'not-found'>
+  /** The commit that a branch is at; undefined where there is no such branch. */
+  findBranch(branch: string): Promise<string | undefined>
+  /** The branches whose names begin with a prefix, and their commits. */
+  listBranches(prefix: string): Promise<Map<string, string>>
+  /** Whether the repository, or one of its forks, has the commit. */
+  hasCommit(sha: string): Promise<boolean>
+  /** A branch that stands in the way of another: git keeps them as files, and `a` cannot be beside `a/b`. */
+  findConflictingBranch(branch: string): Promise<string | undefined>
+  /**
+   * Sends one write.
+   *
+   * @param sent how often this write was sent already without success: the waits grow with it, and end
+   */
+  createBranch(branch: string, sha: string, sent: number): Promise<Written>
+  /** As {@link createBranch}. The forge itself rejects what is no fast-forward. */
+  fastForward(branch: string, sha: string, sent: number): Promise<Written>
+  /** Moves many branches in one write, all or none: each must still be at `from`, and only goes forward. */
+  updateBranches(
+    updates: readonly BranchUpdate[],
+    sent: number,
+  ): Promise<{ kind: 'written' } | { kind: 'refused'; error: unknown } | NotAnswered>
+  /** Waits before another look. Throws where that would take longer than the time that is left. */
+  pause(seconds: number): Promise<void>
+  /** The repository's new name, where the forge has redirected us from the old one. */
+  findNewName(): Promise<string | undefined>
+}

@@ -1,0 +1,212 @@
+// What a run says of one channel in the end, whichever run it was: what happened, whether that is trouble, and how it reads.
+import { compareUrl, forceCommand } from '../base/links.ts'
+import { ambiguous, type Candidate, type JobName, showJob } from '../candidate.ts'
+import type { Channel } from '../channel.ts'
+import { OperatorError } from '../errors.ts'
+import type { TrackedRef } from '../hydra/flakeref.ts'
+import { count, type Log, short } from '../log.ts'
+import { showTrackedRef } from './tracked-ref.ts'
+
+export type Verdict =
+  /** `answerLost`: GitHub did not answer the write, and the next look found it carried out */
+  | { kind: 'created'; sha: string; answerLost?: true }
+  | { kind: 'fast-forwarded'; from: string; sha: string; commits: number; answerLost?: true }
+  | { kind: 'would-create'; sha: string }
+  | { kind: 'would-fast-forward'; from: string; sha: string; commits: number }
+  | { kind: 'already-there'; sha: string }
+  /** the channel is further than the commit, by that many; `notOn`: what its tip is not in the history of */
+  | { kind: 'already-contained'; tip: string; sha: string; commits: number; notOn?: TrackedRef }
+  /** somebody keeps the channel where it is; `until` is ISO 8601, or null: until it is released */
+  | { kind: 'held'; sha: string; reason: string; until: string | null }
+  | {
+      kind: 'diverged'
+      tip: string
+      sha: string
+      /** undefined where they have no common history at all */
+      parted?: { mergeBase: string; aheadBy: number; behindBy: number }
+    }
+  | OffBranch
+  | { kind: 'ambiguous'; jobs: readonly JobName[] }
+  | { kind: 'no-good-build' }
+  /** the job is not in the jobset any more: a branch is not created for it, and another job may lead to the channel now */
+  | { kind: 'job-gone'; job: JobName; follows?: JobName }
+  /** another commit, or none, is the candidate by now */
+  | { kind: 'candidate-changed' }
+  | { kind: 'failed'; error: unknown }
+
+/** The candidate is not in the history of the tracked branch. */
+export type OffBranch =
+  /** and Hydra has evaluated another commit since: it was taken back */
+  | {
+      kind: 'withdrawn'
+      sha: string
+      eval: number
+      newest: { eval: number; sha: string }
+      tracked: TrackedRef
+    }
+  /** and Hydra's newest eval is of this commit still, or nothing can be on what the jobset follows */
+  | {
+      kind: 'not-on-branch'
+      sha: string
+      eval: number
+      tracked: TrackedRef
+      /** GitHub does not have what the jobset follows */
+      missing: boolean
+    }
+
+/** @param missing GitHub does not have the tracked branch at all, or it is none */
+export function offBranch(
+  { sha, eval: evalId, newest }: Pick<Candidate, 'sha' | 'eval' | 'newest'>,
+  tracked: TrackedRef,
+  missing: boolean,
+): OffBranch {
+  const isTaken = newest !== undefined && newest.sha !== sha && tracked.kind !== 'pull request' && !missing
+  return isTaken
+    ? { kind: 'withdrawn', sha, eval: evalId, newest, tracked }
+    : { kind: 'not-on-branch', sha, eval: evalId, tracked, missing }
+}
+
+/** Whether somebody has to do something about it. */
+export function isTrouble({ kind }: Verdict): boolean {
+  return ['diverged', 'withdrawn', 'not-on-branch', 'ambiguous', 'failed'].includes(kind)
+}
+
+export interface Voice {
+  log: Log
+  /** prints an error with what to do about it, on standard error */
+  report: (error: unknown) => void
+  /** `https://github.com` */
+  webUrl: string
+}
+
+/** The last line is the verdict. */
+export function tellVerdict(channel: Channel, verdict: Verdict, { log, report, webUrl }: Voice): void {
+  const error = errorOf(verdict)
+  if (error !== undefined) report(cannotMove(channel, error))
+  else for (const line of describeVerdict(channel, verdict, webUrl)) log.line(line)
+}
+
+/** Of a verdict that is an error. */
+function errorOf(verdict: Verdict): unknown {
+  if (verdict.kind === 'ambiguous') return ambiguous(verdict.jobs)
+  return verdict.kind === 'failed' ? verdict.error : undefined
+}
+
+/** Adds to an operator's error what was tried; a bug keeps its own words and its stack. */
+export function cannotMove({ repository, branch }: Channel, error: unknown): unknown {
+  if (!(error instanceof OperatorError)) return error
+  return new OperatorError(`cannot move ${branch} in ${repository}: ${error.message}`, {
+    hint: error.hint,
+    cause: error.cause,
+  })
+}
+
+/** `alice/dotfiles nixos-tested-nas: fast-forwarded 1a2b3c4..3f2c9d1 (12 commits)`, below what explains it. */
+export function describeVerdict(channel: Channel, verdict: Verdict, webUrl: string): string[] {
+  const name = `${channel.repository} ${channel.branch}: `
+  switch (verdict.kind) {
+    case 'created':
+      return [`${name}created at ${short(verdict.sha)}${lost(verdict)}`]
+    case 'would-create':
+      return [`${name}would be created at ${short(verdict.sha)} (dry run)`]
+    case 'fast-forwarded':
+      return [`${name}fast-forwarded ${range(verdict)}${lost(verdict)}`]
+    case 'would-fast-forward':
+      return [`${name}would be fast-forwarded ${range(verdict)} (dry run)`]
+    case 'already-there':
+      return [`${name}already there, at ${short(verdict.sha)}`]
+    case 'already-contained':
+      return [
+        ...(verdict.notOn
+          ? [
+              `the commit ${verdict.tip} of the channel is not in the history of ${showTrackedRef(verdict.notOn)}`,
+            ]
+          : []),
+        `${name}already contained: it is at ${short(verdict.tip)}, ${count(verdict.commits, 'commit')} after ${short(verdict.sha)}`,
+      ]
+    case 'diverged':
+      return [
+        ...describeParting(channel, verdict, webUrl),
+        `${name}diverged, not moved: it is at ${short(verdict.tip)}, the candidate is ${short(verdict.sha)}`,
+      ]
+    case 'held':
+      return [
+        `${name}held, not moved to ${short(verdict.sha)}: ${verdict.reason} (until ${verdict.until ?? 'it is released'})`,
+      ]
+    case 'withdrawn':
+    case 'not-on-branch':
+      return [
+        ...describeOffBranch(verdict),
+        `${name}${verdict.kind}, not moved: ${short(verdict.sha)} is not in the history of ${showTrackedRef(verdict.tracked)}`,
+      ]
+    case 'no-good-build':
+      return [`${name}not moved: the job has no good build now`]
+    case 'job-gone':
+      return [
+        verdict.follows
+          ? `${name}not moved: ${showJob(verdict.job)} is not in the jobset any more, and the channel follows ${showJob(verdict.follows)}`
+          : `${name}not created: ${showJob(verdict.job)} is not in the jobset any more`,
+      ]
+    case 'candidate-changed':
+      return [
+        `${name}not moved: its candidate changed while it was copied or written; the next run looks again`,
+      ]
+    case 'ambiguous':
+    case 'failed':
+      throw new Error(`${verdict.kind} is reported as an error`)
+  }
+}
+
+function lost({ answerLost }: { answerLost?: true }): string {
+  return answerLost ? " (GitHub's answer was lost)" : ''
+}
+
+function range({ from, sha, commits }: { from: string; sha: string; commits: number }): string {
+  return `${short(from)}..${short(sha)} (${count(commits, 'commit')})`
+}
+
+/** Both sides, and the way out without a clone: the owner may force what this program never does. */
+function describeParting(
+  { repository, branch }: Channel,
+  { tip, sha, parted }: Extract<Verdict, { kind: 'diverged' }>,
+  webUrl: string,
+): string[] {
+  return [
+    `the channel is at ${tip}`,
+    `the candidate is ${sha}`,
+    parted
+      ? `they parted at ${parted.mergeBase}: ${count(parted.behindBy, 'commit')} only in the channel, ${count(parted.aheadBy, 'commit')} only in the candidate`
+      : 'they have no common history',
+    `see ${compareUrl(repository, tip, sha, webUrl)}`,
+    `to give up what only the channel has: ${forceCommand({ repository, branch }, sha, webUrl)}`,
+  ]
+}
+
+/** What is wrong and what settles it; status puts the lines into one. */
+export function describeOffBranch(verdict: OffBranch): string[] {
+  const { sha, eval: evalId, tracked } = verdict
+  const followed = showTrackedRef(tracked)
+  if (verdict.kind === 'withdrawn') {
+    const { newest } = verdict
+    return [
+      `the commit ${sha} of eval ${evalId} was taken back: it is not in the history of ${followed}, and the newest eval ${newest.eval} is of ${newest.sha}`,
+      `the next good build of a commit in the history of ${followed} moves the channel`,
+    ]
+  }
+  if (tracked.kind === 'pull request') {
+    return [
+      `the jobset follows ${followed}, and its commits are on no branch`,
+      'let the jobset follow a branch, or name the branch in the rule (channels[].ref)',
+    ]
+  }
+  if (verdict.missing) {
+    return [
+      `the jobset or the rule follows ${followed}, and GitHub has no such branch or tag`,
+      'correct the flake of the jobset, or ref in the rule (channels[].ref)',
+    ]
+  }
+  return [
+    `the commit ${sha} of eval ${evalId} is not in the history of ${followed}, as GitHub has it now`,
+    "Hydra's next evaluation settles it, if the branch was reset; else the commit must first be merged there",
+  ]
+}

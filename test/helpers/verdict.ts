@@ -1,0 +1,36 @@
+// What a log says of one channel, without its whole sentence: the kind, and what is asserted beside it.
+import { CHANNEL } from './stage.ts'
+
+const KINDS = [
+  ['created', /^created at /],
+  ['fast-forwarded', /^fast-forwarded /],
+  ['already-there', /^already there, /],
+  ['already-contained', /^already contained: /],
+  ['candidate-changed', /^not moved: its candidate changed/],
+  ['held', /^held, not moved/],
+  ['diverged', /^diverged, not moved/],
+  ['withdrawn', /^withdrawn, not moved/],
+  ['not-on-branch', /^not-on-branch, not moved/],
+] as const
+
+/** Kinds of which reconcile says no more than how many there are. */
+const QUIET = ['already-there', 'already-contained', 'no-good-build']
+
+export interface Verdict {
+  /** `failed` where an error was said of the channel; `none` where nothing was */
+  kind: (typeof KINDS)[number][0] | 'failed' | 'none' | (string & {})
+  /** what the line says of the channel, or the error's first line */
+  said: string
+}
+
+/** The last word of a log, standard error's lines among it. */
+export function verdictOf(log: string, branch = CHANNEL): Verdict {
+  const lines = log.split('\n')
+  const error = lines.find(line => line.startsWith(`cannot move ${branch} in `))
+  if (error !== undefined) return { kind: 'failed', said: error }
+  const begin = `alice/dotfiles ${branch}: `
+  const said = lines.findLast(line => line.startsWith(begin))?.slice(begin.length)
+  if (said !== undefined) return { kind: KINDS.find(([, is]) => is.test(said))?.[0] ?? said, said }
+  const summary = lines.findLast(line => line !== '') ?? ''
+  return { kind: QUIET.find(kind => summary.includes(` ${kind}`)) ?? 'none', said: summary }
+}
