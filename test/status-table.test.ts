@@ -135,6 +135,7 @@ test('unknown comes first, then troubles, then what passes, then what is held, t
     [
       'unknown',
       'withdrawn',
+      'not-on-branch',
       'diverged',
       'ambiguous',
       'no-permission',
