@@ -4,7 +4,7 @@ import { RequestError } from '@octokit/request-error'
 import { systemClock } from '../base/clock.ts'
 import { sameRepository } from '../channel.ts'
 import type { Forge, NotAnswered } from '../channels/forge.ts'
-import { OperatorError } from '../errors.ts'
+import { OperatorError, PermissionError } from '../errors.ts'
 import type { AppCredentials, Credentials } from './credentials.ts'
 import * as refs from './refs.ts'
 import { explainRefusal, isNotAccessible, lackingPermissions } from './refusal.ts'
@@ -171,8 +171,8 @@ export function openRepository(options: RepositoryOptions): GitHubRepository {
           return { kind: 'written' } as const
         }, sent)
       } catch (error) {
-        // a smaller batch would meet the same limit
-        if (error instanceof RateLimitError) throw error
+        // a smaller batch would meet the same limit or refusal
+        if (error instanceof RateLimitError || error instanceof PermissionError) throw error
         return { kind: 'refused', error }
       }
     },

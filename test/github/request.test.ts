@@ -5,7 +5,7 @@ import { RequestError } from '@octokit/request-error'
 import packageJson from '../../package.json' with { type: 'json' }
 import type { Forge } from '../../src/channels/forge.ts'
 import { Deadline } from '../../src/deadline.ts'
-import { OperatorError } from '../../src/errors.ts'
+import { OperatorError, PermissionError } from '../../src/errors.ts'
 import type { GitHubRepository } from '../../src/github/repository.ts'
 import { createClient, limitSeconds, messageOfAnswer } from '../../src/github/request.ts'
 import type { Fault } from '../helpers/github.ts'
@@ -274,6 +274,25 @@ for (const [what, path, write] of WRITES) {
     assert.equal(scene.requests().length, 1)
   })
 }
+
+test('an update of many is refused to all of them by a status, and to one of them by an error', async t => {
+  const scene = await sceneFor(t)
+  const c1 = await draw(scene)
+  const repository = scene.open()
+  await repository.facts()
+  const update = () => repository.updateBranches([{ branch: 'new', from: undefined, to: c1 }], 0)
+  for (const status of [403, 404]) {
+    scene.github.fault({ kind: 'status', status, path: '/graphql' })
+    await assert.rejects(update(), PermissionError)
+  }
+  for (const fault of [
+    { status: 413 },
+    { status: 200, body: { data: null, errors: [{ message: 'refusing to allow' }] } },
+  ]) {
+    scene.github.fault({ kind: 'status', ...fault, path: '/graphql' })
+    assert.equal((await update()).kind, 'refused')
+  }
+})
 
 for (const status of [400, 401, 403, 410, 422, 451]) {
   test(`${status} is an answer, and not asked again`, async t => {
