@@ -50,8 +50,8 @@ async function assertHealed({ stage, c2, build }: Scene): Promise<void> {
   assert.equal(await stage.repository.branch(CHANNEL), c2)
 }
 
-// the installation, a token, compare, PATCH
-const REQUESTS = 4
+// the installation, a token, two compares side by side, PATCH
+const REQUESTS = 5
 
 test('an undisturbed hook with a cold token makes as many requests as are stopped below', async t => {
   const { stage, build } = await scene(t)

@@ -183,7 +183,7 @@ export async function openRuns(t: TestContext, hydra: TestHydra): Promise<Runs> 
         ...parseConfig(JSON.stringify(configFor(connection)), 'the test'),
         ...how.config,
       }
-      const deadline = new Deadline(30)
+      const deadline = new Deadline(120)
       const repository = openRepository({
         http,
         apiUrl: app.apiUrl,
