@@ -25,6 +25,8 @@ import { short } from './log.ts'
 import type { RunOptions } from './run-options.ts'
 
 export interface HookOptions extends RunOptions {
+  /** starts to connect to GitHub, which takes two round trips: the database is asked in that time */
+  connect?: () => Promise<void>
   openDatabase: () => Promise<Database>
 }
 
@@ -65,6 +67,7 @@ async function bringToCandidate(
   options: HookOptions,
 ): Promise<'ok' | 'failed'> {
   const { config, log } = options
+  await options.connect?.()
   // what a detached hook does without: the database's client and, while the database answers, GitHub's
   const [{ lookUp }, { findOutputsOfBuilds }] = await Promise.all([
     import('./build-facts.ts'),

@@ -8,7 +8,7 @@ import { type AddressInfo, connect, createServer as createNetServer, type Socket
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
-import { createHttp, type Http, HttpError } from '../src/http.ts'
+import { type ConnectingHttp, createHttp, HttpError } from '../src/http.ts'
 import { selfSigned } from './helpers/certificate.ts'
 
 const MB = 1024 * 1024
@@ -64,7 +64,7 @@ async function say(t: TestContext, text: string, end: 'close' | 'reset' | 'silen
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
 }
 
-function open(t: TestContext, env: Record<string, string> = {}): Http {
+function open(t: TestContext, env: Record<string, string> = {}): ConnectingHttp {
   const http = createHttp(env)
   t.after(() => http.close())
   return http
@@ -380,6 +380,78 @@ test('a certificate that nobody signed is refused', async t => {
   assert.match(error.message, /certificate/)
   assert.equal(error.retry, 'useless')
   assert.deepEqual(requests, [])
+})
+
+test('connections that were opened early serve the first requests', async t => {
+  setEnvironment(t, {})
+  trustAll(t)
+  const { origin, sockets, server } = await serveTls(t, (_, response) => void response.end('ok'))
+  const http = open(t)
+  await http.connect(origin, 2)
+  await once(server, 'secureConnection')
+  const fetch = async () => (await http.fetch(`${origin}/a`, LONG)).text()
+  assert.deepEqual(await Promise.all([fetch(), fetch()]), ['ok', 'ok'])
+  assert.equal(sockets.length, 2)
+  assert.deepEqual(await Promise.all([fetch(), fetch(), fetch()]), ['ok', 'ok', 'ok'])
+  assert.equal(sockets.length, 3)
+})
+
+test('a request does not wait for a connection that was opened early and lost', async t => {
+  setEnvironment(t, {})
+  trustAll(t)
+  const plain = await serve(t, (_, response) => void response.end('ok'))
+  const { origin, sockets, server } = await serveTls(t, (_, response) => void response.end('ok'))
+  const http = open(t)
+  await http.connect(origin, 1)
+  const [socket] = await once(server, 'secureConnection')
+  socket.destroy()
+  await once(socket, 'close')
+  // what came after the end has been read, so the end has, too
+  await http.fetch(plain.origin, LONG)
+  assert.equal(await (await http.fetch(origin, LONG)).text(), 'ok')
+  assert.equal(sockets.length, 2)
+})
+
+test('an early connection to nobody is the error of the request', async t => {
+  setEnvironment(t, {})
+  const http = open(t)
+  await http.connect('https://127.0.0.1:9', 2)
+  const error = await failure(http.fetch('https://127.0.0.1:9', LONG))
+  assert.match(error.message, /ECONNREFUSED/)
+})
+
+test('an early connection trusts nobody more than a request does', async t => {
+  setEnvironment(t, {})
+  const { origin, requests } = await serveTls(t, (_, response) => void response.end('ok'))
+  const http = open(t)
+  await http.connect(origin, 1)
+  const error = await failure(http.fetch(origin, LONG))
+  assert.equal(codeOf(error), 'DEPTH_ZERO_SELF_SIGNED_CERT')
+  assert.deepEqual(requests, [])
+})
+
+test('an early connection that nobody needs is closed with the others', async t => {
+  setEnvironment(t, {})
+  trustAll(t)
+  const { origin, server } = await serveTls(t, () => {})
+  const http = open(t)
+  await http.connect(origin, 1)
+  const [socket] = await once(server, 'secureConnection')
+  const closed = once(socket, 'close')
+  http.close()
+  await closed
+})
+
+test('there is no early connection through a proxy, or without TLS', async t => {
+  const plain = await serve(t, (_, response) => void response.end('ok'))
+  const proxy = await serveProxy(t, plain.port)
+  setEnvironment(t, { https_proxy: proxy.origin })
+  const http = createHttp({ https_proxy: proxy.origin })
+  t.after(() => http.close())
+  await http.connect('https://github.invalid', 2)
+  await http.connect(plain.origin, 2)
+  assert.equal(await (await http.fetch(plain.origin, LONG)).text(), 'ok')
+  assert.deepEqual([proxy.connects, plain.sockets.length], [[], 1])
 })
 
 test('https does not lead to http', async t => {

@@ -155,13 +155,14 @@ class Settling {
     const forge = this.#tools.forge(channel.repository)
     // what was listed when the run began counts only once
     const tips = plans === 1 ? this.#tools.tips : undefined
+    const wave = this.#wave
+    const looking = tips
+      ? lookFrom(forge, getTip(tips, planned), sha)
+      : look({ forge, channel, sha, onWait: this.#onWait })
     // of a few channels most are to be moved, so the question goes beside the other one
     const onTracked = tips ? undefined : this.#standOnTracked(planned, sha)
     onTracked?.catch(() => {})
-    const wave = this.#wave
-    const seen = tips
-      ? await lookFrom(forge, getTip(tips, planned), sha)
-      : await look({ forge, channel, sha, onWait: this.#onWait })
+    const seen = await looking
     // a branch whose job is gone may move on, but none is made
     if (seen.tip === undefined && presence === 'gone') return { kind: 'job-gone', job: planned.job }
     const decision = decide(seen, sha)

@@ -2,10 +2,13 @@
 import { readConfig } from '../config.ts'
 import { DEFAULT_CONFIG_FILE } from '../defaults.ts'
 import { handleBuild } from '../hook.ts'
-import type { Http } from '../http.ts'
+import type { ConnectingHttp } from '../http.ts'
 import { findConnection } from '../hydra/connection.ts'
 import type { BuildFinished } from '../hydra/event.ts'
 import { configFile, type Invocation } from './run.ts'
+
+/** Two compares go side by side, and the write takes the connection of one of them. */
+const REQUESTS_AT_ONCE = 2
 
 type HookInvocation = Pick<
   Invocation<{ config: { type: 'string' } }>,
@@ -29,6 +32,7 @@ export async function runHook(
       env,
       http,
       secondMs: 1000,
+      connect: () => http.connect(config.github.apiUrl, REQUESTS_AT_ONCE),
       openDatabase: async () => {
         const { openDatabase } = await import('../hydra/database.ts')
         return openDatabase(findConnection(config.database, env))
@@ -44,14 +48,15 @@ export async function runHook(
 }
 
 /** A detached hook without a cache's URL sends no request, and node:https takes longer to load than all the rest of it. */
-function openHttpLater(env: Readonly<Record<string, string | undefined>>): Http {
-  let opening: Promise<Http> | undefined
+function openHttpLater(env: Readonly<Record<string, string | undefined>>): ConnectingHttp {
+  let opening: Promise<ConnectingHttp> | undefined
   const open = () => {
     opening ??= import('../http.ts').then(({ createHttp }) => createHttp(env))
     return opening
   }
   return {
     fetch: async (url, request) => (await open()).fetch(url, request),
+    connect: async (url, connections) => (await open()).connect(url, connections),
     close: () => void opening?.then(http => http.close()),
   }
 }
