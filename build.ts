@@ -9,7 +9,7 @@ const commands = ['channel-update', 'get-flake-commit', 'hydra-channels', 'hydra
 
 rmSync(outdir, { recursive: true, force: true })
 const { metafile } = await build({
-  entryPoints: commands.map(name => `src/cli/${name}.ts`),
+  entryPoints: commands.map(name => `src/commands/${name}.ts`),
   outdir,
   outExtension: { '.js': '.cjs' },
   bundle: true,

@@ -1,10 +1,10 @@
 // The configuration file: JSON, strict, no secrets. README.md has the table of keys.
 import { accessSync, constants, readFileSync } from 'node:fs'
 import * as z from 'zod/mini'
-import { ruleSchema } from './channel.ts'
-import { DEFAULT_API_URL, DEFAULT_CONFIG_FILE } from './defaults.ts'
-import { codeOf, messageOf, UsageError } from './errors.ts'
-import { explainIssues } from './schema.ts'
+import { DEFAULT_API_URL, DEFAULT_CONFIG_FILE } from './base/defaults.ts'
+import { codeOf, messageOf, UsageError } from './base/errors.ts'
+import { explainIssues } from './base/schema.ts'
+import { ruleSchema } from './channels/rule.ts'
 
 export const DEFAULT_KICK_FILE = '/run/hydra-channels-kick/kick'
 

@@ -1,7 +1,9 @@
 // What a finished build leads to: its outputs in the cache, and the channels of its job at their candidate, brought there
 // by this process (channels/settle.ts) or by a reconcile that it asks for.
+
+import { OperatorError } from './base/errors.ts'
 import { webUrlOfHost } from './base/links.ts'
-import type { Facts } from './build-facts.ts'
+import { short } from './base/log.ts'
 import {
   type CacheOptions,
   cacheOptionsFor,
@@ -9,20 +11,19 @@ import {
   createProver,
   isCacheConfigured,
   startCopies,
-} from './cache.ts'
-import { showJob } from './candidate.ts'
-import { type Channel, channelKey, channelOfJob, type Rule } from './channel.ts'
+} from './cache/prove.ts'
+import { showJob } from './channels/candidate.ts'
+import type { Facts } from './channels/job-snapshot.ts'
+import { type PlannedChannel, planFleet, unnameable } from './channels/plan.ts'
+import { type Channel, channelKey, channelOfJob, type Rule } from './channels/rule.ts'
 import { describeRename } from './channels/safeguards.ts'
 import { settle } from './channels/settle.ts'
 import { isTrouble, tellVerdict, type Verdict } from './channels/verdict.ts'
 import { expectedHost } from './config.ts'
-import { OperatorError } from './errors.ts'
-import { type PlannedChannel, planFleet, unnameable } from './fleet.ts'
 import type { Database } from './hydra/database.ts'
 import type { BuildFinished, Output } from './hydra/event.ts'
-import { kick } from './kick.ts'
-import { short } from './log.ts'
 import type { RunOptions } from './run-options.ts'
+import { kick } from './state/kick.ts'
 
 export interface HookOptions extends RunOptions {
   /** starts to connect to GitHub, which takes two round trips: the database is asked in that time */
@@ -70,7 +71,7 @@ async function bringToCandidate(
   await options.connect?.()
   // what a detached hook does without: the database's client and, while the database answers, GitHub's
   const [{ lookUp }, { findOutputsOfBuilds }] = await Promise.all([
-    import('./build-facts.ts'),
+    import('./channels/job-snapshot.ts'),
     import('./hydra/fleet-queries.ts'),
   ])
   const database = await options.openDatabase()

@@ -1,21 +1,21 @@
 // Level-triggered: Hydra's database says where every channel should be, the branches say where it is, and this closes the
 // difference. It decides by nothing that it keeps itself, so it can be stopped anywhere and run anywhere.
 
+import type { OperatorError } from './base/errors.ts'
 import { webUrlOfHost } from './base/links.ts'
-import { cacheOptionsFor, createProver, isCacheConfigured } from './cache.ts'
+import type { Log } from './base/log.ts'
+import { cacheOptionsFor, createProver, isCacheConfigured } from './cache/prove.ts'
+import { listTips, prefixesIn, type Stray, strayBranches } from './channels/branches.ts'
 import { selectChannels } from './channels/channel-name.ts'
+import { lookUpFleet } from './channels/fleet-snapshot.ts'
+import { type PlannedChannel, planFleet, prefixesOf } from './channels/plan.ts'
 import { describeRename } from './channels/safeguards.ts'
 import { settle } from './channels/settle.ts'
 import { isTrouble, tellVerdict, type Verdict } from './channels/verdict.ts'
 import { expectedHost } from './config.ts'
-import type { OperatorError } from './errors.ts'
-import { type PlannedChannel, planFleet, prefixesOf } from './fleet.ts'
 import type { Database } from './hydra/database.ts'
 import type { Lock } from './hydra/lock.ts'
-import type { Log } from './log.ts'
-import { lookUpFleet } from './look-up.ts'
 import type { RunOptions } from './run-options.ts'
-import { listTips, prefixesIn, type Stray, strayBranches } from './tips.ts'
 
 export interface ReconcileOptions extends RunOptions {
   /** channels as given on the command line; empty: all */

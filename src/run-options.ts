@@ -1,9 +1,10 @@
 // What every run that moves channels is given: the configuration, the hands, and where to say what happens.
+
+import type { Deadline } from './base/deadline.ts'
+import type { Http } from './base/http.ts'
+import type { Log } from './base/log.ts'
 import type { Config } from './config.ts'
-import type { Deadline } from './deadline.ts'
 import type { GitHubRepository } from './github/repository.ts'
-import type { Http } from './http.ts'
-import type { Log } from './log.ts'
 
 export interface RunOptions {
   config: Config

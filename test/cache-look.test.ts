@@ -1,8 +1,8 @@
 // What status asks of the cache, and until when: in this process, and nothing waits.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createLook } from '../src/cache.ts'
-import { HttpError, type HttpRequest } from '../src/http.ts'
+import { HttpError, type HttpRequest } from '../src/base/http.ts'
+import { createLook } from '../src/cache/prove.ts'
 
 const URL_OF_CACHE = 'https://cache.example.org'
 const pathOf = (n: number) => `/nix/store/${String(n).padStart(32, '0')}-nixos-system-nas`

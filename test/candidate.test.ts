@@ -1,6 +1,7 @@
 // What Hydra's database says of a job, judged: the commit of its channel, or why there is none.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { OperatorError, UsageError } from '../src/base/errors.ts'
 import {
   ambiguous,
   type Candidate,
@@ -9,8 +10,7 @@ import {
   type JobFacts,
   type JobName,
   judgeCandidate,
-} from '../src/candidate.ts'
-import { OperatorError, UsageError } from '../src/errors.ts'
+} from '../src/channels/candidate.ts'
 import type { BuildFinished } from '../src/hydra/event.ts'
 
 const SHA = '3f2c9d1e5a7b8c6d4e3f2a1b0c9d8e7f6a5b4c3d'

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import * as z from 'zod/mini'
-import { branchProblem } from '../src/branch-name.ts'
+import { explainIssues } from '../src/base/schema.ts'
+import { branchProblem } from '../src/channels/branch-name.ts'
 import {
   channelKey,
   channelOfJob,
@@ -14,8 +15,7 @@ import {
   repositoryNameProblem,
   ruleSchema,
   sameRepository,
-} from '../src/channel.ts'
-import { explainIssues } from '../src/schema.ts'
+} from '../src/channels/rule.ts'
 
 const RULE = {
   project: 'dotfiles',

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import fc from 'fast-check'
+import { UsageError } from '../src/base/errors.ts'
 import {
   type Config,
   expectedHost,
@@ -14,7 +15,6 @@ import {
   parseConfig,
   readConfig,
 } from '../src/config.ts'
-import { UsageError } from '../src/errors.ts'
 import { codesOnly } from './helpers/words.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'hc-config-'))

@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
-import { findHold, holdFile, parseUntil, removeHold, writeHold } from '../src/holds.ts'
+import { findHold, holdFile, parseUntil, removeHold, writeHold } from '../src/channels/holds.ts'
 
 const CHANNEL = { repository: 'Alice/dotfiles', branch: 'nixos/tested-nas' }
 const NOW = Date.parse('2026-11-24T12:00:00Z')

@@ -8,7 +8,11 @@ import { type AddressInfo, connect, createServer as createNetServer, type Socket
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
-import { type ConnectingHttp, createHttp, HttpError } from '../src/http.ts'
+
+
+import { type ConnectingHttp, createHttp, HttpError } from '../src/base/http.ts'
+
+
 import { selfSigned } from './helpers/certificate.ts'
 
 const MB = 1024 * 1024

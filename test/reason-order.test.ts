@@ -1,7 +1,7 @@
 // Which reason is said where several hold, each pair of them.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { REASONS, type Reason } from '../src/channel-status.ts'
+import { REASONS, type Reason } from '../src/status/shape.ts'
 import {
   AHEAD,
   AMBIGUOUS,

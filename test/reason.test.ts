@@ -2,10 +2,10 @@
 // asked of anybody. Here what comes before all that Hydra builds.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { OperatorError } from '../src/base/errors.ts'
+import { missingJobset } from '../src/channels/plan.ts'
 import { contains } from '../src/channels/relation.ts'
-import { OperatorError } from '../src/errors.ts'
-import { missingJobset } from '../src/fleet.ts'
-import type { Stand } from '../src/reason.ts'
+import type { Stand } from '../src/status/explain.ts'
 import {
   AHEAD,
   AMBIGUOUS,

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import type { FleetStatus } from '../src/channel-status.ts'
-import { holdFile } from '../src/holds.ts'
+import { holdFile } from '../src/channels/holds.ts'
+import type { FleetStatus } from '../src/status/shape.ts'
 import { type Stage, stageFor } from './helpers/stage.ts'
 import {
   branchesOf,

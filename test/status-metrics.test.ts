@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type ChannelStatus, type FleetStatus, REASONS } from '../src/channel-status.ts'
-import { printable } from '../src/log.ts'
-import { renderMetrics } from '../src/status-metrics.ts'
+import { printable } from '../src/base/log.ts'
+import { renderMetrics } from '../src/status/metrics.ts'
+import { type ChannelStatus, type FleetStatus, REASONS } from '../src/status/shape.ts'
 
 const SHA = '3f2c9d1e5a7b8c6d4e3f2a1b0c9d8e7f6a5b4c3d'
 

@@ -4,8 +4,8 @@ import { test } from 'node:test'
 import { stripVTControlCharacters } from 'node:util'
 import fc from 'fast-check'
 import stringWidth from 'string-width'
-import { type ChannelStatus, type FleetStatus, REASONS } from '../src/channel-status.ts'
-import { renderTable, type TableOptions } from '../src/status-table.ts'
+import { type ChannelStatus, type FleetStatus, REASONS } from '../src/status/shape.ts'
+import { renderTable, type TableOptions } from '../src/status/table.ts'
 
 const SHA = '3f2c9d1e5a7b8c6d4e3f2a1b0c9d8e7f6a5b4c3d'
 const NOW = new Date('2026-11-24T12:00:00.000Z')

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { type ChannelStatus, type FleetStatus, REASONS } from '../src/channel-status.ts'
+import { type ChannelStatus, type FleetStatus, REASONS } from '../src/status/shape.ts'
 import { type Stage, stageFor } from './helpers/stage.ts'
 
 const job = (host: string) => `nixos-${host}.x86_64-linux`

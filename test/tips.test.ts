@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import * as z from 'zod/mini'
-import { ruleSchema } from '../src/channel.ts'
-import { OperatorError } from '../src/errors.ts'
-import { type Plan, planFleet, prefixesOf, prefixKey } from '../src/fleet.ts'
-import { makeableBranches, strayBranches, type Tips } from '../src/tips.ts'
+import { OperatorError } from '../src/base/errors.ts'
+import { makeableBranches, strayBranches, type Tips } from '../src/channels/branches.ts'
+import { type Plan, planFleet, prefixesOf, prefixKey } from '../src/channels/plan.ts'
+import { ruleSchema } from '../src/channels/rule.ts'
 
 const SHA = 'a'.repeat(40)
 

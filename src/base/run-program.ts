@@ -1,8 +1,8 @@
 // Runs a program of this machine, without a shell. node:child_process takes 6 ms to load, so whoever needs this file imports it
 // when there is something to run.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { codeOf } from '../errors.ts'
-import { printableLines } from '../log.ts'
+import { codeOf } from './errors.ts'
+import { printableLines } from './log.ts'
 
 /** We keep the last part of what a program writes: one that never stops would fill the memory. */
 const MAX_OUTPUT_BYTES = 1024 * 1024

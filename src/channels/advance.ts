@@ -1,9 +1,10 @@
 // The heart: bring one channel to a commit, or know why not. It looks where the channel is, decides, asks for clearance, and
 // writes once. A write that was not answered with success is decided anew, from all that decided it the first time.
-import type { Channel } from '../channel.ts'
-import { OperatorError } from '../errors.ts'
+
+import { OperatorError } from '../base/errors.ts'
 import type { Forge, NotAnswered } from './forge.ts'
 import { IDENTICAL, type Relation } from './relation.ts'
+import type { Channel } from './rule.ts'
 import { unknownCommit } from './safeguards.ts'
 import type { Verdict } from './verdict.ts'
 

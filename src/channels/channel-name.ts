@@ -1,8 +1,8 @@
 // CHANNEL, as somebody types it: a branch, or `owner/repo:branch` if several repositories have that branch.
 import { distance } from 'fastest-levenshtein'
-import { branchProblem } from '../branch-name.ts'
-import { type Channel, channelKey, type Rule, sameRepository } from '../channel.ts'
-import { UsageError } from '../errors.ts'
+import { UsageError } from '../base/errors.ts'
+import { branchProblem } from './branch-name.ts'
+import { type Channel, channelKey, type Rule, sameRepository } from './rule.ts'
 import { canMake } from './template.ts'
 
 const MAX_SUGGESTIONS = 3

@@ -1,12 +1,13 @@
 // What must hold before a channel is written, beyond its being a fast-forward: the commit is on the tracked branch, nobody
 // holds the channel, the branch is not the one that people work on, and the repository can be written to.
-import type { Candidate } from '../candidate.ts'
-import type { Channel } from '../channel.ts'
-import { OperatorError, PermissionError } from '../errors.ts'
-import { findHold } from '../holds.ts'
+
+import { OperatorError, PermissionError } from '../base/errors.ts'
 import type { TrackedRef } from '../hydra/flakeref.ts'
+import type { Candidate } from './candidate.ts'
 import type { Forge } from './forge.ts'
+import { findHold } from './holds.ts'
 import { contains } from './relation.ts'
+import type { Channel } from './rule.ts'
 import { refsOf } from './tracked-ref.ts'
 import { offBranch, type Verdict } from './verdict.ts'
 

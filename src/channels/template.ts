@@ -1,5 +1,5 @@
 // The branch of a rule: a text with the groups of its job in braces, as in `nixos-tested-{host}`.
-import { branchProblem } from '../branch-name.ts'
+import { branchProblem } from './branch-name.ts'
 
 export interface Template {
   /** what stands before, between and after the groups: one more than there are groups */

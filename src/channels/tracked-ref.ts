@@ -1,8 +1,8 @@
 // The tracked branch of a channel: what its commits must be in the history of. Pure; safeguards.ts asks GitHub about it.
 
-import { branchProblem } from '../branch-name.ts'
+import { short } from '../base/log.ts'
 import { parseTrackedRef, type TrackedRef } from '../hydra/flakeref.ts'
-import { short } from '../log.ts'
+import { branchProblem } from './branch-name.ts'
 
 /**
  * @param ref `main`, of the rule; it counts before the flake of the jobset

@@ -1,10 +1,11 @@
 // What a run says of one channel in the end, whichever run it was: what happened, whether that is trouble, and how it reads.
+
+import { OperatorError } from '../base/errors.ts'
 import { compareUrl, forceCommand } from '../base/links.ts'
-import { ambiguous, type Candidate, type JobName, showJob } from '../candidate.ts'
-import type { Channel } from '../channel.ts'
-import { OperatorError } from '../errors.ts'
+import { count, type Log, short } from '../base/log.ts'
 import type { TrackedRef } from '../hydra/flakeref.ts'
-import { count, type Log, short } from '../log.ts'
+import { ambiguous, type Candidate, type JobName, showJob } from './candidate.ts'
+import type { Channel } from './rule.ts'
 import { showTrackedRef } from './tracked-ref.ts'
 
 export type Verdict =

@@ -1,11 +1,12 @@
 // The binary cache: whether it is one, and whether it has what a channel has already moved to.
-import { createLook } from '../cache.ts'
+
+import { messageOf, OperatorError } from '../base/errors.ts'
+import type { Http } from '../base/http.ts'
+import { count } from '../base/log.ts'
+import { createLook } from '../cache/prove.ts'
+import { findTip, listTips, prefixesIn } from '../channels/branches.ts'
 import type { Config } from '../config.ts'
-import { messageOf, OperatorError } from '../errors.ts'
-import type { Http } from '../http.ts'
 import { findOutputsOfBuilds } from '../hydra/fleet-queries.ts'
-import { count } from '../log.ts'
-import { findTip, listTips, prefixesIn } from '../tips.ts'
 import { type Answer, notChecked } from './check.ts'
 import type { OpenedRepository } from './github.ts'
 import type { Fleet } from './hydra.ts'

@@ -1,5 +1,5 @@
 // How doctor makes a check: what it becomes when it fails, and when it cannot be made at all.
-import { messageOf, OperatorError } from '../errors.ts'
+import { messageOf, OperatorError } from '../base/errors.ts'
 
 /** What is checked, in the order in which it is said. */
 export const CHECK_NAMES = [

@@ -1,17 +1,16 @@
 // GitHub's half: the App and its key, the clocks, and each repository of the rules.
 import { systemClock } from '../base/clock.ts'
-
+import type { Deadline } from '../base/deadline.ts'
+import { messageOf, OperatorError } from '../base/errors.ts'
+import type { Http } from '../base/http.ts'
 import type { RepositoryFacts } from '../channels/forge.ts'
 import { ARCHIVED, describeRename } from '../channels/safeguards.ts'
 import type { Config } from '../config.ts'
-import type { Deadline } from '../deadline.ts'
-import { messageOf, OperatorError } from '../errors.ts'
 import { createAppClient, findInstallation } from '../github/app.ts'
 import { type AppCredentials, findCredentials } from '../github/credentials.ts'
 import { explainRefusal, grantPermission, suspended } from '../github/refusal.ts'
 import { type GitHubRepository, openRepository } from '../github/repository.ts'
 import { API_VERSION, type RequestOptions, USER_AGENT } from '../github/request.ts'
-import type { Http } from '../http.ts'
 import { type Answer, after, type Check, type Checked, check, notChecked } from './check.ts'
 
 /** GitHub takes a key's signature that is dated up to a minute ahead. */

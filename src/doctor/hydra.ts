@@ -1,9 +1,11 @@
 // Hydra's half: its database, what our role may do there, and what the rules make of its jobs.
 import * as z from 'zod/mini'
-import type { Rule } from '../channel.ts'
+import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
+import { count } from '../base/log.ts'
+import { lookUpFleet } from '../channels/fleet-snapshot.ts'
+import { missingJobset, type PlannedChannel, planFleet } from '../channels/plan.ts'
+import type { Rule } from '../channels/rule.ts'
 import { type Config, expectedHost } from '../config.ts'
-import { codeOf, messageOf, OperatorError } from '../errors.ts'
-import { missingJobset, type PlannedChannel, planFleet } from '../fleet.ts'
 import { findConnection, showConnection } from '../hydra/connection.ts'
 import { type Database, openDatabase, type Sql } from '../hydra/database.ts'
 import {
@@ -21,8 +23,6 @@ import {
   findPresentJobs,
   parseRows,
 } from '../hydra/queries.ts'
-import { count } from '../log.ts'
-import { lookUpFleet } from '../look-up.ts'
 import { type Answer, after, type Check, type Checked, check, notChecked, someOf } from './check.ts'
 
 /** All that the database is asked in this program, here about what no Hydra has: it answers with no row, or objects. */

@@ -1,7 +1,8 @@
 // What systemd and polkit of this machine say of the copies to the cache.
+
+import { messageOf, OperatorError } from '../base/errors.ts'
 import { describeEnd, type ProgramRun, runProgram } from '../base/run-program.ts'
 import type { Config } from '../config.ts'
-import { messageOf, OperatorError } from '../errors.ts'
 import { type Answer, notChecked } from './check.ts'
 
 const TIMEOUT_MS = 10_000

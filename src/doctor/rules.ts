@@ -1,7 +1,8 @@
 // What can be said of the rules by themselves, without asking anybody: in the derivation that builds a system, too.
-import { jobsetsOf, type Rule } from '../channel.ts'
+
+import { count } from '../base/log.ts'
+import { jobsetsOf, type Rule } from '../channels/rule.ts'
 import { shapeOf } from '../channels/template.ts'
-import { count } from '../log.ts'
 import { type Answer, someOf } from './check.ts'
 
 /** Two rules that are equal, and rules that may lead jobs of two jobsets to one branch. */

@@ -1,13 +1,13 @@
 // What lies in the state directory and beside it: when reconcile last ran, the holds, and the kick.
 import { accessSync, constants, readdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
 import { journalCommand, releaseCommand } from '../base/links.ts'
+import { count } from '../base/log.ts'
 import { parseChannelName } from '../channels/channel-name.ts'
+import { findHold, HOLDS_DIRECTORY, type Hold } from '../channels/holds.ts'
 import type { Config } from '../config.ts'
-import { codeOf, messageOf, OperatorError } from '../errors.ts'
-import { findHold, HOLDS_DIRECTORY, type Hold } from '../holds.ts'
-import { count } from '../log.ts'
-import { readStamp } from '../stamp.ts'
+import { readStamp } from '../state/last-reconcile.ts'
 import { type Answer, notChecked } from './check.ts'
 
 const MINUTE_MS = 60_000

@@ -2,8 +2,8 @@
 // https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app
 
 import { RequestError } from '@octokit/request-error'
+import { OperatorError, PermissionError } from '../base/errors.ts'
 import { installUrl } from '../base/links.ts'
-import { OperatorError, PermissionError } from '../errors.ts'
 import type { AppCredentials } from './credentials.ts'
 import { explainRefusal, grantPermission, suspended } from './refusal.ts'
 import { createClient, type GitHubClient, messageOfAnswer, type RequestOptions } from './request.ts'

@@ -2,8 +2,8 @@
 import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { messageOf, UsageError } from '../base/errors.ts'
 import type { GitHubConfig } from '../config.ts'
-import { messageOf, UsageError } from '../errors.ts'
 
 export interface AppCredentials {
   kind: 'app'

@@ -1,9 +1,9 @@
 // What GitHub's refusals mean, and what mends them. GitHub has no machine codes for most: the status, the message and
 // one header must do. The texts are ends of a sentence that begins "cannot move nixos-tested-nas in alice/dotfiles: ".
 import { RequestError } from '@octokit/request-error'
+import { LATER, OperatorError, PermissionError } from '../base/errors.ts'
+import { HttpError } from '../base/http.ts'
 import { ARCHIVED } from '../channels/safeguards.ts'
-import { LATER, OperatorError, PermissionError } from '../errors.ts'
-import { HttpError } from '../http.ts'
 import { messageOfAnswer } from './request.ts'
 
 export interface Asked {

@@ -2,10 +2,11 @@
 // is fetched early, kept between processes, and renewed once when GitHub refuses it.
 import { RequestError } from '@octokit/request-error'
 import { systemClock } from '../base/clock.ts'
-import { sameRepository } from '../channel.ts'
+import { OperatorError, PermissionError } from '../base/errors.ts'
 import type { Forge, NotAnswered } from '../channels/forge.ts'
-import { OperatorError, PermissionError } from '../errors.ts'
+import { sameRepository } from '../channels/rule.ts'
 import type { AppCredentials, Credentials } from './credentials.ts'
+import * as standing from './graphql.ts'
 import * as refs from './refs.ts'
 import { explainRefusal, isNotAccessible, lackingPermissions } from './refusal.ts'
 import {
@@ -17,7 +18,6 @@ import {
   waitAfterWrite,
   waitForToken,
 } from './request.ts'
-import * as standing from './standing.ts'
 import { type Access, openTokenCache } from './token-cache.ts'
 
 /** GitHub may refuse a token for some seconds after it was made. */

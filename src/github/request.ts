@@ -9,10 +9,10 @@ import { RequestError } from '@octokit/request-error'
 import { Octokit } from '@octokit/rest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { systemClock } from '../base/clock.ts'
+import type { Deadline } from '../base/deadline.ts'
+import { LATER, messageOf, OperatorError } from '../base/errors.ts'
+import { type Http, HttpError } from '../base/http.ts'
 import type { NotAnswered } from '../channels/forge.ts'
-import type { Deadline } from '../deadline.ts'
-import { LATER, messageOf, OperatorError } from '../errors.ts'
-import { type Http, HttpError } from '../http.ts'
 
 export const USER_AGENT = `hydra-channels/${packageJson.version}`
 

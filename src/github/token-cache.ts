@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto'
 import { closeSync, fstatSync, openSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import * as z from 'zod/mini'
-import { writeAtomically } from '../atomic.ts'
 import { systemClock } from '../base/clock.ts'
+import { writeAtomically } from '../base/write-atomically.ts'
 import type { AppCredentials } from './credentials.ts'
 
 /** GitHub's clock and ours may differ, and a run takes its time. */

@@ -1,6 +1,6 @@
 // Where Hydra's database is: as the configuration says, else as Hydra itself says in its environment.
 // The `postgres` client takes neither of Hydra's two forms as it is.
-import { UsageError } from '../errors.ts'
+import { UsageError } from '../base/errors.ts'
 
 export interface Connection {
   /** a host name, or the folder of a unix socket: `/run/postgresql` */

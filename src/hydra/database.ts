@@ -3,7 +3,7 @@ import { Socket } from 'node:net'
 import { Mutex } from 'async-mutex'
 import pgpass from 'pgpass'
 import postgres from 'postgres'
-import { codeOf, messageOf, OperatorError } from '../errors.ts'
+import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
 import { type Connection, showConnection } from './connection.ts'
 
 const STATEMENT_TIMEOUT_MS = 30_000

@@ -2,8 +2,8 @@
 // Source: src/lib/Hydra/Plugin/RunCommand.pm of Hydra; fixtures/events has what it really writes.
 import { readFileSync } from 'node:fs'
 import * as z from 'zod/mini'
-import { codeOf, messageOf, UsageError } from '../errors.ts'
-import { explainIssues } from '../schema.ts'
+import { codeOf, messageOf, UsageError } from '../base/errors.ts'
+import { explainIssues } from '../base/schema.ts'
 import { buildStatusOf } from './build-status.ts'
 
 /** An id of Hydra's tables: a PostgreSQL integer. */

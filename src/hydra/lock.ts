@@ -2,7 +2,7 @@
 // because it lasts as long as its connection does. Nothing is written there.
 import { hostname } from 'node:os'
 import * as z from 'zod/mini'
-import { LATER, OperatorError } from '../errors.ts'
+import { LATER, OperatorError } from '../base/errors.ts'
 import type { Connection } from './connection.ts'
 import { CONNECT_TIMEOUT_SECONDS, explainDatabaseError, openClient, type Sql, within } from './database.ts'
 import { parseRows } from './queries.ts'

@@ -1,8 +1,8 @@
 // What is asked of Hydra's database, one function per query; its rows are checked here, once.
 // Source: src/sql/hydra.sql of Hydra. README.md explains evals, build sets and candidates.
 import * as z from 'zod/mini'
-import { OperatorError } from '../errors.ts'
-import { explainIssues } from '../schema.ts'
+import { OperatorError } from '../base/errors.ts'
+import { explainIssues } from '../base/schema.ts'
 import type { Sql } from './database.ts'
 import { idSchema } from './event.ts'
 

@@ -1,13 +1,13 @@
 // CHANNEL, as somebody types it: which channel it means, and what is wrong with it.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { ruleSchema } from '../../src/channel.ts'
 import {
   findMakeableChannel,
   nameChannel,
   parseChannelName,
   selectChannels,
 } from '../../src/channels/channel-name.ts'
+import { ruleSchema } from '../../src/channels/rule.ts'
 
 const rule = (repository: string, branch: string) =>
   ruleSchema.parse({ project: 'p', jobset: 'j', job: 'nixos-(?<host>.*)', repository, branch })

@@ -1,7 +1,7 @@
 // Whether a commit is in the history of the tracked branch, asked of a GitHub whose ancestry is git's.
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import type { Candidate } from '../../src/candidate.ts'
+import type { Candidate } from '../../src/channels/candidate.ts'
 import { judgeOnTracked, standOnTracked } from '../../src/channels/safeguards.ts'
 import type { TrackedRef } from '../../src/hydra/flakeref.ts'
 import { sceneFor } from '../helpers/scene.ts'

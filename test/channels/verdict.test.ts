@@ -1,6 +1,8 @@
 // How the verdict of a channel reads in the log; README.md has the words.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { OperatorError } from '../../src/base/errors.ts'
+import { createLog } from '../../src/base/log.ts'
 import {
   cannotMove,
   describeVerdict,
@@ -9,9 +11,7 @@ import {
   tellVerdict,
   type Verdict,
 } from '../../src/channels/verdict.ts'
-import { OperatorError } from '../../src/errors.ts'
 import type { TrackedRef } from '../../src/hydra/flakeref.ts'
-import { createLog } from '../../src/log.ts'
 
 const TIP = '1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d'
 const SHA = '3f2c9d1e5a7b8c6d4e3f2a1b0c9d8e7f6a5b4c3d'

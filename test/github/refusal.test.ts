@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { RequestError } from '@octokit/request-error'
-import { OperatorError } from '../../src/errors.ts'
+import { OperatorError } from '../../src/base/errors.ts'
+import { HttpError } from '../../src/base/http.ts'
 import { type Asked, explainRefusal, lackingPermissions } from '../../src/github/refusal.ts'
-import { HttpError } from '../../src/http.ts'
 
 const NOT_ACCESSIBLE = 'Resource not accessible by integration'
 const GRANT = '(App settings, Permissions), then accept it in the installation'

@@ -1,15 +1,15 @@
 // The facts of one channel, for tables of reasons: an up-to-date one, and what differs from it.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ambiguous, type Candidate } from '../../src/candidate.ts'
-import type { Reason } from '../../src/channel-status.ts'
+import { OperatorError } from '../../src/base/errors.ts'
+import { ambiguous, type Candidate } from '../../src/channels/candidate.ts'
+import type { Hold } from '../../src/channels/holds.ts'
+import type { Presence } from '../../src/channels/plan.ts'
 import { trackedRefOf } from '../../src/channels/tracked-ref.ts'
 import type { OffBranch } from '../../src/channels/verdict.ts'
-import { OperatorError } from '../../src/errors.ts'
-import type { Presence } from '../../src/fleet.ts'
-import type { Hold } from '../../src/holds.ts'
 import type { JobFacts, JobsetFacts } from '../../src/hydra/fleet-queries.ts'
-import { type ChannelFacts, type Explanation, explain, type Stand } from '../../src/reason.ts'
+import { type ChannelFacts, type Explanation, explain, type Stand } from '../../src/status/explain.ts'
+import type { Reason } from '../../src/status/shape.ts'
 
 const shaOf = (digit: string) => digit.repeat(40)
 // main: c3 - c4 - c5     x: taken back, d: pushed by hand

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { UsageError } from '../../src/errors.ts'
+import { UsageError } from '../../src/base/errors.ts'
 import { type Connection, findConnection, showConnection } from '../../src/hydra/connection.ts'
 
 /** The socket of the machine that runs Hydra. */

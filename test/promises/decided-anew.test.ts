@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import { removeHold, writeHold } from '../../src/holds.ts'
+import { removeHold, writeHold } from '../../src/channels/holds.ts'
 import type { Fault } from '../helpers/github.ts'
 import type { TestHydra } from '../helpers/hydra.ts'
 import { CHANNEL, JOB, type Stage, stageFor } from '../helpers/stage.ts'

@@ -2,8 +2,8 @@
 // of every move. memory-github.test.ts holds it against git. What it says and refuses is what refs.ts makes of GitHub.
 import type { Comparison, Written } from '../../src/channels/forge.ts'
 import type { Related } from '../../src/channels/relation.ts'
+import type { Standing } from '../../src/github/graphql.ts'
 import type { GitHubRepository } from '../../src/github/repository.ts'
-import type { Standing } from '../../src/github/standing.ts'
 
 export interface Commit {
   sha: string

@@ -1,5 +1,5 @@
 // What should be, read naively off a world: the definitions of README.md as sentences, with no eye on how fast they are.
-import type { Reason } from '../../src/channel-status.ts'
+import type { Reason } from '../../src/status/shape.ts'
 import { buildSet, isGood, newest } from '../helpers/history.ts'
 import { channelOf, type World, type WorldBuild, type WorldEval } from './world.ts'
 

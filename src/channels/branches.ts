@@ -1,0 +1,95 @@
+// Where the channels are: the commits of all branches with a rule's prefix, one request for each repository and prefix.
+
+import type { OperatorError } from '../base/errors.ts'
+import type { Forge } from './forge.ts'
+import { type Plan, type PlannedChannel, prefixKey } from './plan.ts'
+import { type Channel, channelKey, type Rule, sameRepository } from './rule.ts'
+import { canMake } from './template.ts'
+
+export interface Prefix {
+  repository: string
+  /** `nixos-tested-`; '' lists all branches */
+  prefix: string
+}
+
+/** By prefix, the branches and their commits, or why they could not be listed. */
+export type Tips = ReadonlyMap<string, { prefix: Prefix; branches: Map<string, string> | Error }>
+
+/** One prefix that cannot be listed leaves the others alone. */
+export async function listTips(
+  { repository }: { repository: (name: string) => Pick<Forge, 'listBranches'> },
+  prefixes: readonly Prefix[],
+): Promise<Tips> {
+  const listed = await Promise.all(
+    prefixes.map(async prefix => ({
+      prefix,
+      branches: await repository(prefix.repository)
+        .listBranches(prefix.prefix)
+        .catch((error: Error) => error),
+    })),
+  )
+  return new Map(listed.map(each => [prefixKey(each.prefix), each]))
+}
+
+/** The prefixes that channels have, each once. */
+export function prefixesIn(channels: readonly PlannedChannel[]): Prefix[] {
+  const found = channels.map(({ channel, prefix }) => ({ repository: channel.repository, prefix }))
+  return [...new Map(found.map(each => [prefixKey(each), each])).values()]
+}
+
+/** The commit that a channel is at, undefined where there is no such branch; or why the branches could not be listed. */
+export function findTip(
+  tips: Tips,
+  { repository, branch }: Channel,
+  prefix: string,
+): string | undefined | Error {
+  const found = tips.get(prefixKey({ repository, prefix }))
+  if (!found) throw new Error(`nobody has listed the branches ${prefix}… of ${repository}`)
+  return found.branches instanceof Error ? found.branches : found.branches.get(branch)
+}
+
+/** As {@link findTip}, and throws the error. */
+export function getTip(tips: Tips, { channel, prefix }: PlannedChannel): string | undefined {
+  const tip = findTip(tips, channel, prefix)
+  if (tip instanceof Error) throw tip
+  return tip
+}
+
+/** A branch that looks like a channel, and that no job leads to any more. */
+export interface Stray {
+  channel: Channel
+  tip: string
+  /** where a rule that could make it is in trouble: then its job may not be gone at all */
+  ruleTrouble: OperatorError | undefined
+}
+
+export function strayBranches(plan: Plan, tips: Tips, rules: readonly Rule[]): Stray[] {
+  const known = new Set(plan.channels.map(({ channel }) => channelKey(channel)))
+  const strays = new Map<string, Stray>()
+  for (const { channel, tip } of makeableBranches(tips, rules)) {
+    const key = channelKey(channel)
+    if (known.has(key)) continue
+    const trouble = plan.problems.find(({ rule }) => couldBeOf(rule, channel))
+    strays.set(key, { channel, tip, ruleTrouble: trouble?.error })
+  }
+  return [...strays.values()]
+}
+
+/** The branches that the rules could make, each once, and their commits. */
+export function makeableBranches(tips: Tips, rules: readonly Rule[]): { channel: Channel; tip: string }[] {
+  const found = new Map<string, { channel: Channel; tip: string }>()
+  for (const { prefix, branches } of tips.values()) {
+    // of a rule without one, every branch would look like a channel
+    if (prefix.prefix === '' || branches instanceof Error) continue
+    const { repository } = prefix
+    for (const [branch, tip] of branches) {
+      const channel = { repository, branch }
+      if (rules.some(rule => couldBeOf(rule, channel))) found.set(channelKey(channel), { channel, tip })
+    }
+  }
+  return [...found.values()]
+}
+
+function couldBeOf(rule: Rule, { repository, branch }: Channel): boolean {
+  return sameRepository(rule.repository, repository) && canMake(rule.template, branch)
+}

@@ -1,0 +1,117 @@
+// Which commit a job's channel should be at, judged from what Hydra's database says. Pure: facts in, a verdict out.
+
+import { OperatorError } from '../base/errors.ts'
+import type { BuildFinished } from '../hydra/event.ts'
+import { parseFlakeref, showFlakeref } from '../hydra/flakeref.ts'
+import { sameRepository } from './rule.ts'
+
+/** Rows of queries.ts, as much of them as decides. */
+export interface EvalFacts {
+  id: number
+  flake: string | null
+}
+
+export interface JobFacts {
+  jobsetType: 'flake' | 'legacy'
+  candidate: { build: number; eval: EvalFacts } | undefined
+  /** the jobset's newest eval, whatever came of it */
+  newestEval: EvalFacts | undefined
+}
+
+/** `dotfiles:main:nixos-nas.x86_64-linux` */
+export interface JobName {
+  project: string
+  jobset: string
+  job: string
+}
+
+export interface Candidate {
+  /** 40 digits */
+  sha: string
+  build: number
+  eval: number
+  /** the jobset's newest eval, if that is another one: a candidate that is not on the tracked branch was then taken back */
+  newest: { eval: number; sha: string } | undefined
+}
+
+export function showJob({ project, jobset, job }: JobName): string {
+  return `${project}:${jobset}:${job}`
+}
+
+/**
+ * The event is a file that Hydra wrote some time ago, and the database is the truth: they must be of one build.
+ *
+ * @throws OperatorError where the build is unknown or another one
+ */
+export function checkBuild(event: BuildFinished, build: JobName | undefined): asserts build is JobName {
+  if (!build) {
+    throw new OperatorError(`Hydra's database has no build ${event.build}`, {
+      hint: 'is this the database of the Hydra that runs this hook?',
+    })
+  }
+  if (showJob(build) !== showJob(event)) {
+    throw new OperatorError(
+      `event and database disagree: build ${event.build} is ${showJob(event)} in the event, and ${showJob(build)} in Hydra's database`,
+      { hint: 'is this the database of the Hydra that runs this hook?' },
+    )
+  }
+}
+
+/**
+ * The candidate of a job for a rule's repository; undefined where the job has no good build.
+ *
+ * @throws OperatorError where the jobset is no flake, or a flakeref is unusable or of another repository
+ */
+export function judgeCandidate(
+  { project, jobset }: JobName,
+  { jobsetType, candidate, newestEval }: JobFacts,
+  { repository, host }: { repository: string; host: string },
+): Candidate | undefined {
+  if (jobsetType === 'legacy') {
+    throw new OperatorError(`the jobset ${project}:${jobset} is no flake, so its evals name no commit`, {
+      hint: 'a channel needs a flake jobset (jobset settings, Type: Flake)',
+    })
+  }
+  if (!candidate) return undefined
+  const expected = { repository, host }
+  const sha = commitOf(candidate.eval, `eval ${candidate.eval.id}`, expected)
+  const newest =
+    newestEval && newestEval.id !== candidate.eval.id
+      ? {
+          eval: newestEval.id,
+          sha: commitOf(newestEval, `eval ${newestEval.id}, the newest of ${project}:${jobset},`, expected),
+        }
+      : undefined
+  return { sha, build: candidate.build, eval: candidate.eval.id, newest }
+}
+
+function commitOf(
+  { flake }: EvalFacts,
+  which: string,
+  expected: { repository: string; host: string },
+): string {
+  if (flake === null) throw new OperatorError(`${which} has no flakeref, so it names no commit`)
+  const flakeref = parseFlakeref(flake)
+  if (flakeref.kind === 'unusable') {
+    throw new OperatorError(
+      `the flakeref of ${which} cannot be used: ${showFlakeref(flake)}: ${flakeref.why}`,
+      {
+        hint: `the jobset's flake should be github:${expected.repository} or a git+https or git+ssh URL of that repository`,
+      },
+    )
+  }
+  if (flakeref.host !== expected.host || !sameRepository(flakeref.repository, expected.repository)) {
+    throw new OperatorError(
+      `the flakeref of ${which} is of another repository: ${showFlakeref(flake)} is not ${expected.host}/${expected.repository}`,
+      { hint: 'correct the rule (repository, github.host), or the flake of the jobset' },
+    )
+  }
+  return flakeref.rev
+}
+
+export function ambiguous(jobs: readonly JobName[]): OperatorError {
+  const names = jobs.map(showJob).sort()
+  return new OperatorError(`ambiguous: ${names.length} jobs lead to this channel: ${names.join(', ')}`, {
+    hint: 'a channel follows one job: put {system} (or another group) into the branch, make job narrower, or let one aggregate job stand for all of them',
+  })
+}

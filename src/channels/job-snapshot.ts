@@ -1,0 +1,58 @@
+// What Hydra knows when one of its builds has finished: all that decides where the channels of the build's job go.
+
+import { OperatorError } from '../base/errors.ts'
+import type { Database } from '../hydra/database.ts'
+import type { BuildFinished } from '../hydra/event.ts'
+import { findCandidate, findJobsetFacts, type JobFacts, type JobsetFacts } from '../hydra/fleet-queries.ts'
+import * as query from '../hydra/queries.ts'
+import { checkBuild } from './candidate.ts'
+import { type Channel, jobsetsOf, type Rule, sameRepository } from './rule.ts'
+
+export interface Facts {
+  /** whether the event's own build is still good */
+  good: boolean
+  /** those that could lead to the channels, and their jobsets with as much of their jobs as decides */
+  rules: readonly Rule[]
+  jobsets: JobsetFacts[]
+}
+
+/**
+ * One look at Hydra's database: all that decides, of one moment.
+ *
+ * @throws OperatorError where the database cannot be asked, or does not know the build
+ */
+export async function lookUp(
+  event: BuildFinished,
+  channels: readonly Channel[],
+  { rules: all, database }: { rules: readonly Rule[]; database: Database },
+): Promise<Facts> {
+  // their jobs could lead to the channels too
+  const rules = all.filter(rule =>
+    channels.some(({ repository }) => sameRepository(repository, rule.repository)),
+  )
+  return database.look(async sql => {
+    const building = query.findBuild(sql, event.build)
+    const candidateOf = building.then(build => build && findCandidate(sql, build.jobsetId, build.job))
+    candidateOf.catch(() => {})
+    const looking = findJobsetFacts(sql, jobsetsOf(rules), async (sql, jobsetId) => {
+      const [present, build, candidate] = await Promise.all([
+        query.findPresentJobs(sql, jobsetId),
+        building,
+        candidateOf,
+      ])
+      const jobs: JobFacts[] = present.map(job => ({ ...job, candidate: undefined }))
+      if (build?.jobsetId !== jobsetId) return jobs
+      // of the other jobs only their being there matters
+      const newest = present.find(({ job }) => job === build.job)?.newest
+      return [...jobs.filter(({ job }) => job !== build.job), { job: build.job, newest, candidate }]
+    })
+    looking.catch(() => {})
+    const build = await building
+    checkBuild(event, build)
+    const [candidate, jobsets] = await Promise.all([candidateOf, looking])
+    if (build.good && build.jobsetType === 'flake' && !candidate) {
+      throw new OperatorError(`build ${event.build} is in no eval of Hydra's database`)
+    }
+    return { good: build.good, rules, jobsets }
+  })
+}

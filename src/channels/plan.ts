@@ -1,0 +1,182 @@
+// All channels at once: what the rules make of the jobs that Hydra knows. Pure: rows in, a plan out.
+
+import { OperatorError, operatorErrorOf } from '../base/errors.ts'
+import { failedJobs, findEvaluationError } from '../hydra/evaluation-error.ts'
+import type { TrackedRef } from '../hydra/flakeref.ts'
+import type { FoundJobset, JobFacts, JobsetFacts } from '../hydra/fleet-queries.ts'
+import { ambiguous, type Candidate, type JobName, judgeCandidate, showJob } from './candidate.ts'
+import { type Channel, channelKey, channelsOfJobs, type Rule } from './rule.ts'
+import { prefixOf } from './template.ts'
+import { trackedRefOf } from './tracked-ref.ts'
+
+/**
+ * How a job stands to the newest eval: in its build set; kept out of it by an error of its own, which passes; or gone
+ * from the flake. A channel whose job is gone may move forward, but is not created.
+ */
+export type Presence = 'present' | 'evaluation-failed' | 'gone'
+
+export interface PlannedChannel {
+  channel: Channel
+  job: JobName
+  /** more than one where the channel is ambiguous */
+  jobs: JobName[]
+  presence: Presence
+  /** undefined where the job has no good build; an error where the channel cannot be judged */
+  candidate: Candidate | undefined | OperatorError
+  /** what the branches begin with that the rule makes */
+  prefix: string
+  /** what the candidate must be in the history of */
+  tracked: TrackedRef
+  facts: { jobset: FoundJobset; job: JobFacts }
+}
+
+export interface Plan {
+  channels: PlannedChannel[]
+  /** rules that lead nowhere, and jobs of which they make no valid channel */
+  problems: { rule: Rule; error: OperatorError }[]
+}
+
+/** The repositories and prefixes of the rules, each once: a request for each says where the channels are. */
+export function prefixesOf(rules: readonly Rule[]): { repository: string; prefix: string }[] {
+  const found = rules.map(rule => ({ repository: rule.repository, prefix: prefixOf(rule.template) }))
+  return [...new Map(found.map(each => [prefixKey(each), each])).values()]
+}
+
+export function prefixKey({ repository, prefix }: { repository: string; prefix: string }): string {
+  return `${repository.toLowerCase()}:${prefix}`
+}
+
+/** @param host what the flakerefs of the evals must have, `github.com` */
+export function planFleet(rules: readonly Rule[], jobsets: readonly JobsetFacts[], host: string): Plan {
+  const problems: Plan['problems'] = []
+  const feeders = new Map<string, { channel: Channel; jobs: Feeder[] }>()
+
+  for (const rule of rules) {
+    const facts = jobsets.find(({ project, jobset }) => project === rule.project && jobset === rule.jobset)
+    if (!facts?.found) {
+      problems.push({ rule, error: missingJobset(rule, facts?.renamedTo) })
+      continue
+    }
+    const jobset = facts.found
+    const jobs = new Map(jobsOf(jobset).map(job => [job.job, job]))
+    const made = tryRule(rule, [...jobs.keys()])
+    if (made instanceof OperatorError) {
+      problems.push({ rule, error: made })
+      continue
+    }
+    if (made.length === 0) problems.push({ rule, error: matchesNothing(rule) })
+    for (const { job: jobName, made: channelMade } of made) {
+      const name = { project: rule.project, jobset: rule.jobset, job: jobName }
+      if (channelMade.kind === 'invalid') {
+        problems.push({ rule, error: unnameable(name, rule, channelMade.why) })
+        continue
+      }
+      const channel = { repository: rule.repository, branch: channelMade.branch }
+      const key = channelKey(channel)
+      // the first spelling of a repository counts
+      const entry = feeders.get(key) ?? { channel, jobs: [] }
+      feeders.set(key, entry)
+      const job = jobs.get(jobName)
+      // two rules may make the same channel of the same job
+      const known = entry.jobs.find(each => showJob(each.name) === showJob(name))
+      if (known && known.rule.ref !== rule.ref) problems.push({ rule, error: twoRefs(channel, known.rule) })
+      if (!job || known) continue
+      entry.jobs.push({ name, job, jobset, presence: presenceOf(job, jobset), rule })
+    }
+  }
+  return {
+    channels: [...feeders.values()].map(({ channel, jobs }) => planChannel(channel, jobs, host)),
+    problems,
+  }
+}
+
+interface Feeder {
+  name: JobName
+  job: JobFacts
+  jobset: FoundJobset
+  presence: Presence
+  rule: Rule
+}
+
+/** With those that the newest eval names only in its error, because it could not evaluate them and nothing is older. */
+function jobsOf({ jobs, newestEval }: FoundJobset): JobFacts[] {
+  const known = new Set(jobs.map(({ job }) => job))
+  const failed = new Set(failedJobs(newestEval?.error ?? '').filter(job => !known.has(job)))
+  return [...jobs, ...[...failed].map(job => ({ job, newest: undefined, candidate: undefined }))]
+}
+
+/** One rule that does not come to an end on a name leaves the others alone. */
+function tryRule(rule: Rule, jobs: readonly string[]): ReturnType<typeof channelsOfJobs> | OperatorError {
+  try {
+    return channelsOfJobs(rule, jobs)
+  } catch (error) {
+    return operatorErrorOf(error)
+  }
+}
+
+function presenceOf({ newest, job }: JobFacts, { newestEval }: FoundJobset): Presence {
+  if (newest) return 'present'
+  return findEvaluationError(newestEval?.error ?? '', job) === undefined ? 'gone' : 'evaluation-failed'
+}
+
+/** A job that has gone from its jobset counts only while no other leads to the channel, so that a host may change its system. */
+function planChannel(channel: Channel, jobs: readonly Feeder[], host: string): PlannedChannel {
+  const there = jobs.filter(({ presence }) => presence !== 'gone')
+  // of jobs that are all gone the last one counts: nobody can make them fewer
+  const rank = ({ job: { candidate } }: Feeder) => [candidate?.eval.id ?? 0, candidate?.build ?? 0] as const
+  const last = [...jobs].sort((a, b) => {
+    const [[evalA, buildA], [evalB, buildB]] = [rank(a), rank(b)]
+    return evalB - evalA || buildB - buildA
+  })
+  const [first, ...others] = there.length > 0 ? there : last.slice(0, 1)
+  if (!first) throw new Error(`no job leads to ${channelKey(channel)}`)
+  const { name, job, jobset, presence, rule } = first
+  const names = [first, ...others].map(each => each.name)
+  const tracked = trackedRefOf(rule.ref, jobset.flake, { host, repository: channel.repository })
+  const prefix = prefixOf(rule.template)
+  const planned = { channel, job: name, jobs: names, presence, prefix, tracked, facts: { jobset, job } }
+  if (names.length > 1) return { ...planned, candidate: ambiguous(names) }
+  try {
+    const candidate = judgeCandidate(
+      name,
+      { jobsetType: jobset.type, candidate: job.candidate, newestEval: jobset.newestEval },
+      { repository: channel.repository, host },
+    )
+    return { ...planned, candidate }
+  } catch (error) {
+    return { ...planned, candidate: operatorErrorOf(error) }
+  }
+}
+
+function twoRefs({ branch, repository }: Channel, { ref }: Rule): OperatorError {
+  return new OperatorError(`two rules make ${branch} in ${repository}, with different values of ref`, {
+    hint: `the first one counts (${ref === undefined ? 'without ref' : `ref ${ref}`}): take one of the two out of the configuration`,
+  })
+}
+
+function matchesNothing({ branch, project, jobset, job }: Rule): OperatorError {
+  return new OperatorError(`the rule for ${branch} matches no job of ${project}:${jobset}: “${job}”`, {
+    hint: 'correct job in the rule, or take the rule out of the configuration',
+  })
+}
+
+/** A job of which a rule cannot make a channel. */
+export function unnameable(job: JobName, { repository }: Rule, why: string): OperatorError {
+  return new OperatorError(`cannot name a channel for ${showJob(job)} in ${repository}: ${why}`, {
+    hint: 'correct the rule, or make its job leave this one out',
+  })
+}
+
+/** A jobset that is not there, or is not called so any more. */
+export function missingJobset(
+  { project, jobset }: Pick<Rule, 'project' | 'jobset'>,
+  renamedTo: string | undefined,
+): OperatorError {
+  return renamedTo === undefined
+    ? new OperatorError(`Hydra has no jobset ${project}:${jobset}, which a rule names`, {
+        hint: 'correct project and jobset in the rule',
+      })
+    : new OperatorError(`the jobset ${project}:${jobset} is called ${project}:${renamedTo} now`, {
+        hint: `put ${renamedTo} into the rule`,
+      })
+}

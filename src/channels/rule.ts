@@ -1,0 +1,166 @@
+// Which jobs feed which branch: the rules of the configuration, applied to the names of Hydra's jobs.
+import * as z from 'zod/mini'
+import { codeOf, OperatorError } from '../base/errors.ts'
+import { branchProblem } from './branch-name.ts'
+import { execOnAll, MAX_JOB_LENGTH, wholeName } from './job-pattern.ts'
+import { fillTemplate, parseTemplate, type Template, templateProblem } from './template.ts'
+
+/** github.com itself has 39. */
+const MAX_OWNER_LENGTH = 64
+
+/** One entry of `channels` in the configuration: one channel, one job. */
+export interface Rule {
+  project: string
+  jobset: string
+  /** `nixos-(?<host>[^/]*)\\.x86_64-linux`, as configured */
+  job: string
+  /** `job`, anchored */
+  pattern: RegExp
+  /** `alice/dotfiles` */
+  repository: string
+  /** `nixos-tested-{host}`, as configured */
+  branch: string
+  /** `branch`, parsed */
+  template: Template
+  /** `main`: candidates must be in the history of this branch; undefined: of what the jobset follows */
+  ref?: string | undefined
+}
+
+/** One branch that this program moves. */
+export interface Channel {
+  /** `alice/dotfiles` */
+  repository: string
+  /** `nixos-tested-nas` */
+  branch: string
+}
+
+export const ruleSchema = z.pipe(
+  z.strictObject(
+    {
+      project: z.string('the name of a project').check(z.minLength(1, 'the name of a project')),
+      jobset: z.string('the name of a jobset').check(z.minLength(1, 'the name of a jobset')),
+      job: z
+        .string('a regular expression')
+        .check(z.refine(isRegExp, 'a valid JavaScript regular expression')),
+      repository: z
+        .string('owner/repository')
+        .check(z.refine(isRepository, 'owner/repository, as in alice/dotfiles')),
+      branch: z.string('a branch such as nixos-tested-{host}'),
+      ref: z.optional(
+        z
+          .string('a branch such as main')
+          .check(z.refine(name => branchProblem(name) === undefined, 'a branch such as main')),
+      ),
+    },
+    'an object with project, jobset, job, repository and branch',
+  ),
+  z.transform((rule, context): Rule => {
+    const template = parseTemplate(rule.branch)
+    const problem = templateProblem(template, groupsOf(rule.job))
+    if (problem) {
+      context.issues.push({ code: 'custom', path: ['branch'], input: rule.branch, message: problem })
+      return z.NEVER
+    }
+    return { ...rule, pattern: wholeName(rule.job), template }
+  }),
+)
+
+function isRegExp(source: string): boolean {
+  try {
+    // by itself, before it is anchored: “a)|(b” would close our own group
+    new RegExp(source)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** GitHub's own limits on names; an underscore is in the logins of Enterprise Managed Users only. */
+export function isRepository(fullName: string): boolean {
+  const [owner = '', name = '', ...rest] = fullName.split('/')
+  return rest.length === 0 && ownerProblem(owner) === undefined && repositoryNameProblem(name) === undefined
+}
+
+/** Why `owner` cannot be a user or an organization on GitHub; undefined where it can. */
+export function ownerProblem(owner: string): string | undefined {
+  if (owner.length > MAX_OWNER_LENGTH) return `an owner has at most ${MAX_OWNER_LENGTH} characters`
+  return /^[A-Za-z0-9][A-Za-z0-9_-]*$/.test(owner)
+    ? undefined
+    : 'an owner has letters, digits and “-”, and starts with a letter or a digit'
+}
+
+/** Why `name` cannot be a repository on GitHub; undefined where it can. */
+export function repositoryNameProblem(name: string): string | undefined {
+  if (name.endsWith('.git')) return 'a repository is named without “.git”'
+  return /^[A-Za-z0-9._-]{1,100}$/.test(name) && name !== '.' && name !== '..'
+    ? undefined
+    : 'a repository has letters, digits, “.”, “_” and “-”, at most 100'
+}
+
+/** The jobsets that rules name, each once. */
+export function jobsetsOf(rules: readonly Rule[]): { project: string; jobset: string }[] {
+  const found = rules.map(
+    ({ project, jobset }) => [JSON.stringify([project, jobset]), { project, jobset }] as const,
+  )
+  return [...new Map(found).values()]
+}
+
+export function sameRepository(a: string, b: string): boolean {
+  return a.toLowerCase() === b.toLowerCase()
+}
+
+/** `alice/dotfiles:nixos-tested-nas`, the same for every spelling of the repository. */
+export function channelKey({ repository, branch }: Channel): string {
+  return `${repository.toLowerCase()}:${branch}`
+}
+
+/** The names of a regular expression's groups, asked of the engine: with an empty alternative it always matches. */
+function groupsOf(source: string): string[] {
+  return Object.keys(new RegExp(`${source}|`).exec('')?.groups ?? {})
+}
+
+/** @throws OperatorError where the rule does not come to an end */
+function matchAll(rule: Rule, names: readonly string[]): (RegExpExecArray | null)[] {
+  try {
+    return execOnAll(rule.pattern, names)
+  } catch (error) {
+    if (codeOf(error) !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error
+    const which = names.length === 1 ? names[0] : `the jobs of ${rule.project}:${rule.jobset}`
+    throw new OperatorError(
+      `the rule “${rule.job}” does not come to an end on ${which}: it nests repetitions`,
+      {
+        hint: 'write job without a repetition inside of a repetition',
+      },
+    )
+  }
+}
+
+export type MadeChannel = { kind: 'channel'; branch: string } | { kind: 'invalid'; why: string }
+
+/** The jobs that a rule matches, and the channel that it makes of each, or why it can make none. */
+export function channelsOfJobs(rule: Rule, jobs: readonly string[]): { job: string; made: MadeChannel }[] {
+  const names = jobs.filter(job => job.length <= MAX_JOB_LENGTH)
+  return matchAll(rule, names).flatMap((match, index) => {
+    const job = names[index]
+    return match && job !== undefined ? [{ job, made: channelOf(rule, match) }] : []
+  })
+}
+
+/** As {@link channelsOfJobs}, of one job; undefined where the rule does not match. */
+export function channelOfJob(rule: Rule, job: string): MadeChannel | undefined {
+  return channelsOfJobs(rule, [job])[0]?.made
+}
+
+function channelOf(rule: Rule, match: RegExpExecArray): MadeChannel {
+  const filled = fillTemplate(rule.template, match.groups ?? {})
+  if ('empty' in filled) {
+    return {
+      kind: 'invalid',
+      why: `the group ${filled.empty.join(', ')} of the rule “${rule.job}” is empty for this job`,
+    }
+  }
+  const { branch } = filled
+  const problem = branchProblem(branch)
+  if (problem) return { kind: 'invalid', why: `“${branch}” is no valid branch name: ${problem}` }
+  return { kind: 'channel', branch }
+}

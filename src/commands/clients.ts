@@ -1,0 +1,56 @@
+// GitHub, as a command opens it: whose credentials, and until when.
+
+import { Deadline } from '../base/deadline.ts'
+import type { Http } from '../base/http.ts'
+import type { Log } from '../base/log.ts'
+import type { Config } from '../config.ts'
+import { type CredentialSources, findCredentials } from '../github/credentials.ts'
+import type { GitHubRepository } from '../github/repository.ts'
+import { findCacheDirectory } from '../github/token-cache.ts'
+
+export interface GitHubOptions extends Pick<CredentialSources, 'flags' | 'env' | 'personalToken'> {
+  config: Config
+  http: Http
+  log: Log
+  /** default: `github.deadlineSeconds` */
+  deadlineSeconds?: number
+}
+
+/**
+ * The deadline starts here. One client for each repository, because a token is narrowed to one.
+ *
+ * @throws UsageError where there are no credentials, or the key cannot be read
+ */
+export async function openGitHub({ config, http, log, ...sources }: GitHubOptions): Promise<{
+  deadline: Deadline
+  repository: (name: string) => GitHubRepository
+}> {
+  const { apiUrl, attemptTimeoutSeconds, deadlineSeconds } = config.github
+  const deadline = new Deadline(sources.deadlineSeconds ?? deadlineSeconds)
+  const credentials = findCredentials({ ...sources, config: config.github })
+  const { openRepository } = await import('../github/repository.ts')
+  const opened = new Map<string, GitHubRepository>()
+
+  const as = credentials.kind === 'app' ? `GitHub App ${credentials.appId}` : 'a token'
+  log.line(`asks ${apiUrl} as ${as} (${credentials.source})`)
+  return {
+    deadline,
+    repository(name) {
+      const key = name.toLowerCase()
+      const repository =
+        opened.get(key) ??
+        openRepository({
+          repository: name,
+          credentials,
+          http,
+          apiUrl,
+          deadline,
+          attemptTimeoutMs: attemptTimeoutSeconds * 1000,
+          secondMs: 1000,
+          cacheDirectory: findCacheDirectory(sources.env),
+        })
+      opened.set(key, repository)
+      return repository
+    },
+  }
+}

@@ -1,0 +1,98 @@
+// hydra-channels hold and release
+import { systemClock } from '../base/clock.ts'
+import { DEFAULT_CONFIG_FILE } from '../base/defaults.ts'
+import { UsageError } from '../base/errors.ts'
+import { findMakeableChannel } from '../channels/channel-name.ts'
+import { parseUntil, removeHold, writeHold } from '../channels/holds.ts'
+import type { Channel } from '../channels/rule.ts'
+import { readConfig } from '../config.ts'
+import { type Command, configFile, type Invocation } from './run.ts'
+
+const COMMON_HELP = `  CHANNEL        a branch, or OWNER/REPO:BRANCH where the rules name several repositories
+
+Options:
+  --config FILE  the configuration
+  --help         this text
+  --version      the version
+`
+
+const holdOptions = {
+  config: { type: 'string' },
+  reason: { type: 'string' },
+  until: { type: 'string' },
+} as const
+
+export const holdCommand: Command<typeof holdOptions> = {
+  name: 'hydra-channels hold',
+  help: `Usage: hydra-channels hold CHANNEL --reason TEXT [--until TIME] [--config FILE]
+
+Keeps a channel where it is: neither the hook nor reconcile moves it until TIME, or until it is
+released. Holding it again replaces reason and end.
+
+  --reason TEXT  why, for whoever wonders
+  --until TIME   2026-12-24T18:00:00+01:00, or a span from now: 90m, 12h, 3d
+${COMMON_HELP}`,
+  options: holdOptions,
+  logTo: 'stdout',
+  async run(invocation) {
+    const { values, log } = invocation
+    const { channel, stateDirectory } = target(invocation)
+    if (!values.reason?.trim()) {
+      throw new UsageError('--reason is missing: say why the channel is held', {
+        hint: 'see hydra-channels hold --help',
+      })
+    }
+    const until = values.until === undefined ? undefined : parseUntil(values.until)
+    if (values.until !== undefined && until === undefined) {
+      throw new UsageError(`--until “${values.until}” cannot be used: expected a time to come`, {
+        hint: 'ISO 8601 with a zone (2026-12-24T18:00:00Z), or a span from now: 90m, 12h, 3d',
+      })
+    }
+    const end = until?.toISOString() ?? null
+    writeHold(stateDirectory, channel, {
+      reason: values.reason.trim(),
+      since: new Date(systemClock.now()).toISOString(),
+      until: end,
+    })
+    log.line(
+      `${channel.repository} ${channel.branch}: held until ${end ?? 'it is released'}: ${values.reason.trim()}`,
+    )
+    return 'ok'
+  },
+}
+
+const releaseOptions = { config: { type: 'string' } } as const
+
+export const releaseCommand: Command<typeof releaseOptions> = {
+  name: 'hydra-channels release',
+  help: `Usage: hydra-channels release CHANNEL [--config FILE]
+
+Ends a hold: the next reconcile, or the hook of the next build, moves the channel.
+
+${COMMON_HELP}`,
+  options: releaseOptions,
+  logTo: 'stdout',
+  async run(invocation) {
+    const { channel, stateDirectory } = target(invocation)
+    const { repository, branch } = channel
+    const was = removeHold(stateDirectory, channel)
+    invocation.log.line(`${repository} ${branch}: ${was === 'released' ? 'released' : 'was not held'}`)
+    return 'ok'
+  },
+}
+
+function target({
+  values,
+  positionals,
+  env,
+}: Pick<Invocation<{ config: { type: 'string' } }>, 'values' | 'positionals' | 'env'>): {
+  channel: Channel
+  stateDirectory: string
+} {
+  const [name, extra] = positionals
+  if (name === undefined || extra !== undefined) {
+    throw new UsageError(`expected one CHANNEL, but got ${positionals.length}`)
+  }
+  const config = readConfig(configFile(values.config, env) ?? DEFAULT_CONFIG_FILE)
+  return { channel: findMakeableChannel(config.channels, name), stateDirectory: config.stateDirectory }
+}

@@ -1,0 +1,92 @@
+// hydra-channels reconcile
+
+import { DEFAULT_CONFIG_FILE } from '../base/defaults.ts'
+import { createHttp } from '../base/http.ts'
+import { readConfig } from '../config.ts'
+import { findConnection } from '../hydra/connection.ts'
+import { openDatabase } from '../hydra/database.ts'
+import { acquireLock } from '../hydra/lock.ts'
+import { reconcile } from '../reconcile.ts'
+import { kick, takeKick } from '../state/kick.ts'
+import { writeStamp } from '../state/last-reconcile.ts'
+import { openGitHub } from './clients.ts'
+import { type Command, configFile } from './run.ts'
+
+const help = `Usage: hydra-channels reconcile [--dry-run] [--wait] [--config FILE] [CHANNEL…]
+
+Brings every channel (or those that are named) to its candidate: the commit of the newest eval
+with a good build of its job. Decides from Hydra's database and GitHub's branches alone, so it
+makes good whatever a hook missed, and can be stopped and started anywhere. Only one runs at a
+time, on however many machines; a second says who runs and ends.
+
+Options:
+  --dry-run      copy nothing, move nothing: say what would be done
+  --wait         wait for a reconcile that runs, then run
+  --config FILE  the configuration
+  --help         this text
+  --version      the version
+
+Prints a line for each channel that changed or is in trouble, and a summary.
+
+Exit status: 0 all is well, or another reconcile runs; 1 a channel is in trouble, or the database
+or GitHub could not be asked; 2 the arguments, the configuration or the key file cannot be used.
+`
+
+const options = {
+  config: { type: 'string' },
+  'dry-run': { type: 'boolean' },
+  wait: { type: 'boolean' },
+} as const
+
+export const command: Command<typeof options> = {
+  name: 'hydra-channels reconcile',
+  help,
+  options,
+  logTo: 'stdout',
+  async run({ values, positionals, env, log, report, progress }) {
+    const file = configFile(values.config, env) ?? DEFAULT_CONFIG_FILE
+    const dryRun = values['dry-run'] === true
+    // before anything else: what is kicked from now on is for the next run
+    const kicked = dryRun ? undefined : takeKick(file)
+    const config = readConfig(file)
+    const connection = findConnection(config.database, env)
+    const acquired = dryRun ? undefined : await acquireLock(connection, values.wait ? 'wait' : 'try')
+    if (acquired?.kind === 'taken') {
+      // the other one may have looked already
+      if (kicked !== undefined) kick(kicked)
+      log.line(`another reconcile runs: ${acquired.by}`)
+      return 'ok'
+    }
+    const http = createHttp(env)
+    const database = openDatabase(connection)
+    try {
+      const { ended, counts } = await reconcile({
+        config,
+        mode: dryRun ? 'look' : 'move',
+        only: positionals,
+        log,
+        report,
+        progress,
+        env,
+        http,
+        secondMs: 1000,
+        database,
+        lock: acquired?.lock,
+        openGitHub: () =>
+          openGitHub({
+            config,
+            env,
+            http,
+            log,
+            personalToken: 'ignored',
+            deadlineSeconds: config.reconcile.deadlineSeconds,
+          }),
+      })
+      if (!dryRun && positionals.length === 0) writeStamp(config.stateDirectory, { ended, counts }, log)
+      return ended
+    } finally {
+      http.close()
+      await Promise.allSettled([database.close(), acquired?.lock.release()])
+    }
+  },
+}

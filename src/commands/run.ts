@@ -1,0 +1,158 @@
+// What all commands have in common: arguments, --help and --version, errors, signals and the exit status.
+import { constants } from 'node:os'
+import { type ParseArgsConfig, parseArgs } from 'node:util'
+import packageJson from '../../package.json' with { type: 'json' }
+import { messageOf, OperatorError, UsageError } from '../base/errors.ts'
+import { createLog, type Log, printable } from '../base/log.ts'
+
+type Options = NonNullable<ParseArgsConfig['options']>
+
+const COMMON = { help: { type: 'boolean' }, version: { type: 'boolean' } } as const satisfies Options
+
+export interface Command<O extends Options> {
+  name: string
+  /** printed by --help */
+  help: string
+  options: O
+  /** default: what the process was given */
+  args?: string[]
+  /** what is written to standard output; `get-flake-commit` keeps that for the commit alone */
+  logTo: 'stdout' | 'stderr'
+  run(invocation: Invocation<O>): Promise<'ok' | 'failed'>
+}
+
+export interface Invocation<O extends Options> {
+  values: ReturnType<typeof parseArgs<{ options: O; allowPositionals: true }>>['values']
+  positionals: string[]
+  env: Readonly<Record<string, string | undefined>>
+  log: Log
+  /** writes to standard output what is safe already: a table with colours, JSON */
+  print: (text: string) => void
+  /** says an error with what to do about it, and goes on */
+  report: (error: unknown) => void
+  /** on a terminal, how far a long run is: one line, which the next one replaces */
+  progress: (text: string) => void
+}
+
+/** Runs a command to its end and leaves the process: 0 expected, 1 trouble, 2 unusable arguments or configuration. */
+export async function main<O extends Options>(command: Command<O>): Promise<void> {
+  const progress = createProgress()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      progress.clear()
+      open('stderr').write(`${command.name}: stopped by ${signal}\n`)
+      process.exit(128 + constants.signals[signal])
+    })
+  }
+
+  const write = (name: StreamName, text: string) => {
+    progress.clear()
+    open(name).write(text)
+  }
+  const err = createLog(text => write('stderr', text))
+  const log = command.logTo === 'stderr' ? err : createLog(text => write('stdout', text))
+  const print = (text: string) => write('stdout', text)
+  const report = (error: unknown) => {
+    for (const line of describeError(error)) err.line(line)
+  }
+  try {
+    const { values, positionals } = parse(command)
+    if (values.help) print(command.help)
+    else if (values.version) print(`${command.name} ${packageJson.version}\n`)
+    else {
+      const invocation = {
+        values,
+        positionals,
+        env: process.env,
+        log,
+        report,
+        print,
+        progress: progress.show,
+      }
+      const ended = await command.run(invocation as Invocation<O>)
+      progress.clear()
+      await leave(ended === 'ok' ? 0 : 1)
+    }
+  } catch (error) {
+    report(error)
+    await leave(error instanceof UsageError ? 2 : 1)
+  }
+}
+
+type StreamName = 'stdout' | 'stderr'
+
+const opened = new Map<StreamName, NodeJS.WriteStream>()
+
+/** Node makes a stream when it is asked for, which takes 3 ms: most runs have nothing to say on standard error. */
+function open(name: StreamName): NodeJS.WriteStream {
+  let stream = opened.get(name)
+  if (!stream) {
+    stream = process[name]
+    // a reader that went away (`| head`) is no reason for a stack
+    stream.on('error', () => {})
+    opened.set(name, stream)
+  }
+  return stream
+}
+
+/** What was written may still be on its way into a pipe, whose reader takes its time. */
+async function leave(status: number): Promise<never> {
+  const drained = [...opened.values()].map(
+    stream => new Promise<void>(resolve => stream.write('', () => resolve())),
+  )
+  await Promise.all(drained)
+  process.exit(status)
+}
+
+/** Nothing where nobody watches: in a log each of its lines would stay. */
+function createProgress(): { show(text: string): void; clear(): void } {
+  let shown = false
+  const clear = () => {
+    if (shown) open('stderr').write('\r\u001b[K')
+    shown = false
+  }
+  return {
+    show(text) {
+      const terminal = open('stderr')
+      if (!terminal.isTTY) return
+      clear()
+      terminal.write(printable(text).slice(0, (terminal.columns ?? 80) - 1))
+      shown = true
+    },
+    clear,
+  }
+}
+
+function parse<O extends Options>({ name, options, args }: Command<O>) {
+  try {
+    const { values, positionals } = parseArgs({
+      ...(args && { args }),
+      options: { ...options, ...COMMON },
+      allowPositionals: true,
+    })
+    return { values: values as { help?: boolean; version?: boolean }, positionals }
+  } catch (error) {
+    throw new UsageError(messageOf(error), { hint: `see ${name} --help` })
+  }
+}
+
+/** The configuration's file, where the option or the environment names one. */
+export function configFile(
+  flag: string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+  return flag ?? (env.HYDRA_CHANNELS_CONFIG || undefined)
+}
+
+/** For the operator: message and hint. For everybody else, a bug or an outage: message, causes and stack. */
+function describeError(error: unknown): string[] {
+  if (error instanceof OperatorError) return [error.message, ...error.hint]
+  const lines = ['unexpected error, please report it:']
+  for (let at: unknown = error; at !== undefined; at = at instanceof Error ? at.cause : undefined) {
+    const text = at instanceof Error ? (at.stack ?? at.message) : String(at)
+    lines.push(
+      ...text.split('\n').map((line, index) => (index === 0 && at !== error ? `caused by ${line}` : line)),
+    )
+  }
+  return lines
+}

@@ -1,0 +1,113 @@
+// hydra-channels status
+
+import { systemClock } from '../base/clock.ts'
+import { DEFAULT_CONFIG_FILE } from '../base/defaults.ts'
+import { messageOf, OperatorError } from '../base/errors.ts'
+import { createHttp } from '../base/http.ts'
+import { count, printable } from '../base/log.ts'
+import { writeAtomically } from '../base/write-atomically.ts'
+import { readConfig } from '../config.ts'
+import { findConnection } from '../hydra/connection.ts'
+import { openDatabase } from '../hydra/database.ts'
+import { findStatus } from '../status/find-status.ts'
+import { isTroubling } from '../status/shape.ts'
+import { openGitHub } from './clients.ts'
+import { type Command, configFile } from './run.ts'
+
+const help = `Usage: hydra-channels status [--json] [--metrics FILE] [--config FILE] [CHANNEL…]
+
+Says of every channel (or of those that are named) what commit it is at, how many commits it is
+behind the branch that its jobset follows, since when, and why it is not further:
+
+  held               somebody keeps it where it is: hydra-channels release
+  withdrawn          its commit, or its candidate, was taken back: main was reset
+  not-on-branch      its candidate is not on the branch that its jobset follows
+  diverged           somebody else moved it: it has commits that Hydra never built
+  ambiguous          several jobs lead to it
+  no-permission      GitHub does not let the App move it
+  job-gone           no job leads to it any more
+  evaluation-failed  Hydra could not evaluate its job, or nothing at all
+  not-evaluated      the tracked branch has commits that Hydra has not looked at for 30 minutes
+  unusable-flakeref  the eval names no commit of this repository
+  build-failed, dependency-failed, build-aborted
+                     its newest build did not succeed
+  not-cached         its candidate is not in the binary cache
+  building           its newest build is queued or running
+  behind             the next reconcile moves it, or Hydra has still to evaluate a new commit
+  up-to-date         it is at the newest commit
+  unknown            GitHub or the database is away
+
+Options:
+  --json          one line of JSON instead of the table (README: Status)
+  --metrics FILE  write metrics for node_exporter's textfile collector, and print no table
+  --config FILE   the configuration
+  --help          this text
+  --version       the version
+
+Exit status: 0 whatever the channels are like; 1 neither Hydra nor GitHub could be asked, or FILE
+cannot be written; 2 the arguments, the configuration or the key file cannot be used.
+`
+
+const options = {
+  config: { type: 'string' },
+  json: { type: 'boolean' },
+  metrics: { type: 'string' },
+} as const
+
+export const command: Command<typeof options> = {
+  name: 'hydra-channels status',
+  help,
+  options,
+  logTo: 'stderr',
+  async run({ values, positionals, env, log, report, print, progress }) {
+    const config = readConfig(configFile(values.config, env) ?? DEFAULT_CONFIG_FILE)
+    const http = createHttp(env)
+    const database = openDatabase(findConnection(config.database, env))
+    progress('asking Hydra and GitHub…')
+    try {
+      const status = await findStatus({
+        config,
+        report,
+        http,
+        only: positionals,
+        database,
+        now: new Date(systemClock.now()),
+        // whose credentials are used is of no interest here
+        openGitHub: () => openGitHub({ config, env, http, log: { line() {} }, personalToken: 'ignored' }),
+      })
+      const { stdout } = process
+      if (values.json) print(`${printable(JSON.stringify(status))}\n`)
+      if (values.metrics !== undefined) {
+        const { renderMetrics } = await import('../status/metrics.ts')
+        writeMetrics(values.metrics, renderMetrics(status))
+        const troubles = status.channels.filter(({ reason }) => isTroubling(reason)).length
+        log.line(
+          `wrote ${values.metrics}: ${count(status.channels.length, 'channel')}, ${troubles} in trouble`,
+        )
+      } else if (!values.json) {
+        const { renderTable } = await import('../status/table.ts')
+        const colour = stdout.isTTY && !env.NO_COLOR && env.TERM !== 'dumb'
+        const width = stdout.isTTY ? stdout.columns : undefined
+        // escaped already, and coloured
+        const now = new Date(systemClock.now())
+        for (const line of renderTable(status, { now, width, colour })) print(`${line}\n`)
+      }
+      return 'ok'
+    } finally {
+      http.close()
+      await database.close()
+    }
+  },
+}
+
+/** Another user reads it: node_exporter's. */
+function writeMetrics(file: string, metrics: string): void {
+  try {
+    writeAtomically(file, metrics, 0o644)
+  } catch (error) {
+    throw new OperatorError(`cannot write the metrics ${file}: ${messageOf(error)}`, {
+      hint: 'its folder must be there, and writable for this user: the file is replaced as a whole',
+      cause: error,
+    })
+  }
+}

@@ -1,0 +1,134 @@
+// What has to be in place for a channel to move, looked at piece by piece: what does not depend on each other side by
+// side, and what cannot be looked at because something else is missing says so. Nothing is written anywhere.
+
+import { Deadline } from '../base/deadline.ts'
+import { OperatorError } from '../base/errors.ts'
+import type { Http } from '../base/http.ts'
+import { count } from '../base/log.ts'
+import { channelKey } from '../channels/rule.ts'
+import { type Config, readConfig } from '../config.ts'
+import { checkCache, checkCachePath } from './cache.ts'
+import {
+  type Answer,
+  after,
+  both,
+  CHECK_NAMES,
+  type Check,
+  type Checked,
+  check,
+  notChecked,
+} from './check.ts'
+import { checkGitHub, type OpenedRepository } from './github.ts'
+import { checkHydra, type Fleet } from './hydra.ts'
+import { checkCacheUnit, checkPolkit } from './machine.ts'
+import { checkRules } from './rules.ts'
+import { checkHolds, checkKick, checkReconcile } from './state.ts'
+
+export type { Check } from './check.ts'
+
+/** Somebody waits for the answer: a GitHub that is away is not asked again and again. */
+const MAX_GITHUB_SECONDS = 30
+
+export interface DoctorOptions {
+  configFile: string
+  /** `offline` looks at the file alone */
+  mode: 'offline' | 'online'
+  env: Readonly<Record<string, string | undefined>>
+  /** whom this runs as; undefined where users have no numbers */
+  uid: number | undefined
+  now: number
+  http: Http
+  /** each check as soon as it and all before it are made */
+  onCheck: (check: Check) => void
+}
+
+export async function examine(options: DoctorOptions): Promise<Check[]> {
+  const { configFile, mode, onCheck } = options
+  const configuration = check('configuration', () => checkConfiguration(configFile))
+  const rules = after('rules', configuration, config => checkRules(config.channels))
+  const config = (await configuration).found
+  const online =
+    mode === 'offline' ? undefined : config ? checkOnline(config, options) : notMade(configuration)
+  const made: Check[] = []
+  try {
+    for (const each of [configuration, rules, ...(online?.checks ?? [])]) {
+      const { name, result, message, hint } = await each
+      made.push({ name, result, message, hint })
+      onCheck({ name, result, message, hint })
+    }
+    return made
+  } finally {
+    await online?.close()
+  }
+}
+
+interface Online {
+  checks: Promise<Check>[]
+  close(): Promise<void>
+}
+
+function checkConfiguration(file: string): Answer<Config> {
+  const config = readConfig(file)
+  const rules = config.channels.length
+  if (rules === 0) {
+    return {
+      result: 'note',
+      message: `${file} has no rules (channels): no channel ever moves`,
+      found: config,
+    }
+  }
+  return { message: `${file} has ${count(rules, 'rule')}`, found: config }
+}
+
+/** Without a configuration there is nobody to ask. */
+function notMade(configuration: Promise<Checked<Config>>): Online {
+  const names = CHECK_NAMES.filter(name => name !== 'configuration' && name !== 'rules')
+  return {
+    checks: names.map(name => after(name, configuration, () => notChecked('there is no configuration'))),
+    close: async () => {},
+  }
+}
+
+function checkOnline(config: Config, { env, uid, http, now }: DoctorOptions): Online {
+  const { deadlineSeconds } = config.github
+  const deadline = new Deadline(Math.min(deadlineSeconds, MAX_GITHUB_SECONDS))
+  const github = checkGitHub({ config, env, http, deadline })
+  const hydra = checkHydra({ config, env })
+  const machine = { config, env, uid }
+  const cache = check('cache', () => checkCache(config, http))
+  return {
+    checks: [
+      ...github.checks,
+      ...hydra.checks,
+      ...github.repositories.map(repository =>
+        after('default-branch', both(hydra.fleet, repository), ([fleet, opened]) =>
+          checkDefaultBranch(fleet, opened),
+        ),
+      ),
+      check('cache-unit', () => checkCacheUnit(machine)),
+      check('polkit', () => checkPolkit(machine)),
+      cache,
+      after('cache-path', both(cache, hydra.fleet), async ([, fleet]) => {
+        const opened = await Promise.all(github.repositories)
+        const repositories = opened.flatMap(({ found }) => found ?? [])
+        return checkCachePath({ cache: config.cache, http, fleet, repositories })
+      }),
+      check('reconcile', () => checkReconcile(config, now)),
+      check('holds', () => checkHolds(config, now)),
+      check('kick', () => checkKick(config, now)),
+    ],
+    close: () => hydra.close(),
+  }
+}
+
+function checkDefaultBranch({ channels }: Fleet, { name, facts }: OpenedRepository): Answer<never> {
+  const { defaultBranch } = facts
+  const key = channelKey({ repository: name, branch: defaultBranch })
+  if (!channels.some(({ channel }) => channelKey(channel) === key)) {
+    return { message: `${name}: no channel is the default branch, ${defaultBranch}` }
+  }
+  throw new OperatorError(
+    `${name}: a rule makes a channel of ${defaultBranch}, the default branch: it never moves`,
+    { hint: 'give the channel another name in the rule (branch), or make its job leave this one out' },
+  )
+}

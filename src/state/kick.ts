@@ -1,0 +1,52 @@
+// The file by which a detached hook asks for a reconcile: a systemd path unit (PathExists=) starts reconcile while it is
+// there, and reconcile removes it before it looks. So what happens after its look starts another one.
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
+import { DEFAULT_KICK_FILE } from '../config.ts'
+
+/** @throws OperatorError where the file cannot be made */
+export function kick(file: string): void {
+  try {
+    // one that is there already may be another user's, and says the same
+    writeFileSync(file, '', { flag: 'wx' })
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return
+    throw new OperatorError(
+      `cannot ask for a reconcile: cannot write ${file} (hook.kickFile): ${messageOf(error)}`,
+      {
+        hint: 'its folder must be there, and both hydra-notify and reconcile must be allowed to write to it',
+        cause: error,
+      },
+    )
+  }
+}
+
+/**
+ * Removes the kick, also where the configuration cannot be used for anything else: a file that stays would start
+ * reconcile for ever.
+ *
+ * @returns the file that was removed; undefined where there was none
+ * @throws OperatorError where it is there and cannot be removed
+ */
+export function takeKick(configFile: string): string | undefined {
+  const file = kickFileOf(configFile)
+  try {
+    rmSync(file)
+    return file
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined
+    throw new OperatorError(`cannot remove ${file} (hook.kickFile): ${messageOf(error)}`, {
+      hint: 'its folder must be writable for both hydra-notify and reconcile; until then this runs again and again',
+      cause: error,
+    })
+  }
+}
+
+function kickFileOf(configFile: string): string {
+  try {
+    const file: unknown = JSON.parse(readFileSync(configFile, 'utf8'))?.hook?.kickFile
+    return typeof file === 'string' && file !== '' ? file : DEFAULT_KICK_FILE
+  } catch {
+    return DEFAULT_KICK_FILE
+  }
+}

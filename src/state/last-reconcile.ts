@@ -1,0 +1,39 @@
+// When reconcile last ran to its end: for people and for status, and for no decision.
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { systemClock } from '../base/clock.ts'
+import { messageOf } from '../base/errors.ts'
+import type { Log } from '../base/log.ts'
+import { writeAtomically } from '../base/write-atomically.ts'
+
+const STAMP_FILE = 'last-reconcile.json'
+
+/** `{ finishedAt: '2026-11-24T12:00:00.000Z', ended: 'ok', counts: { 'already-there': 12 } }` */
+export interface Stamp {
+  finishedAt: string
+  ended: 'ok' | 'failed'
+  counts: Record<string, number>
+}
+
+/** A stamp that cannot be written is said, and is no reason to call a run failed that moved every channel. */
+export function writeStamp(stateDirectory: string, run: Omit<Stamp, 'finishedAt'>, log: Log): void {
+  const file = join(stateDirectory, STAMP_FILE)
+  try {
+    mkdirSync(stateDirectory, { recursive: true, mode: 0o755 })
+    const stamp: Stamp = { finishedAt: new Date(systemClock.now()).toISOString(), ...run }
+    writeAtomically(file, `${JSON.stringify(stamp)}\n`, 0o644)
+  } catch (error) {
+    log.line(`cannot write ${file}: ${messageOf(error)}`)
+  }
+}
+
+/** Undefined where no reconcile ever ran to its end here, or where that cannot be read: nothing depends on it. */
+export function readStamp(stateDirectory: string): Pick<Stamp, 'finishedAt'> | undefined {
+  try {
+    const stamp: unknown = JSON.parse(readFileSync(join(stateDirectory, STAMP_FILE), 'utf8'))
+    const { finishedAt } = stamp as Partial<Stamp>
+    return finishedAt !== undefined && !Number.isNaN(Date.parse(finishedAt)) ? { finishedAt } : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,382 @@
+// Why a channel is not at the newest commit of the branch that its jobset follows. Pure: facts in, one reason out, the
+// first that holds.
+
+import { OperatorError } from '../base/errors.ts'
+import {
+  buildUrl,
+  compareUrl,
+  evalUrl,
+  forceCommand,
+  ghApi,
+  jobsetUrl,
+  journalCommand,
+  releaseCommand,
+  webUrlOfHost,
+} from '../base/links.ts'
+import { count, short } from '../base/log.ts'
+import { decide } from '../channels/advance.ts'
+import { nameChannel } from '../channels/channel-name.ts'
+import type { Hold } from '../channels/holds.ts'
+import type { PlannedChannel } from '../channels/plan.ts'
+import { contains, type Relation } from '../channels/relation.ts'
+import { type Channel, sameRepository } from '../channels/rule.ts'
+import { describeOffBranch, type OffBranch } from '../channels/verdict.ts'
+import { type BuildStatus, buildStatusOf } from '../hydra/build-status.ts'
+import { findEvaluationError, lastError } from '../hydra/evaluation-error.ts'
+import { parseFlakeref, showFlakeref } from '../hydra/flakeref.ts'
+import type { FoundJobset } from '../hydra/fleet-queries.ts'
+import type { Reason } from './shape.ts'
+
+/** So long may Hydra take to look at a new commit. */
+const EVALUATION_MINUTES = 30
+
+/** The tracked branch, or the commit that the jobset is pinned to. */
+export interface Tracked {
+  kind: 'branch' | 'commit'
+  /** `main` */
+  name: string
+  sha: string
+  /** its commits that the newest eval does not have; undefined: not known */
+  unevaluated: { commits: number; oldest: string | undefined } | undefined
+}
+
+/** How a commit stands to a channel's tip; undefined: there is none of the two, or GitHub does not have it. */
+export type Stand = Relation | undefined
+
+export interface ChannelFacts {
+  channel: Channel
+  /** undefined of a branch that no job leads to */
+  planned: PlannedChannel | undefined
+  /** what is wrong with the rule that could make the branch, where no job leads to it */
+  ruleTrouble?: OperatorError | undefined
+  /** an error where it cannot be read: it may be one */
+  hold: Hold | null | OperatorError
+  /** what could not be asked, so that all that follows is not known */
+  away?: OperatorError | undefined
+  /** undefined where there is no such branch */
+  tip: string | undefined
+  /** how the newest commit of the tracked branch, the newest eval's and the candidate stand to the tip */
+  stands: { tracked: Stand; newest: Stand; candidate: Stand }
+  /** whether there ever was an eval of the tip */
+  evaluated: boolean
+  /** the candidate is not in the history of the tracked branch */
+  offBranch: OffBranch | undefined
+  /** why GitHub would not let us move it */
+  forbidden: OperatorError | undefined
+  /** undefined where the branch is not there */
+  tracked: Tracked | undefined
+  /** why the candidate cannot be found in the cache */
+  uncached: string | undefined
+}
+
+export interface Surroundings {
+  now: Date
+  /** of github.host, `github.com` */
+  host: string
+  hydraUrl: string | undefined
+}
+
+export interface Explanation {
+  reason: Reason
+  message: string | null
+  url: string | null
+}
+
+type Found = { message: string | null; url?: string | undefined } | undefined
+type Check = (facts: ChannelFacts, around: Surroundings) => Found
+
+/** In the order of REASONS, but that what is not known comes before all that would have to be asked. */
+const CHECKS: readonly (readonly [Reason, Check])[] = [
+  ['held', held],
+  ['unknown', notKnown],
+  ['withdrawn', withdrawn],
+  ['not-on-branch', notOnBranch],
+  ['diverged', diverged],
+  ['ambiguous', ambiguous],
+  ['no-permission', noPermission],
+  ['job-gone', jobGone],
+  ['evaluation-failed', unlessNewest(alsoMoving(evaluationFailed))],
+  ['not-evaluated', unlessNewest(alsoMoving(notEvaluated))],
+  ['unusable-flakeref', unusableFlakeref],
+  ['build-failed', unlessNewest(alsoMoving(buildEnded('build-failed')))],
+  ['dependency-failed', unlessNewest(alsoMoving(buildEnded('dependency-failed')))],
+  ['build-aborted', unlessNewest(alsoMoving(buildEnded('build-aborted')))],
+  ['not-cached', unlessNewest(notCached)],
+  ['building', unlessNewest(alsoMoving(building))],
+  ['behind', unlessNewest(behind)],
+]
+
+export function explain(facts: ChannelFacts, around: Surroundings): Explanation {
+  for (const [reason, check] of CHECKS) {
+    const found = check(facts, around)
+    if (found) return { reason, message: found.message, url: found.url ?? null }
+  }
+  if (isNewest(facts)) return { reason: 'up-to-date', message: null, url: null }
+  return {
+    reason: 'unknown',
+    message: `the branch that ${jobsetName(facts)} follows is not in ${facts.channel.repository}: correct the flake of the jobset`,
+    url: null,
+  }
+}
+
+function held({ hold, channel, away }: ChannelFacts): Found {
+  if (!hold) return undefined
+  const more = away ? `; ${oneLine(away)}` : ''
+  if (hold instanceof OperatorError) return { message: `${oneLine(hold)}${more}` }
+  return {
+    message: `held until ${hold.until ?? 'it is released'}, because “${hold.reason}”: ${releaseCommand(nameChannel(channel))} lets it move again${more}`,
+  }
+}
+
+function notKnown({ away, forbidden }: ChannelFacts): Found {
+  return away && !forbidden ? { message: oneLine(away) } : undefined
+}
+
+/** Taken back: main was reset, or its history rewritten. */
+function withdrawn(facts: ChannelFacts, { host }: Surroundings): Found {
+  const { tip, channel, evaluated, offBranch } = facts
+  const newest = outsideOf(facts, host)
+  // what never was evaluated was not taken back: somebody else put it there
+  if (tip !== undefined && newest && evaluated) {
+    return {
+      message: `its commit ${short(tip)} was taken back: it is not in the history of ${short(newest.sha)}, the commit of the newest eval ${newest.eval}; ${wayOut(facts, host)}`,
+      url: compareUrl(channel.repository, tip, newest.sha, webUrlOfHost(host)),
+    }
+  }
+  if (offBranch?.kind !== 'withdrawn') return undefined
+  return {
+    message: describeOffBranch(offBranch).join('; '),
+    url: compareUrl(channel.repository, offBranch.sha, offBranch.newest.sha, webUrlOfHost(host)),
+  }
+}
+
+/** GitHub has moved on, and Hydra has not looked; or what the jobset follows is no branch. */
+function notOnBranch({ offBranch, channel, tracked }: ChannelFacts, { host }: Surroundings): Found {
+  if (offBranch?.kind !== 'not-on-branch') return undefined
+  return {
+    message: describeOffBranch(offBranch).join('; '),
+    url: tracked && compareUrl(channel.repository, offBranch.sha, tracked.sha, webUrlOfHost(host)),
+  }
+}
+
+/** It has commits that are in no history that Hydra built. */
+function diverged(facts: ChannelFacts, { host }: Surroundings): Found {
+  const { tip, stands, channel, planned } = facts
+  const candidate = planned?.candidate instanceof OperatorError ? undefined : planned?.candidate
+  const parted = stands.candidate === 'unrelated' || stands.candidate?.status === 'diverged'
+  const from = parted && candidate ? candidate.sha : outsideOf(facts, host)?.sha
+  if (tip === undefined || from === undefined) return undefined
+  const stand = parted ? stands.candidate : stands.newest
+  const how =
+    typeof stand === 'object'
+      ? `${count(stand.behindBy, 'commit')} only in the channel, ${count(stand.aheadBy, 'commit')} only in ${short(from)}`
+      : 'they have no common history'
+  return {
+    message: `it is at ${short(tip)} and not in the history of ${short(from)}: ${how}; ${wayOut(facts, host)}`,
+    url: compareUrl(channel.repository, tip, from, webUrlOfHost(host)),
+  }
+}
+
+/** Only ever to a commit that is built. */
+function wayOut({ planned, channel, offBranch }: ChannelFacts, host: string): string {
+  const { candidate } = planned ?? {}
+  if (!candidate || candidate instanceof OperatorError || offBranch) {
+    return 'nothing that it could be put to instead is built yet'
+  }
+  return `to give up what only the channel has: ${forceCommand(channel, candidate.sha, webUrlOfHost(host))}`
+}
+
+/** The newest eval's commit, where the channel's is neither in its history nor in the tracked branch's. */
+function outsideOf({ tip, planned, stands, tracked }: ChannelFacts, host: string) {
+  const newest = planned && newestCommit(planned, host)
+  if (tip === undefined || !newest || tip === newest.sha || tip === tracked?.sha) return undefined
+  // what GitHub did not compare decides nothing
+  if (!stands.newest) return undefined
+  return contains(stands.newest) || contains(stands.tracked) ? undefined : newest
+}
+
+function ambiguous({ planned }: ChannelFacts): Found {
+  return planned && planned.candidate instanceof OperatorError && planned.jobs.length > 1
+    ? { message: oneLine(planned.candidate) }
+    : undefined
+}
+
+function noPermission({ forbidden }: ChannelFacts): Found {
+  return forbidden && { message: oneLine(forbidden) }
+}
+
+function jobGone({ planned, channel, ruleTrouble }: ChannelFacts, { host }: Surroundings): Found {
+  if (!planned && ruleTrouble) return { message: oneLine(ruleTrouble) }
+  if (!planned) {
+    return {
+      message: `no job of the rules leads to it any more; where nothing follows it: ${ghApi('DELETE', channel, webUrlOfHost(host))}`,
+    }
+  }
+  if (planned.presence !== 'gone') return undefined
+  return {
+    message: `the job ${planned.job.job} is not in the newest eval of ${planned.job.project}:${planned.job.jobset}: was it removed from the flake?`,
+  }
+}
+
+/** Of the job, or of the whole jobset as long as that is current: then there is no eval at all. */
+function evaluationFailed({ planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {
+  if (!planned) return undefined
+  const { jobset } = planned.facts
+  const fatal = fatalError(jobset)
+  if (planned.presence === 'evaluation-failed' && jobset.newestEval) {
+    const { id, error } = jobset.newestEval
+    const text = findEvaluationError(error, planned.job.job) ?? 'without a message'
+    return { message: `eval ${id} could not evaluate it: ${text}`, url: evalUrl(hydraUrl, id) }
+  }
+  if (!fatal) return undefined
+  return {
+    message: `the evaluation of ${jobsetName({ planned })} fails, last at ${isoTime(fatal.time)}: ${lastError(fatal.text)}; see ${journalCommand('hydra-evaluator')}`,
+    url: jobsetUrl(hydraUrl, planned.job),
+  }
+}
+
+function notEvaluated({ planned, tracked }: ChannelFacts, { now, hydraUrl, host }: Surroundings): Found {
+  const fresh = tracked?.unevaluated
+  if (!planned || !fresh) return undefined
+  const newest = newestCommit(planned, host)
+  const reset = fresh.commits === 0 && newest !== undefined && newest.sha !== tracked.sha
+  const age = fresh.oldest === undefined ? 0 : now.getTime() - Date.parse(fresh.oldest)
+  if (!reset && (fresh.commits === 0 || age < EVALUATION_MINUTES * 60_000)) return undefined
+  const { jobset } = planned.facts
+  const what = reset
+    ? tracked.kind === 'commit'
+      ? `the jobset is pinned to ${tracked.name}, which Hydra has not evaluated`
+      : `${tracked.name} was reset to ${short(tracked.sha)}, which is older than the newest eval's commit, and Hydra has not evaluated that`
+    : `Hydra has not evaluated ${count(fresh.commits, 'commit')} of ${tracked.name}, which it has had since ${fresh.oldest}`
+  const checked =
+    jobset.lastCheckedTime === undefined
+      ? 'it was never checked'
+      : `it was last checked at ${isoTime(jobset.lastCheckedTime)}`
+  const how = !jobset.enabled
+    ? 'the jobset or its project is disabled: enable it'
+    : jobset.checkIntervalSeconds === 0
+      ? `the jobset has no check interval, so only a webhook or a person starts an evaluation; ${checked}`
+      : `the jobset is checked every ${jobset.checkIntervalSeconds} s, and ${checked}: is hydra-evaluator running?`
+  const error = jobset.error?.current ? `; its error: ${lastError(jobset.error.text)}` : ''
+  return {
+    message: `${what}; ${how}${error}`,
+    url: jobsetUrl(hydraUrl, planned.job),
+  }
+}
+
+function unusableFlakeref({ planned, channel }: ChannelFacts, { hydraUrl, host }: Surroundings): Found {
+  if (!planned) return undefined
+  const url = jobsetUrl(hydraUrl, planned.job)
+  if (planned.candidate instanceof OperatorError) return { message: oneLine(planned.candidate), url }
+  const { flake } = planned.facts.jobset
+  if (planned.tracked.kind !== 'other repository') return undefined
+  const followed = flake === null ? 'no flake' : showFlakeref(flake)
+  return {
+    message: `${jobsetName({ planned })} follows ${followed} now, which is not ${host}/${channel.repository}: correct the rule or the flake of the jobset, or name the branch in the rule (channels[].ref)`,
+    url,
+  }
+}
+
+function buildEnded(kind: Exclude<BuildStatus['kind'], 'succeeded'>): Check {
+  return ({ planned }, { hydraUrl }) => {
+    const newest = planned?.facts.job.newest
+    if (!newest?.finished) return undefined
+    const { words, todo, ...status } = buildStatusOf(newest.status)
+    if (status.kind !== kind) return undefined
+    return { message: `build ${newest.build} ${words}; ${todo}`, url: buildUrl(hydraUrl, newest.build) }
+  }
+}
+
+function notCached({ uncached, planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {
+  if (uncached === undefined || !planned || planned.candidate instanceof OperatorError) return undefined
+  return { message: uncached, url: planned.candidate && buildUrl(hydraUrl, planned.candidate.build) }
+}
+
+function building({ planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {
+  const newest = planned?.facts.job.newest
+  if (!newest || newest.finished) return undefined
+  const since = newest.queuedTime === undefined ? '' : ` since ${isoTime(newest.queuedTime)}`
+  return {
+    message: `build ${newest.build} is queued or running${since}`,
+    url: buildUrl(hydraUrl, newest.build),
+  }
+}
+
+function behind({ planned, tip, tracked, stands }: ChannelFacts): Found {
+  if (!planned || planned.candidate instanceof OperatorError) return undefined
+  const { candidate } = planned
+  if (candidate && couldMove(tip, stands.candidate)) {
+    return { message: `the next reconcile moves it to ${short(candidate.sha)}` }
+  }
+  if (!candidate && tip === undefined) return { message: 'its job has no good build yet' }
+  // nobody can say what it is behind of
+  if (!tracked) return undefined
+  const fresh = tracked.unevaluated?.commits ?? 0
+  return {
+    message:
+      fresh > 0
+        ? `Hydra has still to evaluate ${count(fresh, 'commit')} of ${tracked.name}`
+        : `it is not at ${tracked.name}, and no newer commit has a good build of its job`,
+  }
+}
+
+/** Whether reconcile would move the channel to its candidate. */
+export function couldMove(tip: string | undefined, candidate: Stand): boolean {
+  if (tip === undefined) return true
+  return candidate !== undefined && decide({ tip, relation: candidate }, '').kind !== 'leave'
+}
+
+/** The newest commit is not good, but an older one is, and the channel is not there yet either. */
+function alsoMoving(check: Check): Check {
+  return (facts, around) => {
+    const found = check(facts, around)
+    const { planned, tip, stands, uncached } = facts
+    const candidate = planned?.candidate
+    if (!found || !candidate || candidate instanceof OperatorError || !couldMove(tip, stands.candidate)) {
+      return found
+    }
+    const how = uncached ?? `the next reconcile moves it to ${short(candidate.sha)}, the newest that is good`
+    return { ...found, message: `${found.message}; until then ${how}` }
+  }
+}
+
+/** What keeps a channel from going on does not matter to one that is at the newest commit. */
+function unlessNewest(check: Check): Check {
+  return (facts, around) => (isNewest(facts) ? undefined : check(facts, around))
+}
+
+function isNewest({ tip, tracked }: ChannelFacts): boolean {
+  return tip !== undefined && tip === tracked?.sha
+}
+
+/** The newest eval's commit; undefined where it has none of this repository. */
+export function newestCommit(
+  { channel, facts }: PlannedChannel,
+  host: string,
+): { sha: string; eval: number } | undefined {
+  const { newestEval } = facts.jobset
+  if (!newestEval?.flake) return undefined
+  const flakeref = parseFlakeref(newestEval.flake)
+  return flakeref.kind === 'locked' &&
+    flakeref.host === host &&
+    sameRepository(flakeref.repository, channel.repository)
+    ? { sha: flakeref.rev, eval: newestEval.id }
+    : undefined
+}
+
+/** An evaluation that failed as a whole leaves no eval; its error stays for ever, so it counts only while it is current. */
+function fatalError({ error, newestEval }: FoundJobset) {
+  return error?.current && error.time > (newestEval?.timestamp ?? 0) ? error : undefined
+}
+
+function jobsetName({ planned }: Pick<ChannelFacts, 'planned'>): string {
+  return planned ? `${planned.job.project}:${planned.job.jobset}` : 'the jobset'
+}
+
+function oneLine({ message, hint }: OperatorError): string {
+  return [message, ...hint].join('; ')
+}
+
+function isoTime(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().replace('.000', '')
+}

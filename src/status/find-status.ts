@@ -1,0 +1,329 @@
+// What every channel is at, how far behind, since when and why. Hydra's database and GitHub are asked side by side, and
+// where one of them is away, what the other says is still shown.
+
+import { LATER, OperatorError, operatorErrorOf, PermissionError } from '../base/errors.ts'
+import { createLook } from '../cache/prove.ts'
+import { findTip, listTips, makeableBranches, strayBranches, type Tips } from '../channels/branches.ts'
+import type { Candidate } from '../channels/candidate.ts'
+import { selectChannels } from '../channels/channel-name.ts'
+import { lookUpFleet } from '../channels/fleet-snapshot.ts'
+import { findHold, type Hold } from '../channels/holds.ts'
+import { type PlannedChannel, planFleet, prefixesOf } from '../channels/plan.ts'
+import { contains } from '../channels/relation.ts'
+import { type Channel, channelKey } from '../channels/rule.ts'
+import { checkWritable } from '../channels/safeguards.ts'
+import { offBranch } from '../channels/verdict.ts'
+import { expectedHost } from '../config.ts'
+import { BYPASS } from '../github/refusal.ts'
+import type { GitHubRepository } from '../github/repository.ts'
+import type { Database } from '../hydra/database.ts'
+import type { Output } from '../hydra/event.ts'
+import type { OpenedGitHub, RunOptions } from '../run-options.ts'
+import { readStamp } from '../state/last-reconcile.ts'
+import { type Answer, compareAll } from './comparisons.ts'
+import { type ChannelFacts, couldMove, explain, newestCommit, type Stand } from './explain.ts'
+import type { ChannelStatus, FleetStatus } from './shape.ts'
+import { createFindTracked, type FindTracked, isAncestorIn, type TrackedFound } from './tracked-branch.ts'
+
+export interface StatusOptions extends Pick<RunOptions, 'config' | 'report' | 'http' | 'openGitHub'> {
+  /** channels as given on the command line; empty: all */
+  only: readonly string[]
+  database: Database
+  now: Date
+}
+
+/** A channel, and where it is: undefined where there is no such branch, an error where GitHub did not say. */
+interface Entry {
+  channel: Channel
+  /** undefined of a branch that no job leads to, and where the database is away */
+  planned: PlannedChannel | undefined
+  tip: string | undefined | Error
+  ruleTrouble?: OperatorError | undefined
+}
+
+/**
+ * The status of all channels, or of some.
+ *
+ * @throws UsageError for a channel that there is not; OperatorError where neither Hydra nor GitHub could be asked
+ */
+export async function findStatus(options: StatusOptions): Promise<FleetStatus> {
+  const { config, now, report } = options
+  const github = await options.openGitHub()
+  const [jobsets, tips] = await Promise.all([
+    lookUpFleet(options).catch(operatorErrorOf),
+    listTips(github, prefixesOf(config.channels)),
+  ])
+  const databaseAway = jobsets instanceof OperatorError ? jobsets : undefined
+  const plan = planFleet(
+    databaseAway ? [] : config.channels,
+    jobsets instanceof OperatorError ? [] : jobsets,
+    expectedHost(config.github),
+  )
+  const entries = databaseAway
+    ? makeableBranches(tips, config.channels).map(entry => ({ ...entry, planned: undefined }))
+    : [
+        ...plan.channels.map(planned => entryOf(planned, tips)).filter(isOfInterest),
+        ...strayBranches(plan, tips, config.channels).map(stray => ({ ...stray, planned: undefined })),
+      ]
+  if (databaseAway) report(databaseAway)
+  for (const { error } of plan.problems) report(error)
+  reportSilent(tips, entries, report)
+  if (databaseAway && [...tips.values()].every(({ branches }) => branches instanceof Error)) {
+    throw new OperatorError('neither Hydra nor GitHub could be asked', { hint: LATER })
+  }
+  return {
+    generatedAt: now.toISOString(),
+    lastReconcile: readStamp(config.stateDirectory)?.finishedAt ?? null,
+    channels: await findChannels(selectChannels(entries, options.only), databaseAway, github, options),
+  }
+}
+
+function entryOf(planned: PlannedChannel, tips: Tips): Entry {
+  return { channel: planned.channel, planned, tip: findTip(tips, planned.channel, planned.prefix) }
+}
+
+/** Hydra remembers every job that was ever good; one that is gone, and has no branch that we know of, is over. */
+function isOfInterest({ planned, tip }: Entry): boolean {
+  return planned?.presence !== 'gone' || typeof tip === 'string'
+}
+
+/** Branches that could not be listed are said of their channels; and here where they have none. */
+function reportSilent(tips: Tips, entries: readonly Entry[], report: (error: unknown) => void): void {
+  const said = new Set(entries.map(({ tip }) => tip))
+  for (const { branches } of tips.values()) {
+    if (branches instanceof Error && !said.has(branches)) report(branches)
+  }
+}
+
+/** Asks about all channels at once what one alone would have to ask for itself. */
+async function findChannels(
+  entries: readonly Entry[],
+  databaseAway: OperatorError | undefined,
+  github: OpenedGitHub,
+  options: StatusOptions,
+): Promise<ChannelStatus[]> {
+  const { config, http, now, report } = options
+  const host = expectedHost(config.github)
+  const tracked = createFindTracked(github, host)
+  const [answers, hydra] = await Promise.all([
+    compareEntries(entries, tracked, github, host, report),
+    databaseAway ? NOTHING_MORE : lookAgain(entries, options),
+  ])
+  const around = { now, host, hydraUrl: config.hydraUrl }
+  const look = config.cache && createLook(config.cache, http)
+  return Promise.all(
+    entries.map(async entry => {
+      const { channel, planned } = entry
+      const answer = answers.get(channelKey(channel))
+      const repository = github.repository(channel.repository)
+      const onGitHub = await factsOf(entry, answer, tracked, repository, host).catch(operatorErrorOf)
+      const known: GitHubFacts =
+        onGitHub instanceof OperatorError ? { ...notKnown(entry), away: onGitHub } : onGitHub
+      const { tip, stands } = known
+      const candidate = candidateOf(planned)
+      const evaluated = planned && tip !== undefined ? hydra.newer(planned, tip) : undefined
+      const toCopy = candidate && !known.away && couldMove(tip, stands.candidate)
+      const hold = readHold(channel, config.stateDirectory)
+      const facts: ChannelFacts = {
+        ...known,
+        channel,
+        planned,
+        ruleTrouble: entry.ruleTrouble,
+        hold,
+        away: known.away ?? databaseAway,
+        forbidden: known.away instanceof PermissionError ? known.away : known.forbidden,
+        evaluated: evaluated !== undefined,
+        uncached: toCopy ? await look?.(hydra.outputs.get(candidate.build) ?? []) : undefined,
+      }
+      return {
+        repository: channel.repository,
+        branch: channel.branch,
+        project: planned?.job.project ?? null,
+        jobset: planned?.job.jobset ?? null,
+        job: planned && planned.jobs.length === 1 ? planned.job.job : null,
+        sha: tip ?? null,
+        committedAt: answer?.committedAt ?? null,
+        candidate: candidate ? { sha: candidate.sha, eval: candidate.eval, build: candidate.build } : null,
+        behindCandidate: aheadBy(stands.candidate),
+        behindBranch: aheadBy(stands.tracked),
+        since: sinceOf(facts, evaluated),
+        hold: hold instanceof OperatorError ? null : hold,
+        ...explain(facts, around),
+      }
+    }),
+  )
+}
+
+/** A hold that cannot be read may be one: nothing moves the channel until it can. */
+function readHold(channel: Channel, stateDirectory: string): Hold | null | OperatorError {
+  try {
+    return findHold(stateDirectory, channel) ?? null
+  } catch (error) {
+    return operatorErrorOf(error)
+  }
+}
+
+async function compareEntries(
+  entries: readonly Entry[],
+  findTracked: FindTracked,
+  github: OpenedGitHub,
+  host: string,
+  report: (error: unknown) => void,
+): Promise<Map<string, Answer>> {
+  const questions = await Promise.all(
+    entries.map(async ({ channel, planned, tip }) => {
+      if (typeof tip !== 'string') return []
+      // whoever needs it learns below why it could not be found
+      const tracked = planned && (await findTracked(planned).catch(operatorErrorOf))
+      const heads = [
+        tracked instanceof Error ? undefined : tracked?.sha,
+        planned && newestCommit(planned, host)?.sha,
+        candidateOf(planned)?.sha,
+      ].filter(sha => sha !== undefined)
+      return [{ channel, tip, heads }]
+    }),
+  )
+  return compareAll(questions.flat(), github, report)
+}
+
+type GitHubFacts = Pick<ChannelFacts, 'tip' | 'stands' | 'tracked' | 'offBranch' | 'forbidden' | 'away'>
+
+/** GitHub may have said where the branch is, and nothing more. */
+function notKnown({ tip }: Entry): GitHubFacts {
+  return {
+    tip: typeof tip === 'string' ? tip : undefined,
+    stands: { tracked: undefined, newest: undefined, candidate: undefined },
+    tracked: undefined,
+    offBranch: undefined,
+    forbidden: undefined,
+  }
+}
+
+/** @throws OperatorError where GitHub cannot be asked */
+async function factsOf(
+  { channel, planned, tip }: Entry,
+  answer: Answer | undefined,
+  findTracked: FindTracked,
+  repository: GitHubRepository,
+  host: string,
+): Promise<GitHubFacts> {
+  if (tip instanceof Error) throw tip
+  const tracked = planned && (await findTracked(planned))
+  const candidate = candidateOf(planned)
+  const [trackedStand, newest, candidateStand] = await Promise.all([
+    answer?.standOf(tracked?.sha),
+    answer?.standOf(planned && newestCommit(planned, host)?.sha),
+    answer?.standOf(candidate?.sha),
+  ])
+  const stands = { tracked: trackedStand, newest, candidate: candidateStand }
+  const [off, forbidden] = await Promise.all([
+    planned && candidate && findOffBranch(planned, candidate, { tip, stands, tracked }, repository),
+    whyForbidden(channel, answer, repository),
+  ])
+  return { tip, stands, tracked, offBranch: off, forbidden }
+}
+
+/** What the engine asks before a write (channels/safeguards.ts), from what is known already if that is enough. */
+async function findOffBranch(
+  { tracked: ref }: PlannedChannel,
+  candidate: Candidate,
+  { tip, stands, tracked }: Pick<GitHubFacts, 'tip' | 'stands'> & { tracked: TrackedFound | undefined },
+  repository: GitHubRepository,
+): Promise<ChannelFacts['offBranch']> {
+  // another reason says so
+  if (ref.kind === 'other repository') return undefined
+  if (!tracked) return offBranch(candidate, ref, true)
+  const { candidate: stand } = stands
+  const tipHasCandidate =
+    typeof stand === 'object' && (stand.status === 'identical' || stand.status === 'behind')
+  if (tip !== undefined && tipHasCandidate && contains(stands.tracked)) return undefined
+  if (isAncestorIn(tracked.history, candidate.sha, tracked.sha)) return undefined
+  const comparison = await repository.compare(candidate.sha, tracked.sha)
+  // a commit that GitHub does not have decides nothing here
+  if (comparison === 'not-found' || contains(comparison)) return undefined
+  return offBranch(candidate, ref, false)
+}
+
+async function whyForbidden(
+  channel: Channel,
+  answer: Answer | undefined,
+  repository: GitHubRepository,
+): Promise<OperatorError | undefined> {
+  if (answer?.mayPush === false) {
+    return new PermissionError('a rule of the repository does not let the App push to the branch', {
+      hint: BYPASS,
+    })
+  }
+  try {
+    await checkWritable(repository, channel)
+    return undefined
+  } catch (error) {
+    if (error instanceof PermissionError) return error
+    throw error
+  }
+}
+
+/** What the database has to say once the channels' commits are known. */
+interface MoreOfHydra {
+  /** since when there is an eval that is newer than those of the commit; undefined where no eval was of it */
+  newer: (planned: PlannedChannel, tip: string) => { since: number | undefined } | undefined
+  outputs: ReadonlyMap<number, Output[]>
+}
+
+const NOTHING_MORE: MoreOfHydra = { newer: () => undefined, outputs: new Map() }
+
+async function lookAgain(
+  entries: readonly Entry[],
+  { config, database, report }: StatusOptions,
+): Promise<MoreOfHydra> {
+  const tips = new Map<number, Set<string>>()
+  const builds = new Set<number>()
+  for (const { planned, tip } of entries) {
+    if (!planned || tip instanceof Error) continue
+    const { id } = planned.facts.jobset
+    if (tip !== undefined) tips.set(id, (tips.get(id) ?? new Set()).add(tip))
+    const candidate = candidateOf(planned)
+    if (candidate && candidate.sha !== tip && config.cache?.url !== undefined) builds.add(candidate.build)
+  }
+  const { findNewerSince, findOutputsOfBuilds } = await import('../hydra/fleet-queries.ts')
+  try {
+    return await database.look(async sql => {
+      const each = [...tips].map(
+        async ([id, shas]) => [id, await findNewerSince(sql, id, [...shas])] as const,
+      )
+      const [outputs, ...newer] = await Promise.all([findOutputsOfBuilds(sql, [...builds]), ...each])
+      const byJobset = new Map(newer)
+      return {
+        outputs,
+        newer({ facts }, tip) {
+          const evals = byJobset.get(facts.jobset.id)
+          return evals?.has(tip) ? { since: evals.get(tip) } : undefined
+        },
+      }
+    })
+  } catch (error) {
+    // what it said before still holds
+    report(operatorErrorOf(error))
+    return NOTHING_MORE
+  }
+}
+
+function candidateOf(planned: PlannedChannel | undefined): Candidate | undefined {
+  return planned?.candidate instanceof OperatorError ? undefined : planned?.candidate
+}
+
+function aheadBy(stand: Stand): number | null {
+  return typeof stand === 'object' ? stand.aheadBy : null
+}
+
+/** The first eval after those of the channel's commit, else the first commit after it: a quiet repository is never stale. */
+function sinceOf(
+  { tip, tracked, stands }: ChannelFacts,
+  evaluated: { since: number | undefined } | undefined,
+): string | null {
+  if (tip === undefined || tip === tracked?.sha) return null
+  if (evaluated?.since !== undefined) return new Date(evaluated.since * 1000).toISOString()
+  const stand = stands.tracked
+  const first = typeof stand === 'object' && stand.aheadBy > 0 ? stand.firstCommittedAt : undefined
+  return first === undefined ? null : new Date(first).toISOString()
+}

@@ -1,0 +1,69 @@
+// What status says of a channel: the shape of `hydra-channels status --json`, documented in README.md and stable.
+import type { Hold } from '../channels/holds.ts'
+
+/** Why a channel is not at the newest commit of the tracked branch, in the order in which they are looked for. */
+export const REASONS = [
+  'held',
+  'withdrawn',
+  'not-on-branch',
+  'diverged',
+  'ambiguous',
+  'no-permission',
+  'job-gone',
+  'evaluation-failed',
+  'not-evaluated',
+  'unusable-flakeref',
+  'build-failed',
+  'dependency-failed',
+  'build-aborted',
+  'not-cached',
+  'building',
+  'behind',
+  'up-to-date',
+  /** GitHub or the database is away */
+  'unknown',
+] as const
+
+export type Reason = (typeof REASONS)[number]
+
+/** Times are ISO 8601 in UTC: `2026-11-24T12:00:00.000Z`. */
+export interface ChannelStatus {
+  /** `alice/dotfiles` */
+  repository: string
+  /** `nixos-tested-nas` */
+  branch: string
+  /** the three are null of a branch that no job leads to */
+  project: string | null
+  jobset: string | null
+  job: string | null
+  /** the commit that the channel is at, 40 digits; null where the branch is not there, or not known */
+  sha: string | null
+  committedAt: string | null
+  candidate: { sha: string; eval: number; build: number } | null
+  /** commits that the candidate has and the channel has not */
+  behindCandidate: number | null
+  /** the same of the tracked branch */
+  behindBranch: number | null
+  reason: Reason
+  /** since when there is something newer than the channel's commit; null where there is nothing newer */
+  since: string | null
+  /** where to read more, in Hydra or on GitHub */
+  url: string | null
+  /** what is wrong, and what mends it, in one line; null where nothing is */
+  message: string | null
+  hold: Hold | null
+}
+
+export interface FleetStatus {
+  generatedAt: string
+  /** when reconcile last ran to its end; null where it never did */
+  lastReconcile: string | null
+  channels: ChannelStatus[]
+}
+
+/** Reasons that pass by themselves, or that somebody wanted; in all others somebody has something to mend. */
+const QUIET: ReadonlySet<Reason> = new Set<Reason>(['held', 'building', 'behind', 'up-to-date'])
+
+export function isTroubling(reason: Reason): boolean {
+  return !QUIET.has(reason)
+}

@@ -1,0 +1,122 @@
+// The tracked branches, by which "behind" is measured: what is at their tips, and what of it Hydra has not evaluated.
+
+import { short } from '../base/log.ts'
+import type { PlannedChannel } from '../channels/plan.ts'
+import { refsOf } from '../channels/tracked-ref.ts'
+import { type HistoricCommit, isWorthRest, type TrackedBranch } from '../github/graphql.ts'
+import type { GitHubRepository } from '../github/repository.ts'
+import type { OpenedGitHub } from '../run-options.ts'
+import { newestCommit, type Tracked } from './explain.ts'
+
+export type TrackedFound = Tracked & { history: readonly HistoricCommit[] }
+
+/** What a channel is measured by; undefined: that is not in its repository. Throws if GitHub cannot be asked. */
+export type FindTracked = (planned: PlannedChannel) => Promise<TrackedFound | undefined>
+
+/** Each branch is asked for once, however many channels and jobsets follow it. */
+export function createFindTracked(github: Pick<OpenedGitHub, 'repository'>, host: string): FindTracked {
+  const branches = new Map<string, Promise<TrackedBranch | undefined>>()
+  const counts = new Map<string, Promise<Tracked['unevaluated']>>()
+  const once = <T>(known: Map<string, Promise<T>>, key: string, find: () => Promise<T>): Promise<T> => {
+    const found = known.get(key) ?? find()
+    known.set(key, found)
+    found.catch(() => {})
+    return found
+  }
+
+  return async planned => {
+    const { repository: name } = planned.channel
+    const repository = github.repository(name)
+    const { tracked } = planned
+    if (tracked.kind === 'pinned') {
+      const { rev } = tracked
+      return { name: short(rev), kind: 'commit', sha: rev, unevaluated: NOTHING, history: [] }
+    }
+    const key = name.toLowerCase()
+    let branch: TrackedBranch | undefined
+    for (const each of refsOf(tracked)) {
+      branch ??= await once(branches, `${key} ${each}`, () => findBranch(repository, each))
+    }
+    if (!branch) return undefined
+    const { ref } = branch
+    const newest = newestCommit(planned, host)?.sha
+    return {
+      name: ref === 'HEAD' ? 'the default branch' : ref.replace(/^refs\/(heads\/)?/, ''),
+      kind: 'branch',
+      sha: branch.sha,
+      history: branch.history,
+      unevaluated:
+        newest === undefined
+          ? undefined
+          : await once(counts, `${key} ${ref} ${newest}`, () => countUnevaluated(repository, branch, newest)),
+    }
+  }
+}
+
+const NOTHING = { commits: 0, oldest: undefined }
+
+async function findBranch(repository: GitHubRepository, ref: string): Promise<TrackedBranch | undefined> {
+  try {
+    return await repository.findTrackedBranch(ref)
+  } catch (error) {
+    if (!isWorthRest(error)) throw error
+    const branch = /^refs\/heads\/(.*)$/s.exec(ref)?.[1]
+    const sha = await (branch === undefined ? repository.findCommit(ref) : repository.findBranch(branch))
+    return sha === undefined ? undefined : { sha, ref, history: [] }
+  }
+}
+
+/** What the branch has, and the newest eval's commit has not. */
+async function countUnevaluated(
+  repository: GitHubRepository,
+  { sha, history }: TrackedBranch,
+  newest: string,
+): Promise<Tracked['unevaluated']> {
+  if (sha === newest) return NOTHING
+  const comparison = await repository.compare(newest, sha)
+  if (comparison === 'not-found') return undefined
+  // another root: how many does not matter
+  const commits = comparison === 'unrelated' ? Math.max(1, history.length) : comparison.aheadBy
+  // after main was rewritten, what is new begins where the two parted
+  const known = comparison === 'unrelated' ? newest : comparison.mergeBaseSha
+  return { commits, oldest: commits === 0 ? undefined : firstAfter(known, { sha, history }, commits) }
+}
+
+/**
+ * When the branch first had something newer, by the commits that it was at: a merge brings old commits, and is new itself.
+ * ISO 8601; undefined where that is not known.
+ */
+function firstAfter(
+  known: string,
+  { sha, history }: Pick<TrackedBranch, 'sha' | 'history'>,
+  commits: number,
+): string | undefined {
+  const bySha = new Map(history.map(commit => [commit.sha, commit]))
+  let oldest: string | undefined
+  let at: string | undefined = sha
+  for (let steps = 0; steps < commits && at !== undefined; steps++) {
+    if (isAncestorIn(history, at, known)) break
+    const commit: HistoricCommit | undefined = bySha.get(at)
+    oldest = commit?.committedAt ?? oldest
+    at = commit?.parents[0]
+  }
+  return oldest
+}
+
+/** Whether `ancestor` is in the history of `sha`, as far as a part of a history tells; undefined where it does not. */
+export function isAncestorIn(
+  history: readonly HistoricCommit[],
+  ancestor: string,
+  sha: string,
+): true | undefined {
+  const bySha = new Map(history.map(commit => [commit.sha, commit]))
+  const seen = new Set<string>()
+  const left = [sha]
+  for (let at = left.pop(); at !== undefined; at = left.pop()) {
+    if (at === ancestor) return true
+    if (seen.has(at)) continue
+    seen.add(at)
+    left.push(...(bySha.get(at)?.parents ?? []))
+  }
+  return undefined
+}
