@@ -13,9 +13,10 @@ import {
   startCopies,
 } from './cache/prove.ts'
 import { showJob } from './channels/candidate.ts'
+import { type Channel, channelKey } from './channels/channel.ts'
 import type { Facts } from './channels/job-snapshot.ts'
 import { type PlannedChannel, planFleet, unnameable } from './channels/plan.ts'
-import { type Channel, channelKey, channelOfJob, type Rule } from './channels/rule.ts'
+import { channelOfJob, type Rule } from './channels/rule.ts'
 import { describeRename } from './channels/safeguards.ts'
 import { settle } from './channels/settle.ts'
 import { isTrouble, tellVerdict, type Verdict } from './channels/verdict.ts'

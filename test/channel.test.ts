@@ -3,19 +3,16 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import * as z from 'zod/mini'
-import { explainIssues } from '../src/base/schema.ts'
-import { branchProblem } from '../src/channels/branch-name.ts'
 import {
-  channelKey,
-  channelOfJob,
-  channelsOfJobs,
   isRepository,
   ownerProblem,
-  type Rule,
   repositoryNameProblem,
-  ruleSchema,
   sameRepository,
-} from '../src/channels/rule.ts'
+} from '../src/base/repository-name.ts'
+import { explainIssues } from '../src/base/schema.ts'
+import { branchProblem } from '../src/channels/branch-name.ts'
+import { channelKey } from '../src/channels/channel.ts'
+import { channelOfJob, channelsOfJobs, type Rule, ruleSchema } from '../src/channels/rule.ts'
 
 const RULE = {
   project: 'dotfiles',

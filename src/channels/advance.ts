@@ -2,9 +2,9 @@
 // writes once. A write that was not answered with success is decided anew, from all that decided it the first time.
 
 import { OperatorError } from '../base/errors.ts'
+import type { Channel } from './channel.ts'
 import type { Forge, NotAnswered } from './forge.ts'
 import { IDENTICAL, type Relation } from './relation.ts'
-import type { Channel } from './rule.ts'
 import { unknownCommit } from './safeguards.ts'
 import type { Verdict } from './verdict.ts'
 

@@ -1,9 +1,11 @@
 // Where the channels are: the commits of all branches with a rule's prefix, one request for each repository and prefix.
 
 import type { OperatorError } from '../base/errors.ts'
+import { sameRepository } from '../base/repository-name.ts'
+import { type Channel, channelKey } from './channel.ts'
 import type { Forge } from './forge.ts'
 import { type Plan, type PlannedChannel, prefixKey } from './plan.ts'
-import { type Channel, channelKey, type Rule, sameRepository } from './rule.ts'
+import type { Rule } from './rule.ts'
 import { canMake } from './template.ts'
 
 export interface Prefix {

@@ -1,9 +1,9 @@
 // Which commit a job's channel should be at, judged from what Hydra's database says. Pure: facts in, a verdict out.
 
 import { OperatorError } from '../base/errors.ts'
+import { sameRepository } from '../base/repository-name.ts'
 import type { BuildFinished } from '../hydra/event.ts'
 import { parseFlakeref, showFlakeref } from '../hydra/flakeref.ts'
-import { sameRepository } from './rule.ts'
 
 /** Rows of queries.ts, as much of them as decides. */
 export interface EvalFacts {

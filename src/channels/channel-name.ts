@@ -1,8 +1,10 @@
 // CHANNEL, as somebody types it: a branch, or `owner/repo:branch` if several repositories have that branch.
 import { distance } from 'fastest-levenshtein'
 import { UsageError } from '../base/errors.ts'
+import { sameRepository } from '../base/repository-name.ts'
 import { branchProblem } from './branch-name.ts'
-import { type Channel, channelKey, type Rule, sameRepository } from './rule.ts'
+import { type Channel, channelKey } from './channel.ts'
+import type { Rule } from './rule.ts'
 import { canMake } from './template.ts'
 
 const MAX_SUGGESTIONS = 3

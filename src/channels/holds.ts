@@ -7,7 +7,7 @@ import { systemClock } from '../base/clock.ts'
 import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
 import { explainIssues } from '../base/schema.ts'
 import { writeAtomically } from '../base/write-atomically.ts'
-import { type Channel, channelKey } from './rule.ts'
+import { type Channel, channelKey } from './channel.ts'
 
 const time = z.iso.datetime({ offset: true, error: 'a time such as 2026-11-24T12:00:00Z' })
 

@@ -1,12 +1,14 @@
 // What Hydra knows when one of its builds has finished: all that decides where the channels of the build's job go.
 
 import { OperatorError } from '../base/errors.ts'
+import { sameRepository } from '../base/repository-name.ts'
 import type { Database } from '../hydra/database.ts'
 import type { BuildFinished } from '../hydra/event.ts'
 import { findCandidate, findJobsetFacts, type JobFacts, type JobsetFacts } from '../hydra/fleet-queries.ts'
 import * as query from '../hydra/queries.ts'
 import { checkBuild } from './candidate.ts'
-import { type Channel, jobsetsOf, type Rule, sameRepository } from './rule.ts'
+import type { Channel } from './channel.ts'
+import { jobsetsOf, type Rule } from './rule.ts'
 
 export interface Facts {
   /** whether the event's own build is still good */

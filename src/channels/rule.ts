@@ -1,12 +1,10 @@
 // Which jobs feed which branch: the rules of the configuration, applied to the names of Hydra's jobs.
 import * as z from 'zod/mini'
 import { codeOf, OperatorError } from '../base/errors.ts'
+import { isRepository } from '../base/repository-name.ts'
 import { branchProblem } from './branch-name.ts'
 import { execOnAll, MAX_JOB_LENGTH, wholeName } from './job-pattern.ts'
 import { fillTemplate, parseTemplate, type Template, templateProblem } from './template.ts'
-
-/** github.com itself has 39. */
-const MAX_OWNER_LENGTH = 64
 
 /** One entry of `channels` in the configuration: one channel, one job. */
 export interface Rule {
@@ -24,14 +22,6 @@ export interface Rule {
   template: Template
   /** `main`: candidates must be in the history of this branch; undefined: of what the jobset follows */
   ref?: string | undefined
-}
-
-/** One branch that this program moves. */
-export interface Channel {
-  /** `alice/dotfiles` */
-  repository: string
-  /** `nixos-tested-nas` */
-  branch: string
 }
 
 export const ruleSchema = z.pipe(
@@ -75,43 +65,12 @@ function isRegExp(source: string): boolean {
   }
 }
 
-/** GitHub's own limits on names; an underscore is in the logins of Enterprise Managed Users only. */
-export function isRepository(fullName: string): boolean {
-  const [owner = '', name = '', ...rest] = fullName.split('/')
-  return rest.length === 0 && ownerProblem(owner) === undefined && repositoryNameProblem(name) === undefined
-}
-
-/** Why `owner` cannot be a user or an organization on GitHub; undefined where it can. */
-export function ownerProblem(owner: string): string | undefined {
-  if (owner.length > MAX_OWNER_LENGTH) return `an owner has at most ${MAX_OWNER_LENGTH} characters`
-  return /^[A-Za-z0-9][A-Za-z0-9_-]*$/.test(owner)
-    ? undefined
-    : 'an owner has letters, digits and “-”, and starts with a letter or a digit'
-}
-
-/** Why `name` cannot be a repository on GitHub; undefined where it can. */
-export function repositoryNameProblem(name: string): string | undefined {
-  if (name.endsWith('.git')) return 'a repository is named without “.git”'
-  return /^[A-Za-z0-9._-]{1,100}$/.test(name) && name !== '.' && name !== '..'
-    ? undefined
-    : 'a repository has letters, digits, “.”, “_” and “-”, at most 100'
-}
-
 /** The jobsets that rules name, each once. */
 export function jobsetsOf(rules: readonly Rule[]): { project: string; jobset: string }[] {
   const found = rules.map(
     ({ project, jobset }) => [JSON.stringify([project, jobset]), { project, jobset }] as const,
   )
   return [...new Map(found).values()]
-}
-
-export function sameRepository(a: string, b: string): boolean {
-  return a.toLowerCase() === b.toLowerCase()
-}
-
-/** `alice/dotfiles:nixos-tested-nas`, the same for every spelling of the repository. */
-export function channelKey({ repository, branch }: Channel): string {
-  return `${repository.toLowerCase()}:${branch}`
 }
 
 /** The names of a regular expression's groups, asked of the engine: with an empty alternative it always matches. */

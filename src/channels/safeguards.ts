@@ -4,10 +4,10 @@
 import { OperatorError, PermissionError } from '../base/errors.ts'
 import type { TrackedRef } from '../hydra/flakeref.ts'
 import type { Candidate } from './candidate.ts'
+import type { Channel } from './channel.ts'
 import type { Forge } from './forge.ts'
 import { findHold } from './holds.ts'
 import { contains } from './relation.ts'
-import type { Channel } from './rule.ts'
 import { refsOf } from './tracked-ref.ts'
 import { offBranch, type Verdict } from './verdict.ts'
 

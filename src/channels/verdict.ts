@@ -5,7 +5,7 @@ import { compareUrl, forceCommand } from '../base/links.ts'
 import { count, type Log, short } from '../base/log.ts'
 import type { TrackedRef } from '../hydra/flakeref.ts'
 import { ambiguous, type Candidate, type JobName, showJob } from './candidate.ts'
-import type { Channel } from './rule.ts'
+import type { Channel } from './channel.ts'
 import { showTrackedRef } from './tracked-ref.ts'
 
 export type Verdict =

@@ -2,9 +2,9 @@
 import { systemClock } from '../base/clock.ts'
 import { DEFAULT_CONFIG_FILE } from '../base/defaults.ts'
 import { UsageError } from '../base/errors.ts'
+import type { Channel } from '../channels/channel.ts'
 import { findMakeableChannel } from '../channels/channel-name.ts'
 import { parseUntil, removeHold, writeHold } from '../channels/holds.ts'
-import type { Channel } from '../channels/rule.ts'
 import { readConfig } from '../config.ts'
 import { type Command, configFile, type Invocation } from './run.ts'
 

@@ -5,7 +5,7 @@ import { Deadline } from '../base/deadline.ts'
 import { OperatorError } from '../base/errors.ts'
 import type { Http } from '../base/http.ts'
 import { count } from '../base/log.ts'
-import { channelKey } from '../channels/rule.ts'
+import { channelKey } from '../channels/channel.ts'
 import { type Config, readConfig } from '../config.ts'
 import { checkCache, checkCachePath } from './cache.ts'
 import {

@@ -1,8 +1,8 @@
 // How commits stand to the channels' tips, in as few requests as can be for many channels: GraphQL a hundred channels at a
 // time, each pair of commits once; and over REST what it left out.
 import { Semaphore } from 'async-mutex'
+import { type Channel, channelKey } from '../channels/channel.ts'
 import { IDENTICAL, type Relation } from '../channels/relation.ts'
-import { type Channel, channelKey } from '../channels/rule.ts'
 import { isWorthRest, type Standing } from '../github/graphql.ts'
 import type { GitHubRepository } from '../github/repository.ts'
 import type { OpenedGitHub } from '../run-options.ts'

@@ -1,0 +1,31 @@
+// The name of a repository on GitHub: `alice/dotfiles`.
+
+/** github.com itself has 39. */
+const MAX_OWNER_LENGTH = 64
+
+/** GitHub's own limits on names; an underscore is in the logins of Enterprise Managed Users only. */
+export function isRepository(fullName: string): boolean {
+  const [owner = '', name = '', ...rest] = fullName.split('/')
+  return rest.length === 0 && ownerProblem(owner) === undefined && repositoryNameProblem(name) === undefined
+}
+
+/** Why `owner` cannot be a user or an organization on GitHub; undefined where it can. */
+export function ownerProblem(owner: string): string | undefined {
+  if (owner.length > MAX_OWNER_LENGTH) return `an owner has at most ${MAX_OWNER_LENGTH} characters`
+  return /^[A-Za-z0-9][A-Za-z0-9_-]*$/.test(owner)
+    ? undefined
+    : 'an owner has letters, digits and “-”, and starts with a letter or a digit'
+}
+
+/** Why `name` cannot be a repository on GitHub; undefined where it can. */
+export function repositoryNameProblem(name: string): string | undefined {
+  if (name.endsWith('.git')) return 'a repository is named without “.git”'
+  return /^[A-Za-z0-9._-]{1,100}$/.test(name) && name !== '.' && name !== '..'
+    ? undefined
+    : 'a repository has letters, digits, “.”, “_” and “-”, at most 100'
+}
+
+/** GitHub ignores case in names. */
+export function sameRepository(a: string, b: string): boolean {
+  return a.toLowerCase() === b.toLowerCase()
+}
