@@ -6,15 +6,8 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import fc from 'fast-check'
 import { UsageError } from '../src/base/errors.ts'
-import {
-  type Config,
-  expectedHost,
-  findConfig,
-  NO_CONFIG,
-  parseApiUrl,
-  parseConfig,
-  readConfig,
-} from '../src/config.ts'
+import { type Config, findConfig, NO_CONFIG, parseConfig, readConfig } from '../src/config.ts'
+import { expectedHost, parseApiUrl } from '../src/github/config.ts'
 import { codesOnly } from './helpers/words.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'hc-config-'))

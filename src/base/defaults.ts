@@ -1,3 +1,2 @@
 // What a command uses if the configuration says nothing, or before it is read.
 export const DEFAULT_CONFIG_FILE = '/etc/hydra-channels/config.json'
-export const DEFAULT_API_URL = 'https://api.github.com'

@@ -4,8 +4,8 @@ import { type Clock, systemClock } from '../base/clock.ts'
 import { LATER, messageOf, OperatorError } from '../base/errors.ts'
 import type { Http } from '../base/http.ts'
 import { count, type Log } from '../base/log.ts'
-import type { CacheConfig } from '../config.ts'
 import type { Output } from '../hydra/event.ts'
+import type { CacheConfig } from './config.ts'
 
 /** After a copy, a cache may deny for a moment that it has the path, and it may have cached that answer: 31 s in all. */
 const LOOK_WAITS_SECONDS = [1, 2, 4, 8, 16]

@@ -3,7 +3,7 @@ import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf, UsageError } from '../base/errors.ts'
-import type { GitHubConfig } from '../config.ts'
+import type { GitHubConfig } from './config.ts'
 
 export interface AppCredentials {
   kind: 'app'

@@ -2,7 +2,8 @@
 // there, and reconcile removes it before it looks. So what happens after its look starts another one.
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
-import { DEFAULT_KICK_FILE } from '../config.ts'
+
+export const DEFAULT_KICK_FILE = '/run/hydra-channels-kick/kick'
 
 /** @throws OperatorError where the file cannot be made */
 export function kick(file: string): void {

@@ -1,0 +1,64 @@
+// `github` in the configuration.
+import * as z from 'zod/mini'
+import { seconds, text, url } from '../base/config-fields.ts'
+import { UsageError } from '../base/errors.ts'
+
+const DEFAULT_API_URL = 'https://api.github.com'
+
+/** Compared with the host of a flakeref, which has no port either. */
+const HOST = 'a host name without scheme, port and path'
+const hostName = z.string(HOST).check(z.regex(/^(?:[\w.-]+|\[[\da-f:.]+\])$/i, HOST))
+
+export const githubSchema = z.strictObject(
+  {
+    appId: z.optional(
+      z.pipe(
+        z.union(
+          [text('a client id'), z.int('an App id').check(z.minimum(1, 'an App id'))],
+          'the client id (Iv23li…) or the App id of the GitHub App',
+        ),
+        z.transform(String),
+      ),
+    ),
+    privateKeyFile: z.optional(text('the path of a PEM file')),
+    apiUrl: z._default(url, DEFAULT_API_URL),
+    host: z.optional(hostName),
+    attemptTimeoutSeconds: z._default(seconds, 15),
+    deadlineSeconds: z._default(seconds, 90),
+  },
+  'an object',
+)
+
+export type GitHubConfig = z.output<typeof githubSchema>
+
+/**
+ * An address of GitHub's API that was given beside the configuration; `name` is what it was given as.
+ *
+ * @throws UsageError
+ */
+export function parseApiUrl(value: string, name: string): string {
+  const result = url.safeParse(value, { reportInput: true })
+  if (result.success) return result.data
+  throw new UsageError(`${name} cannot be used: expected ${result.error.issues[0]?.message}`)
+}
+
+/**
+ * The address of GitHub's API that was given beside the configuration: the option, else the environment's.
+ *
+ * @throws UsageError
+ */
+export function findApiUrl(
+  flag: string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+  const given = flag ?? (env.GITHUB_API_URL || undefined)
+  if (given === undefined) return undefined
+  return parseApiUrl(given, flag === undefined ? 'GITHUB_API_URL' : '--api-url')
+}
+
+/** The host that flakerefs of the channels' repositories must have. */
+export function expectedHost({ apiUrl, host }: GitHubConfig): string {
+  if (host !== undefined) return host.toLowerCase()
+  const url = new URL(apiUrl)
+  return url.pathname.endsWith('/api/v3') ? url.hostname : 'github.com'
+}
