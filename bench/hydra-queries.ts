@@ -4,15 +4,15 @@
 //   node --import tsx bench/hydra-queries.ts large    the same beside other jobsets: about 900,000 builds
 import { findConnection } from '../src/hydra/connection.ts'
 import { openDatabase, type Sql } from '../src/hydra/database.ts'
-import {
-  findCandidate,
-  findJobStates,
-  findJobset,
-  findJobsetFacts,
-  findNewerSince,
-  findOutputsOfBuilds,
-} from '../src/hydra/fleet-queries.ts'
-import { findBuild, findNewestEval, findNewestEvalOfBuild, findPresentJobs } from '../src/hydra/queries.ts'
+import { findBuild } from '../src/hydra/queries/build.ts'
+import { findCandidate, findJobStates } from '../src/hydra/queries/candidates.ts'
+import { findJobset } from '../src/hydra/queries/jobset.ts'
+import { findJobsetFacts } from '../src/hydra/queries/jobset-facts.ts'
+import { findNewerSince } from '../src/hydra/queries/newer-evals.ts'
+import { findNewestEval } from '../src/hydra/queries/newest-eval.ts'
+import { findNewestEvalOfBuild } from '../src/hydra/queries/newest-eval-of-build.ts'
+import { findOutputsOfBuilds } from '../src/hydra/queries/outputs.ts'
+import { findPresentJobs } from '../src/hydra/queries/present-jobs.ts'
 import { createHydra } from '../test/helpers/hydra.ts'
 import { fillLargeHydra } from '../test/helpers/large-hydra.ts'
 

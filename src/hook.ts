@@ -73,7 +73,7 @@ async function bringToCandidate(
   // what a detached hook does without: the database's client and, while the database answers, GitHub's
   const [{ lookUp }, { findOutputsOfBuilds }] = await Promise.all([
     import('./channels/job-snapshot.ts'),
-    import('./hydra/fleet-queries.ts'),
+    import('./hydra/queries/outputs.ts'),
   ])
   const database = await options.openDatabase()
   try {

@@ -49,7 +49,7 @@ export async function reconcile(
   // a whole run also looks for branches that no job leads to any more
   const all = options.only.length === 0
   const tips = await listTips(github, all ? prefixesOf(config.channels) : prefixesIn(planned))
-  const { findOutputsOfBuilds } = await import('./hydra/fleet-queries.ts')
+  const { findOutputsOfBuilds } = await import('./hydra/queries/outputs.ts')
   const prove = isCacheConfigured(config.cache)
     ? createProver(cacheOptionsFor(config.cache, options))
     : undefined

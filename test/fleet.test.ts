@@ -6,7 +6,8 @@ import { OperatorError } from '../src/base/errors.ts'
 import { showJob } from '../src/channels/candidate.ts'
 import { planFleet } from '../src/channels/plan.ts'
 import { ruleSchema } from '../src/channels/rule.ts'
-import type { JobFacts, JobsetFacts } from '../src/hydra/fleet-queries.ts'
+import type { JobFacts } from '../src/hydra/queries/candidates.ts'
+import type { JobsetFacts } from '../src/hydra/queries/jobset-facts.ts'
 
 const SHA = '3f2c9d1e5a7b8c6d4e3f2a1b0c9d8e7f6a5b4c3d'
 const FLAKE = `github:alice/dotfiles/${SHA}?narHash=sha256-x`

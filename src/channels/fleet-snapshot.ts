@@ -2,7 +2,7 @@
 
 import type { Config } from '../config.ts'
 import type { Database } from '../hydra/database.ts'
-import type { JobsetFacts } from '../hydra/fleet-queries.ts'
+import type { JobsetFacts } from '../hydra/queries/jobset-facts.ts'
 import { jobsetsOf } from './rule.ts'
 
 /** All jobsets of the rules, with all of their jobs, of one moment. */
@@ -13,6 +13,9 @@ export async function lookUpFleet({
   config: Config
   database: Database
 }): Promise<JobsetFacts[]> {
-  const { findJobsetFacts, findJobStates } = await import('../hydra/fleet-queries.ts')
+  const [{ findJobsetFacts }, { findJobStates }] = await Promise.all([
+    import('../hydra/queries/jobset-facts.ts'),
+    import('../hydra/queries/candidates.ts'),
+  ])
   return database.look(sql => findJobsetFacts(sql, jobsetsOf(config.channels), findJobStates))
 }

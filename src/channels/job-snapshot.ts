@@ -4,8 +4,10 @@ import { OperatorError } from '../base/errors.ts'
 import { sameRepository } from '../base/repository-name.ts'
 import type { Database } from '../hydra/database.ts'
 import type { BuildFinished } from '../hydra/event.ts'
-import { findCandidate, findJobsetFacts, type JobFacts, type JobsetFacts } from '../hydra/fleet-queries.ts'
-import * as query from '../hydra/queries.ts'
+import { findBuild } from '../hydra/queries/build.ts'
+import { findCandidate, type JobFacts } from '../hydra/queries/candidates.ts'
+import { findJobsetFacts, type JobsetFacts } from '../hydra/queries/jobset-facts.ts'
+import { findPresentJobs } from '../hydra/queries/present-jobs.ts'
 import { checkBuild } from './candidate.ts'
 import type { Channel } from './channel.ts'
 import { jobsetsOf, type Rule } from './rule.ts'
@@ -33,12 +35,12 @@ export async function lookUp(
     channels.some(({ repository }) => sameRepository(repository, rule.repository)),
   )
   return database.look(async sql => {
-    const building = query.findBuild(sql, event.build)
+    const building = findBuild(sql, event.build)
     const candidateOf = building.then(build => build && findCandidate(sql, build.jobsetId, build.job))
     candidateOf.catch(() => {})
     const looking = findJobsetFacts(sql, jobsetsOf(rules), async (sql, jobsetId) => {
       const [present, build, candidate] = await Promise.all([
-        query.findPresentJobs(sql, jobsetId),
+        findPresentJobs(sql, jobsetId),
         building,
         candidateOf,
       ])

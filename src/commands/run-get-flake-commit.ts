@@ -6,7 +6,8 @@ import { findConnection } from '../hydra/connection.ts'
 import { openDatabase, type Sql } from '../hydra/database.ts'
 import { idSchema, isBuildFinished, readEvent } from '../hydra/event.ts'
 import { parseFlakeref, showFlakeref } from '../hydra/flakeref.ts'
-import { findBuild, findNewestEvalOfBuild } from '../hydra/queries.ts'
+import { findBuild } from '../hydra/queries/build.ts'
+import { findNewestEvalOfBuild } from '../hydra/queries/newest-eval-of-build.ts'
 import { configFile, type Invocation } from './run.ts'
 
 export async function printFlakeCommit({

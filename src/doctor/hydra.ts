@@ -9,21 +9,16 @@ import type { Config } from '../config.ts'
 import { expectedHost } from '../github/config.ts'
 import { findConnection, showConnection } from '../hydra/connection.ts'
 import { type Database, openDatabase, type Sql } from '../hydra/database.ts'
-import {
-  findCandidate,
-  findJobStates,
-  findJobset,
-  findNewerSince,
-  findOutputsOfBuilds,
-  type JobsetFacts,
-} from '../hydra/fleet-queries.ts'
-import {
-  findBuild,
-  findNewestEval,
-  findNewestEvalOfBuild,
-  findPresentJobs,
-  parseRows,
-} from '../hydra/queries.ts'
+import { findBuild } from '../hydra/queries/build.ts'
+import { findCandidate, findJobStates } from '../hydra/queries/candidates.ts'
+import { findJobset } from '../hydra/queries/jobset.ts'
+import type { JobsetFacts } from '../hydra/queries/jobset-facts.ts'
+import { findNewerSince } from '../hydra/queries/newer-evals.ts'
+import { findNewestEval } from '../hydra/queries/newest-eval.ts'
+import { findNewestEvalOfBuild } from '../hydra/queries/newest-eval-of-build.ts'
+import { findOutputsOfBuilds } from '../hydra/queries/outputs.ts'
+import { findPresentJobs } from '../hydra/queries/present-jobs.ts'
+import { parseRows } from '../hydra/queries/rows.ts'
 import { type Answer, after, type Check, type Checked, check, notChecked, someOf } from './check.ts'
 
 /** All that the database is asked in this program, here about what no Hydra has: it answers with no row, or objects. */

@@ -5,7 +5,7 @@ import * as z from 'zod/mini'
 import { LATER, OperatorError } from '../base/errors.ts'
 import type { Connection } from './connection.ts'
 import { CONNECT_TIMEOUT_SECONDS, explainDatabaseError, openClient, type Sql, within } from './database.ts'
-import { parseRows } from './queries.ts'
+import { parseRows } from './queries/rows.ts'
 
 /** "hydra-ch" as a number, which nobody else uses in this database. */
 const LOCK_KEY = '7528510797120398184'

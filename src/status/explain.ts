@@ -25,7 +25,7 @@ import { describeOffBranch, type OffBranch } from '../channels/verdict.ts'
 import { type BuildStatus, buildStatusOf } from '../hydra/build-status.ts'
 import { findEvaluationError, lastError } from '../hydra/evaluation-error.ts'
 import { parseFlakeref, showFlakeref } from '../hydra/flakeref.ts'
-import type { FoundJobset } from '../hydra/fleet-queries.ts'
+import type { FoundJobset } from '../hydra/queries/jobset-facts.ts'
 import type { Reason } from './shape.ts'
 
 /** So long may Hydra take to look at a new commit. */

@@ -285,7 +285,10 @@ async function lookAgain(
     const candidate = candidateOf(planned)
     if (candidate && candidate.sha !== tip && config.cache?.url !== undefined) builds.add(candidate.build)
   }
-  const { findNewerSince, findOutputsOfBuilds } = await import('../hydra/fleet-queries.ts')
+  const [{ findNewerSince }, { findOutputsOfBuilds }] = await Promise.all([
+    import('../hydra/queries/newer-evals.ts'),
+    import('../hydra/queries/outputs.ts'),
+  ])
   try {
     return await database.look(async sql => {
       const each = [...tips].map(

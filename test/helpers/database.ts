@@ -10,7 +10,7 @@ import { inspect } from 'node:util'
 import { OperatorError } from '../../src/base/errors.ts'
 import type { Connection } from '../../src/hydra/connection.ts'
 import { openDatabase, type Sql } from '../../src/hydra/database.ts'
-import { findBuild } from '../../src/hydra/queries.ts'
+import { findBuild } from '../../src/hydra/queries/build.ts'
 import { createHydra, type TestHydra } from './hydra.ts'
 import { until } from './until.ts'
 

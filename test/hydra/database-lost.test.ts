@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { findConnection } from '../../src/hydra/connection.ts'
 import { openDatabase, type Sql } from '../../src/hydra/database.ts'
-import { findBuild, findPresentJobs } from '../../src/hydra/queries.ts'
+import { findBuild } from '../../src/hydra/queries/build.ts'
+import { findPresentJobs } from '../../src/hydra/queries/present-jobs.ts'
 import { cleanEnvironment } from '../helpers/command.ts'
 import {
   ask,

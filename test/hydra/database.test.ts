@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, type TestContext, test } from 'node:test'
 import { type Connection, findConnection } from '../../src/hydra/connection.ts'
 import { openDatabase } from '../../src/hydra/database.ts'
-import { findBuild } from '../../src/hydra/queries.ts'
+import { findBuild } from '../../src/hydra/queries/build.ts'
 import { createHydra, type TestHydra } from '../helpers/hydra.ts'
 import { until } from '../helpers/until.ts'
 

@@ -5,8 +5,12 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { findConnection } from '../../src/hydra/connection.ts'
 import { openDatabase, type Sql } from '../../src/hydra/database.ts'
-import { findCandidate, findJobStates, findNewerSince } from '../../src/hydra/fleet-queries.ts'
-import { findBuild, findNewestEval, findNewestEvalOfBuild, findPresentJobs } from '../../src/hydra/queries.ts'
+import { findBuild } from '../../src/hydra/queries/build.ts'
+import { findCandidate, findJobStates } from '../../src/hydra/queries/candidates.ts'
+import { findNewerSince } from '../../src/hydra/queries/newer-evals.ts'
+import { findNewestEval } from '../../src/hydra/queries/newest-eval.ts'
+import { findNewestEvalOfBuild } from '../../src/hydra/queries/newest-eval-of-build.ts'
+import { findPresentJobs } from '../../src/hydra/queries/present-jobs.ts'
 import {
   buildSet,
   buildsOf,

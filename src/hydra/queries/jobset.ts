@@ -1,0 +1,73 @@
+// A jobset of a rule.
+import * as z from 'zod/mini'
+import type { Sql } from '../database.ts'
+import { idSchema } from '../event.ts'
+import { number, parseRows, seconds, text } from './rows.ts'
+
+const jobsetRow = z.object({
+  id: z.nullable(idSchema),
+  type: z.nullable(number),
+  flake: z.nullable(text),
+  enabled: z.nullable(number),
+  project_enabled: number,
+  checkinterval: z.nullable(number),
+  lastcheckedtime: z.nullable(seconds),
+  errortime: z.nullable(seconds),
+  errormsg: z.nullable(text),
+  fetcherrormsg: z.nullable(text),
+  renamed_to: z.nullable(text),
+})
+
+export interface Jobset {
+  id: number
+  type: 'flake' | 'legacy'
+  /** as somebody entered it, not locked: `github:alice/dotfiles/main` */
+  flake: string | null
+  /** whether the evaluator looks at it at all, and its project */
+  enabled: boolean
+  /** 0: only when a webhook or a person asks for it */
+  checkIntervalSeconds: number
+  /** Unix seconds; undefined: never */
+  lastCheckedTime: number | undefined
+  /** What the last evaluation that failed said, when, and whether nothing was checked since. */
+  error: { text: string; time: number; current: boolean } | undefined
+}
+
+/**
+ * The jobset of a rule; where there is none, the name that it has now, if it was renamed.
+ */
+export async function findJobset(
+  sql: Sql,
+  project: string,
+  jobset: string,
+): Promise<Jobset | { renamedTo: string | undefined }> {
+  const [row] = parseRows(
+    jobsetRow,
+    await sql`
+      select j.id, j.type, j.flake, j.enabled, p.enabled as project_enabled, j.checkinterval, j.lastcheckedtime,
+             j.errortime, left(j.errormsg, 65536) as errormsg, left(j.fetcherrormsg, 65536) as fetcherrormsg,
+             (select r.to_ from jobsetrenames r where r.project = ${project} and r.from_ = ${jobset}) as renamed_to
+      from projects p left join jobsets j on j.project = p.name and j.name = ${jobset}
+      where p.name = ${project}`,
+  )
+  if (!row?.id) return { renamedTo: row?.renamed_to ?? undefined }
+  return {
+    id: row.id,
+    type: row.type === 1 ? 'flake' : 'legacy',
+    flake: row.flake,
+    enabled: row.enabled !== 0 && row.project_enabled !== 0,
+    checkIntervalSeconds: row.checkinterval ?? 0,
+    lastCheckedTime: row.lastcheckedtime ?? undefined,
+    error: errorOf(row),
+  }
+}
+
+function errorOf({ fetcherrormsg, lastcheckedtime, errormsg, errortime }: z.output<typeof jobsetRow>) {
+  // the next check that can fetch takes it away
+  if (fetcherrormsg && lastcheckedtime !== null) {
+    return { text: fetcherrormsg, time: lastcheckedtime, current: true }
+  }
+  // after a good evaluation the text is '' and has a time
+  if (!errormsg || errortime === null) return undefined
+  return { text: errormsg, time: errortime, current: errortime === lastcheckedtime }
+}
