@@ -4,14 +4,11 @@
 import { OperatorError } from './base/errors.ts'
 import { webUrlOfHost } from './base/links.ts'
 import { short } from './base/log.ts'
-import {
-  type CacheOptions,
-  cacheOptionsFor,
-  copyOutputs,
-  createProver,
-  isCacheConfigured,
-  startCopies,
-} from './cache/prove.ts'
+import type { Output } from './base/output.ts'
+import { isCacheConfigured } from './cache/config.ts'
+import { copyOutputs, startCopies } from './cache/copy.ts'
+import { type CacheOptions, cacheOptionsFor } from './cache/options.ts'
+import { createProver } from './cache/prove.ts'
 import { showJob } from './channels/candidate.ts'
 import { type Channel, channelKey } from './channels/channel.ts'
 import type { Facts } from './channels/job-snapshot.ts'
@@ -22,7 +19,7 @@ import { settle } from './channels/settle.ts'
 import { isTrouble, tellVerdict, type Verdict } from './channels/verdict.ts'
 import { expectedHost } from './github/config.ts'
 import type { Database } from './hydra/database.ts'
-import type { BuildFinished, Output } from './hydra/event.ts'
+import type { BuildFinished } from './hydra/event.ts'
 import type { RunOptions } from './run-options.ts'
 import { kick } from './state/kick.ts'
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HttpError, type HttpRequest } from '../src/base/http.ts'
-import { createLook } from '../src/cache/prove.ts'
+import { createLook } from '../src/cache/narinfo.ts'
 
 const URL_OF_CACHE = 'https://cache.example.org'
 const pathOf = (n: number) => `/nix/store/${String(n).padStart(32, '0')}-nixos-system-nas`

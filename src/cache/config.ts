@@ -17,3 +17,8 @@ export const cacheSchema = z.strictObject(
 )
 
 export type CacheConfig = z.output<typeof cacheSchema>
+
+/** Whether there is anything to copy with, or to look at. */
+export function isCacheConfigured(config: CacheConfig | undefined): config is CacheConfig {
+  return config?.unit !== undefined || config?.url !== undefined
+}

@@ -4,7 +4,7 @@
 import { messageOf, OperatorError } from '../base/errors.ts'
 import { journalCommand } from '../base/links.ts'
 import { describeEnd, type ProgramRun, runProgram } from '../base/run-program.ts'
-import type { CacheOptions } from './prove.ts'
+import type { CacheOptions } from './options.ts'
 
 /** systemd's own limit on the name of a unit. */
 const MAX_UNIT_NAME = 255

@@ -3,7 +3,7 @@
 import { messageOf, OperatorError } from '../base/errors.ts'
 import type { Http } from '../base/http.ts'
 import { count } from '../base/log.ts'
-import { createLook } from '../cache/prove.ts'
+import { createLook } from '../cache/narinfo.ts'
 import { findTip, listTips, prefixesIn } from '../channels/branches.ts'
 import type { Config } from '../config.ts'
 import { findOutputsOfBuilds } from '../hydra/queries/outputs.ts'

@@ -45,9 +45,6 @@ export interface OtherEvent {
   event: string
 }
 
-/** An output of a build: `{ name: 'out', path: '/nix/store/<32>-nixos-system-nas' }`; null where Hydra knows no path. */
-export type Output = BuildFinished['outputs'][number]
-
 /**
  * Reads the event of `$HYDRA_JSON`.
  *

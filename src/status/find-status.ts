@@ -2,7 +2,8 @@
 // where one of them is away, what the other says is still shown.
 
 import { LATER, OperatorError, operatorErrorOf, PermissionError } from '../base/errors.ts'
-import { createLook } from '../cache/prove.ts'
+import type { Output } from '../base/output.ts'
+import { createLook } from '../cache/narinfo.ts'
 import { findTip, listTips, makeableBranches, strayBranches, type Tips } from '../channels/branches.ts'
 import type { Candidate } from '../channels/candidate.ts'
 import { type Channel, channelKey } from '../channels/channel.ts'
@@ -17,7 +18,6 @@ import { expectedHost } from '../github/config.ts'
 import { BYPASS } from '../github/refusal.ts'
 import type { GitHubRepository } from '../github/repository.ts'
 import type { Database } from '../hydra/database.ts'
-import type { Output } from '../hydra/event.ts'
 import type { OpenedGitHub, RunOptions } from '../run-options.ts'
 import { readStamp } from '../state/last-reconcile.ts'
 import { type Answer, compareAll } from './comparisons.ts'

@@ -1,7 +1,8 @@
 // What builds have put into the store.
 import * as z from 'zod/mini'
+import type { Output } from '../../base/output.ts'
 import type { Sql } from '../database.ts'
-import { idSchema, type Output } from '../event.ts'
+import { idSchema } from '../event.ts'
 import { parseRows, text } from './rows.ts'
 
 const outputRow = z.object({ build: idSchema, name: text, path: z.nullable(text) })

@@ -1,0 +1,81 @@
+// Copies a build's outputs to the cache by the owner's systemd unit (copy-unit.ts), and looks for them there.
+import { OperatorError } from '../base/errors.ts'
+import { count } from '../base/log.ts'
+import type { Output } from '../base/output.ts'
+import { findProblem, waitFor } from './narinfo.ts'
+import type { CacheOptions } from './options.ts'
+
+/**
+ * Copies the outputs of a build to the cache, and looks for them there.
+ *
+ * @throws OperatorError where an output cannot be copied or is not seen; no channel may move then
+ */
+export async function copyOutputs(outputs: readonly Output[], options: CacheOptions): Promise<void> {
+  const { config, log } = options
+  const paths = pathsOf(outputs, log)
+  if (options.mode === 'look') return lookOnly(paths, options)
+  if (config.unit !== undefined) {
+    await copyBy(config.unit, paths, options)
+    log(`copied ${count(paths.length, 'output')} to the cache`)
+  }
+  if (config.url !== undefined) {
+    const url = config.url
+    const looks = await Promise.allSettled(paths.map(path => waitFor(path, url, options)))
+    const failed = looks.find(look => look.status === 'rejected')
+    if (failed) throw failed.reason
+    log(`saw ${count(paths.length, 'output')} at ${url}`)
+  }
+}
+
+/** As {@link copyOutputs}, but does not wait for the copies: reconcile proves them before a channel moves. */
+export async function startCopies(outputs: readonly Output[], options: CacheOptions): Promise<void> {
+  const { config, mode, log } = options
+  if (config.unit === undefined) return
+  const paths = pathsOf(outputs, log)
+  if (mode === 'look') return log(`would copy ${count(paths.length, 'output')} to the cache (dry run)`)
+  await copyBy(config.unit, paths, options, ['--no-block'])
+  log(`started to copy ${count(paths.length, 'output')} to the cache`)
+}
+
+/** A dry run: what the cache has already, and what would be copied. */
+export async function lookOnly(paths: readonly string[], { config, http, log }: CacheOptions): Promise<void> {
+  const { url, unit } = config
+  const looks = await Promise.all(
+    paths.map(async path => ({
+      path,
+      problem: url === undefined ? undefined : await findProblem(path, url, http),
+    })),
+  )
+  for (const { path, problem } of looks) {
+    if (url !== undefined && !problem) log(`the cache has ${path} (dry run)`)
+    else if (unit !== undefined || !problem) log(`would copy ${path} to the cache (dry run)`)
+    else throw new OperatorError(problem.message, { hint: problem.hint })
+  }
+}
+
+/** Loaded only where something is copied: node:child_process costs every process 6 ms. */
+export async function copyBy(...args: Parameters<typeof import('./copy-unit.ts').startUnits>): Promise<void> {
+  const { startUnits } = await import('./copy-unit.ts')
+  return startUnits(...args)
+}
+
+export function pathsOf(outputs: readonly Output[], log: (line: string) => void): string[] {
+  for (const { name, path } of outputs) {
+    if (path === null) log(`skipped output ${name}: Hydra knows no path of it`)
+  }
+  const paths = outputs.flatMap(({ path }) => path ?? [])
+  if (paths.length === 0) {
+    throw new OperatorError(
+      'no output of the build has a path: there is nothing that could be copied to the cache',
+    )
+  }
+  for (const path of paths) {
+    if (!isStorePath(path)) throw new OperatorError(`the output ${path} is no store path; it is not copied`)
+  }
+  return paths
+}
+
+/** `/nix/store/<32>-<name>`, in any store directory. */
+function isStorePath(path: string): boolean {
+  return /^(?:\/[A-Za-z0-9+._-]+)+\/[0-9a-z]{32}-[A-Za-z0-9+\-._?=]+$/.test(path) && !/\/\.{1,2}\//.test(path)
+}

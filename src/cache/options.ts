@@ -1,0 +1,31 @@
+// What a run gives the cache: its configuration, the way to ask, and where to say what happened.
+import type { Http } from '../base/http.ts'
+import type { Log } from '../base/log.ts'
+import type { CacheConfig } from './config.ts'
+
+export interface CacheOptions {
+  config: CacheConfig
+  http: Http
+  /** `copy-and-look` for a build that may be missing; a dry run only looks */
+  mode: 'copy-and-look' | 'look'
+  env: Readonly<Record<string, string | undefined>>
+  log: (line: string) => void
+  /** a second of waiting; shorter in tests */
+  secondMs: number
+}
+
+/** A run's own options, as the cache takes them: a run that only looks copies nothing. */
+export function cacheOptionsFor(
+  config: CacheConfig,
+  run: Pick<CacheOptions, 'http' | 'env' | 'secondMs'> & { mode: 'move' | 'look'; log: Log },
+): CacheOptions {
+  const { http, env, secondMs, mode, log } = run
+  return {
+    config,
+    http,
+    env,
+    secondMs,
+    mode: mode === 'move' ? 'copy-and-look' : 'look',
+    log: text => log.line(text),
+  }
+}
