@@ -11,11 +11,11 @@ import { type CacheOptions, cacheOptionsFor } from './cache/options.ts'
 import { createProver } from './cache/prove.ts'
 import { showJob } from './channels/candidate.ts'
 import { type Channel, channelKey } from './channels/channel.ts'
-import type { Facts } from './channels/job-snapshot.ts'
 import { type PlannedChannel, planFleet, unnameable } from './channels/plan.ts'
 import { channelOfJob, type Rule } from './channels/rule.ts'
 import { describeRename } from './channels/safeguards.ts'
 import { settle } from './channels/settle.ts'
+import type { Facts } from './channels/snapshot.ts'
 import { isTrouble, tellVerdict, type Verdict } from './channels/verdict.ts'
 import { expectedHost } from './github/config.ts'
 import type { Database } from './hydra/database.ts'
@@ -68,13 +68,13 @@ async function bringToCandidate(
   const { config, log } = options
   await options.connect?.()
   // what a detached hook does without: the database's client and, while the database answers, GitHub's
-  const [{ lookUp }, { findOutputsOfBuilds }] = await Promise.all([
-    import('./channels/job-snapshot.ts'),
+  const [{ lookUpJob }, { findOutputsOfBuilds }] = await Promise.all([
+    import('./channels/snapshot.ts'),
     import('./hydra/queries/outputs.ts'),
   ])
   const database = await options.openDatabase()
   try {
-    const look = () => lookUp(event, channels, { rules: config.channels, database })
+    const look = () => lookUpJob(event, channels, { rules: config.channels, database })
     const looking = look()
     looking.catch(() => {})
     const github = await options.openGitHub()

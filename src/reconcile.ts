@@ -9,10 +9,10 @@ import { cacheOptionsFor } from './cache/options.ts'
 import { createProver } from './cache/prove.ts'
 import { listTips, prefixesIn, type Stray, strayBranches } from './channels/branches.ts'
 import { selectChannels } from './channels/channel-name.ts'
-import { lookUpFleet } from './channels/fleet-snapshot.ts'
 import { type PlannedChannel, planFleet, prefixesOf } from './channels/plan.ts'
 import { describeRename } from './channels/safeguards.ts'
 import { settle } from './channels/settle.ts'
+import { lookUpFleet } from './channels/snapshot.ts'
 import { isTrouble, tellVerdict, type Verdict } from './channels/verdict.ts'
 import { expectedHost } from './github/config.ts'
 import type { Database } from './hydra/database.ts'
@@ -41,8 +41,9 @@ export async function reconcile(
   options: ReconcileOptions,
 ): Promise<{ ended: 'ok' | 'failed'; counts: Counts }> {
   const { config, database, log, mode, secondMs, progress } = options
+  const lookUp = () => lookUpFleet({ rules: config.channels, database })
   const host = expectedHost(config.github)
-  const plan = planFleet(config.channels, await lookUpFleet(options), host)
+  const plan = planFleet(config.channels, await lookUp(), host)
   const planned = selectChannels(plan.channels, options.only)
   const github = await options.openGitHub()
   const summary = createSummary(options)
@@ -62,7 +63,7 @@ export async function reconcile(
       mode,
       forge: github.repository,
       tips,
-      planAgain: async () => planFleet(config.channels, await lookUpFleet(options), host).channels,
+      planAgain: async () => planFleet(config.channels, await lookUp(), host).channels,
       findOutputs: builds => database.look(sql => findOutputsOfBuilds(sql, builds)),
       prove:
         prove &&

@@ -1,10 +1,9 @@
 // What every run that moves channels is given: the configuration, the hands, and where to say what happens.
 
-import type { Deadline } from './base/deadline.ts'
 import type { Http } from './base/http.ts'
 import type { Log } from './base/log.ts'
+import type { Forges } from './channels/forge.ts'
 import type { Config } from './config.ts'
-import type { GitHubRepository } from './github/repository.ts'
 
 export interface RunOptions {
   config: Config
@@ -17,10 +16,5 @@ export interface RunOptions {
   http: Http
   /** a second of waiting; shorter in tests */
   secondMs: number
-  openGitHub: () => Promise<OpenedGitHub>
-}
-
-export interface OpenedGitHub {
-  deadline: Deadline
-  repository: (name: string) => GitHubRepository
+  openGitHub: () => Promise<Forges>
 }

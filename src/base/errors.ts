@@ -32,6 +32,11 @@ export class PermissionError extends OperatorError {
   override name = 'PermissionError'
 }
 
+/** A limit of time or of requests is reached: whatever else is asked there would reach it too. */
+export class LimitError extends OperatorError {
+  override name = 'LimitError'
+}
+
 /** The `code` of a system error, such as `ENOENT`; undefined where `error` has none. */
 export function codeOf(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | undefined)?.code

@@ -1,4 +1,5 @@
-// What the engine needs of the place where a repository is. src/github has it for GitHub.
+// What the engine needs of the place where a repository is, and what it may refuse. src/github has it for GitHub.
+import type { Deadline } from '../base/deadline.ts'
 import type { Related } from './relation.ts'
 
 /** `baseSha`: the commit that the base was, 40 digits */
@@ -45,6 +46,13 @@ export type Written =
   | { kind: 'unknown-commit' }
   | NotAnswered
 
+/** The repositories of a run, and its time. */
+export interface Forges {
+  deadline: Deadline
+  /** `alice/dotfiles` */
+  repository: (name: string) => Forge
+}
+
 /** One repository. All methods throw an OperatorError where the forge refuses or cannot be asked. */
 export interface Forge {
   /** Also fetches the token ahead of the first request. Undefined for a person's token, which says nothing. */
@@ -81,3 +89,13 @@ export interface Forge {
   /** The repository's new name, where the forge has redirected us from the old one. */
   findNewName(): Promise<string | undefined>
 }
+
+/** Of a repository that nobody can write to. */
+export const ARCHIVED = {
+  why: 'the repository is archived, so it is read-only',
+  hint: 'unarchive it in its settings, or take its rule out of the configuration',
+}
+
+/** What mends a rule or a protection that stands in the way. */
+export const BYPASS =
+  'let the App bypass the ruleset or branch protection, or let the rule leave this branch out'

@@ -5,7 +5,7 @@ import { OperatorError, PermissionError } from '../base/errors.ts'
 import type { TrackedRef } from '../hydra/flakeref.ts'
 import type { Candidate } from './candidate.ts'
 import type { Channel } from './channel.ts'
-import type { Forge } from './forge.ts'
+import { ARCHIVED, type Forge } from './forge.ts'
 import { findHold } from './holds.ts'
 import { contains } from './relation.ts'
 import { refsOf } from './tracked-ref.ts'
@@ -61,11 +61,6 @@ function unreadableFlake(): OperatorError {
       hint: 'name the branch in the rule (channels[].ref), or let the jobset follow the repository itself',
     },
   )
-}
-
-export const ARCHIVED = {
-  why: 'the repository is archived, so it is read-only',
-  hint: 'unarchive it in its settings, or take its rule out of the configuration',
 }
 
 /** @throws PermissionError where the channel is the default branch, or the repository is archived */

@@ -5,8 +5,8 @@ import type { Http } from '../base/http.ts'
 import type { Log } from '../base/log.ts'
 import type { Config } from '../config.ts'
 import { type CredentialSources, findCredentials } from '../github/credentials.ts'
-import type { GitHubRepository } from '../github/repository.ts'
 import { findCacheDirectory } from '../github/token-cache.ts'
+import type { Survey } from '../status/survey.ts'
 
 export interface GitHubOptions extends Pick<CredentialSources, 'flags' | 'env' | 'personalToken'> {
   config: Config
@@ -23,13 +23,13 @@ export interface GitHubOptions extends Pick<CredentialSources, 'flags' | 'env' |
  */
 export async function openGitHub({ config, http, log, ...sources }: GitHubOptions): Promise<{
   deadline: Deadline
-  repository: (name: string) => GitHubRepository
+  repository: (name: string) => Survey
 }> {
   const { apiUrl, attemptTimeoutSeconds, deadlineSeconds } = config.github
   const deadline = new Deadline(sources.deadlineSeconds ?? deadlineSeconds)
   const credentials = findCredentials({ ...sources, config: config.github })
   const { openRepository } = await import('../github/repository.ts')
-  const opened = new Map<string, GitHubRepository>()
+  const opened = new Map<string, Survey>()
 
   const as = credentials.kind === 'app' ? `GitHub App ${credentials.appId}` : 'a token'
   log.line(`asks ${apiUrl} as ${as} (${credentials.source})`)

@@ -3,13 +3,15 @@
 import { systemClock } from '../base/clock.ts'
 import { DEFAULT_CONFIG_FILE } from '../base/defaults.ts'
 import { messageOf, OperatorError } from '../base/errors.ts'
-import { createHttp } from '../base/http.ts'
+import { createHttp, type Http } from '../base/http.ts'
 import { count, printable } from '../base/log.ts'
 import { writeAtomically } from '../base/write-atomically.ts'
-import { readConfig } from '../config.ts'
+import { createLook } from '../cache/narinfo.ts'
+import { type Config, readConfig } from '../config.ts'
+import { expectedHost } from '../github/config.ts'
 import { findConnection } from '../hydra/connection.ts'
 import { openDatabase } from '../hydra/database.ts'
-import { findStatus } from '../status/find-status.ts'
+import { findStatus, type StatusOptions } from '../status/find-status.ts'
 import { isTroubling } from '../status/shape.ts'
 import { openGitHub } from './clients.ts'
 import { type Command, configFile } from './run.ts'
@@ -66,9 +68,8 @@ export const command: Command<typeof options> = {
     progress('asking Hydra and GitHub…')
     try {
       const status = await findStatus({
-        config,
+        ...statusOptionsOf(config, http),
         report,
-        http,
         only: positionals,
         database,
         now: new Date(systemClock.now()),
@@ -98,6 +99,16 @@ export const command: Command<typeof options> = {
       await database.close()
     }
   },
+}
+
+/** What status needs of the configuration. */
+export function statusOptionsOf(
+  { channels, github, hydraUrl, stateDirectory, cache }: Config,
+  http: Http,
+): Pick<StatusOptions, 'rules' | 'host' | 'hydraUrl' | 'stateDirectory' | 'look'> {
+  const host = expectedHost(github)
+  const look = cache?.url === undefined ? undefined : createLook(cache, http)
+  return { rules: channels, host, hydraUrl, stateDirectory, look }
 }
 
 /** Another user reads it: node_exporter's. */

@@ -4,13 +4,15 @@ import type { Deadline } from '../base/deadline.ts'
 import { messageOf, OperatorError } from '../base/errors.ts'
 import type { Http } from '../base/http.ts'
 import type { RepositoryFacts } from '../channels/forge.ts'
-import { ARCHIVED, describeRename } from '../channels/safeguards.ts'
+import { ARCHIVED } from '../channels/forge.ts'
+import { describeRename } from '../channels/safeguards.ts'
 import type { Config } from '../config.ts'
 import { createAppClient, findInstallation } from '../github/app.ts'
 import { type AppCredentials, findCredentials } from '../github/credentials.ts'
 import { explainRefusal, grantPermission, suspended } from '../github/refusal.ts'
-import { type GitHubRepository, openRepository } from '../github/repository.ts'
+import { openRepository } from '../github/repository.ts'
 import { API_VERSION, type RequestOptions, USER_AGENT } from '../github/request.ts'
+import type { Survey } from '../status/survey.ts'
 import { type Answer, after, type Check, type Checked, check, notChecked } from './check.ts'
 
 /** GitHub takes a key's signature that is dated up to a minute ahead. */
@@ -26,7 +28,7 @@ export interface GitHubOptions {
 /** A repository that the App may write to, with what GitHub says of it now. */
 export interface OpenedRepository {
   name: string
-  repository: GitHubRepository
+  repository: Survey
   facts: RepositoryFacts
 }
 

@@ -2,9 +2,9 @@
 import * as z from 'zod/mini'
 import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
 import { count } from '../base/log.ts'
-import { lookUpFleet } from '../channels/fleet-snapshot.ts'
 import { missingJobset, type PlannedChannel, planFleet } from '../channels/plan.ts'
 import type { Rule } from '../channels/rule.ts'
+import { lookUpFleet } from '../channels/snapshot.ts'
 import type { Config } from '../config.ts'
 import { expectedHost } from '../github/config.ts'
 import { findConnection, showConnection } from '../hydra/connection.ts'
@@ -168,7 +168,7 @@ function isObjection(error: unknown): error is OperatorError {
 }
 
 async function checkJobsets(config: Config, database: Database): Promise<Answer<Fleet>> {
-  const jobsets = await lookUpFleet({ config, database })
+  const jobsets = await lookUpFleet({ rules: config.channels, database })
   const { channels } = planFleet(config.channels, jobsets, expectedHost(config.github))
   const found = { database, jobsets, channels }
   const [missing, ...more] = jobsets

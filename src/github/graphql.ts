@@ -1,27 +1,18 @@
 // How branches stand to commits: a hundred branches in one request, where REST would need one for each pair.
 // https://docs.github.com/graphql/reference/objects#ref
 import * as z from 'zod/mini'
-import { LATER, messageOf, OperatorError, PermissionError } from '../base/errors.ts'
+import { LATER, messageOf, OperatorError } from '../base/errors.ts'
 import { explainIssues } from '../base/schema.ts'
 import type { Related } from '../channels/relation.ts'
+import type { Standing, TrackedBranch } from '../status/survey.ts'
 import type { RepositoryName } from './refs.ts'
-import { DeadlineError, type GitHubClient, RateLimitError } from './request.ts'
+import type { GitHubClient } from './request.ts'
 
 export const MAX_BRANCHES = 100
 
 /** As many of a branch's newest commits are asked for: who descends from whom, and since when, is then known of most. */
 const MAX_HISTORY = 100
 const MAX_PARENTS = 10
-
-export interface Standing {
-  sha: string
-  /** ISO 8601 */
-  committedAt: string | undefined
-  /** what rules and protection say of the one who asks; undefined where there are none */
-  mayPush: boolean | undefined
-  /** by head; GraphQL compares nothing that has no common history, and that is left out */
-  sides: Map<string, Related>
-}
 
 /** A commit may have been made in the year 12345, which no Date can hold. */
 const time = z.catch(
@@ -75,23 +66,6 @@ export async function findStandings(
     })
   }
   return found
-}
-
-/** A branch that channels are measured by. */
-export interface TrackedBranch {
-  sha: string
-  /** `refs/heads/main`, also if `HEAD` was asked for */
-  ref: string
-  /** its newest commits, newest first; at most {@link MAX_HISTORY} */
-  history: HistoricCommit[]
-}
-
-export interface HistoricCommit {
-  sha: string
-  /** ISO 8601 */
-  committedAt: string | undefined
-  /** the first is the one that the branch was at before */
-  parents: string[]
 }
 
 const nodesOf = <Node extends z.core.$ZodType>(node: Node) => z.object({ nodes: z.array(z.nullable(node)) })
@@ -153,14 +127,6 @@ class GraphqlError extends OperatorError {
   constructor(message: string, options: ErrorOptions = {}) {
     super(`GitHub's GraphQL did not answer: ${message}`, { hint: LATER, ...options })
   }
-}
-
-/** Whether REST may still answer: a limit, the deadline or a missing permission it would meet too. */
-export function isWorthRest(error: unknown): error is OperatorError {
-  return (
-    error instanceof OperatorError &&
-    !(error instanceof DeadlineError || error instanceof RateLimitError || error instanceof PermissionError)
-  )
 }
 
 /** What GitHub could answer beside an error is an answer still. */

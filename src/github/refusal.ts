@@ -3,7 +3,7 @@
 import { RequestError } from '@octokit/request-error'
 import { LATER, OperatorError, PermissionError } from '../base/errors.ts'
 import { HttpError } from '../base/http.ts'
-import { ARCHIVED } from '../channels/safeguards.ts'
+import { ARCHIVED, BYPASS } from '../channels/forge.ts'
 import { messageOfAnswer } from './request.ts'
 
 export interface Asked {
@@ -121,10 +121,6 @@ export function suspended(since: string): Meaning {
     hint: 'the owner of the repository can unsuspend it: Settings, Applications, Installed GitHub Apps',
   }
 }
-
-/** What mends a rule or a protection that stands in the way. */
-export const BYPASS =
-  'let the App bypass the ruleset or branch protection, or let the rule leave this branch out'
 
 export function grantPermission(permission: string): string {
   return `give the App ${permission} (App settings, Permissions), then accept it in the installation`

@@ -4,9 +4,10 @@ import { RequestError } from '@octokit/request-error'
 import { systemClock } from '../base/clock.ts'
 import { OperatorError, PermissionError } from '../base/errors.ts'
 import { sameRepository } from '../base/repository-name.ts'
-import type { Forge, NotAnswered } from '../channels/forge.ts'
+import type { NotAnswered } from '../channels/forge.ts'
+import type { Standing, Survey } from '../status/survey.ts'
 import type { AppCredentials, Credentials } from './credentials.ts'
-import * as standing from './graphql.ts'
+import * as graphql from './graphql.ts'
 import * as refs from './refs.ts'
 import { explainRefusal, isNotAccessible, lackingPermissions } from './refusal.ts'
 import {
@@ -34,18 +35,7 @@ export interface RepositoryOptions extends RequestOptions {
   cacheDirectory: string | undefined
 }
 
-export interface GitHubRepository extends Forge {
-  /** How branches stand to commits, in as few requests as can be; and why some of them are not known. */
-  findStandings(
-    branches: readonly { branch: string; heads: readonly string[] }[],
-  ): Promise<{ standings: Map<string, standing.Standing>; errors: OperatorError[] }>
-  /** @param ref a whole ref, or `HEAD`, the default branch */
-  findTrackedBranch(ref: string): ReturnType<typeof standing.findTrackedBranch>
-  /** The commit that a whole ref or `HEAD` means, tags peeled; undefined where GitHub does not have it. */
-  findCommit(ref: string): Promise<string | undefined>
-}
-
-export function openRepository(options: RepositoryOptions): GitHubRepository {
+export function openRepository(options: RepositoryOptions): Survey {
   const { credentials, deadline, secondMs } = options
   const tokens = credentials.kind === 'app' ? installationTokens(credentials, options) : undefined
   const client = createClient(options)
@@ -145,22 +135,22 @@ export function openRepository(options: RepositoryOptions): GitHubRepository {
     listBranches: prefix => ask(name => refs.listBranches(client, name, prefix)),
     async findStandings(branches) {
       const parts: (typeof branches)[] = []
-      for (let at = 0; at < branches.length; at += standing.MAX_BRANCHES) {
-        parts.push(branches.slice(at, at + standing.MAX_BRANCHES))
+      for (let at = 0; at < branches.length; at += graphql.MAX_BRANCHES) {
+        parts.push(branches.slice(at, at + graphql.MAX_BRANCHES))
       }
       const errors: OperatorError[] = []
       const found = await Promise.all(
         parts.map(part =>
-          ask(name => standing.findStandings(client, name, part)).catch((error: unknown) => {
+          ask(name => graphql.findStandings(client, name, part)).catch((error: unknown) => {
             if (!(error instanceof OperatorError)) throw error
             errors.push(error)
-            return new Map<string, standing.Standing>()
+            return new Map<string, Standing>()
           }),
         ),
       )
       return { standings: new Map(found.flatMap(part => [...part])), errors }
     },
-    findTrackedBranch: ref => ask(name => standing.findTrackedBranch(client, name, ref)),
+    findTrackedBranch: ref => ask(name => graphql.findTrackedBranch(client, name, ref)),
     findCommit: ref => ask(name => refs.findCommit(client, name, ref)),
     async updateBranches(updates, sent) {
       const access = await tokens?.access()

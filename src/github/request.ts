@@ -10,7 +10,7 @@ import { Octokit } from '@octokit/rest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { systemClock } from '../base/clock.ts'
 import type { Deadline } from '../base/deadline.ts'
-import { LATER, messageOf, OperatorError } from '../base/errors.ts'
+import { LATER, LimitError, messageOf } from '../base/errors.ts'
 import { type Http, HttpError } from '../base/http.ts'
 import type { NotAnswered } from '../channels/forge.ts'
 
@@ -111,7 +111,7 @@ function isJson(text: string): boolean {
 }
 
 /** The time of the GitHub part is over. Octokit hands an `AbortError` on as it is, and plugin-retry does not retry it. */
-export class DeadlineError extends OperatorError {
+export class DeadlineError extends LimitError {
   override name = 'AbortError'
 
   constructor(options: ErrorOptions = {}) {
@@ -156,7 +156,7 @@ function limits(octokit: Core, { limits: options }: OctokitOptions): Record<stri
   return {}
 }
 
-export class RateLimitError extends OperatorError {
+export class RateLimitError extends LimitError {
   override name = 'RateLimitError'
 
   constructor(message: string, { asked, waits }: { asked: number; waits: number }, cause: unknown) {

@@ -3,9 +3,8 @@
 import { Semaphore } from 'async-mutex'
 import { type Channel, channelKey } from '../channels/channel.ts'
 import { IDENTICAL, type Relation } from '../channels/relation.ts'
-import { isWorthRest, type Standing } from '../github/graphql.ts'
-import type { GitHubRepository } from '../github/repository.ts'
-import type { OpenedGitHub } from '../run-options.ts'
+import type { Survey, Surveys } from './survey.ts'
+import { isWorthOneByOne, type Standing } from './survey.ts'
 
 /** Where GraphQL does not answer, REST must not be flooded. */
 const REST_AT_ONCE = 4
@@ -36,7 +35,7 @@ export interface Answer {
  */
 export async function compareAll(
   questions: readonly Question[],
-  github: Pick<OpenedGitHub, 'repository'>,
+  github: Surveys,
   report: (error: unknown) => void,
 ): Promise<Map<string, Answer>> {
   const answers = new Map<string, Answer>()
@@ -51,7 +50,7 @@ export async function compareAll(
       const repository = github.repository(asked[0]?.channel.repository ?? '')
       const { standings, errors } = await repository.findStandings(eachPairOnce(asked))
       if (errors[0]) report(errors[0])
-      const away = errors.find(error => !isWorthRest(error))
+      const away = errors.find(error => !isWorthOneByOne(error))
       const sides = sidesOf(asked, standings)
       for (const { channel, tip } of asked) {
         const standing = standings.get(channel.branch)
@@ -100,11 +99,7 @@ function sidesOf(
   return sides
 }
 
-async function compareOverRest(
-  repository: GitHubRepository,
-  tip: string,
-  sha: string,
-): Promise<Relation | undefined> {
+async function compareOverRest(repository: Survey, tip: string, sha: string): Promise<Relation | undefined> {
   const comparison = await repository.compare(tip, sha)
   return comparison === 'not-found' ? undefined : comparison
 }

@@ -3,29 +3,37 @@
 
 import { LATER, OperatorError, operatorErrorOf, PermissionError } from '../base/errors.ts'
 import type { Output } from '../base/output.ts'
-import { createLook } from '../cache/narinfo.ts'
 import { findTip, listTips, makeableBranches, strayBranches, type Tips } from '../channels/branches.ts'
 import type { Candidate } from '../channels/candidate.ts'
 import { type Channel, channelKey } from '../channels/channel.ts'
 import { selectChannels } from '../channels/channel-name.ts'
-import { lookUpFleet } from '../channels/fleet-snapshot.ts'
+import { BYPASS } from '../channels/forge.ts'
 import { findHold, type Hold } from '../channels/holds.ts'
 import { type PlannedChannel, planFleet, prefixesOf } from '../channels/plan.ts'
 import { contains } from '../channels/relation.ts'
+import type { Rule } from '../channels/rule.ts'
 import { checkWritable } from '../channels/safeguards.ts'
+import { lookUpFleet } from '../channels/snapshot.ts'
 import { offBranch } from '../channels/verdict.ts'
-import { expectedHost } from '../github/config.ts'
-import { BYPASS } from '../github/refusal.ts'
-import type { GitHubRepository } from '../github/repository.ts'
 import type { Database } from '../hydra/database.ts'
-import type { OpenedGitHub, RunOptions } from '../run-options.ts'
 import { readStamp } from '../state/last-reconcile.ts'
 import { type Answer, compareAll } from './comparisons.ts'
 import { type ChannelFacts, couldMove, explain, newestCommit, type Stand } from './explain.ts'
 import type { ChannelStatus, FleetStatus } from './shape.ts'
+import type { Survey, Surveys } from './survey.ts'
 import { createFindTracked, type FindTracked, isAncestorIn, type TrackedFound } from './tracked-branch.ts'
 
-export interface StatusOptions extends Pick<RunOptions, 'config' | 'report' | 'http' | 'openGitHub'> {
+export interface StatusOptions {
+  rules: readonly Rule[]
+  /** that flakerefs of the rules' repositories have: `github.com` */
+  host: string
+  hydraUrl: string | undefined
+  stateDirectory: string
+  /** says an error with what to do about it, and goes on */
+  report: (error: unknown) => void
+  openGitHub: () => Promise<Surveys>
+  /** why outputs cannot be found in the cache; undefined: there is no cache to look at */
+  look: ((outputs: readonly Output[]) => Promise<string | undefined>) | undefined
   /** channels as given on the command line; empty: all */
   only: readonly string[]
   database: Database
@@ -47,23 +55,19 @@ interface Entry {
  * @throws UsageError for a channel that there is not; OperatorError where neither Hydra nor GitHub could be asked
  */
 export async function findStatus(options: StatusOptions): Promise<FleetStatus> {
-  const { config, now, report } = options
+  const { rules, host, now, report } = options
   const github = await options.openGitHub()
   const [jobsets, tips] = await Promise.all([
     lookUpFleet(options).catch(operatorErrorOf),
-    listTips(github, prefixesOf(config.channels)),
+    listTips(github, prefixesOf(rules)),
   ])
   const databaseAway = jobsets instanceof OperatorError ? jobsets : undefined
-  const plan = planFleet(
-    databaseAway ? [] : config.channels,
-    jobsets instanceof OperatorError ? [] : jobsets,
-    expectedHost(config.github),
-  )
+  const plan = planFleet(databaseAway ? [] : rules, jobsets instanceof OperatorError ? [] : jobsets, host)
   const entries = databaseAway
-    ? makeableBranches(tips, config.channels).map(entry => ({ ...entry, planned: undefined }))
+    ? makeableBranches(tips, rules).map(entry => ({ ...entry, planned: undefined }))
     : [
         ...plan.channels.map(planned => entryOf(planned, tips)).filter(isOfInterest),
-        ...strayBranches(plan, tips, config.channels).map(stray => ({ ...stray, planned: undefined })),
+        ...strayBranches(plan, tips, rules).map(stray => ({ ...stray, planned: undefined })),
       ]
   if (databaseAway) report(databaseAway)
   for (const { error } of plan.problems) report(error)
@@ -73,7 +77,7 @@ export async function findStatus(options: StatusOptions): Promise<FleetStatus> {
   }
   return {
     generatedAt: now.toISOString(),
-    lastReconcile: readStamp(config.stateDirectory)?.finishedAt ?? null,
+    lastReconcile: readStamp(options.stateDirectory)?.finishedAt ?? null,
     channels: await findChannels(selectChannels(entries, options.only), databaseAway, github, options),
   }
 }
@@ -99,18 +103,16 @@ function reportSilent(tips: Tips, entries: readonly Entry[], report: (error: unk
 async function findChannels(
   entries: readonly Entry[],
   databaseAway: OperatorError | undefined,
-  github: OpenedGitHub,
+  github: Surveys,
   options: StatusOptions,
 ): Promise<ChannelStatus[]> {
-  const { config, http, now, report } = options
-  const host = expectedHost(config.github)
+  const { host, hydraUrl, stateDirectory, look, now, report } = options
   const tracked = createFindTracked(github, host)
   const [answers, hydra] = await Promise.all([
     compareEntries(entries, tracked, github, host, report),
     databaseAway ? NOTHING_MORE : lookAgain(entries, options),
   ])
-  const around = { now, host, hydraUrl: config.hydraUrl }
-  const look = config.cache && createLook(config.cache, http)
+  const around = { now, host, hydraUrl }
   return Promise.all(
     entries.map(async entry => {
       const { channel, planned } = entry
@@ -123,7 +125,7 @@ async function findChannels(
       const candidate = candidateOf(planned)
       const evaluated = planned && tip !== undefined ? hydra.newer(planned, tip) : undefined
       const toCopy = candidate && !known.away && couldMove(tip, stands.candidate)
-      const hold = readHold(channel, config.stateDirectory)
+      const hold = readHold(channel, stateDirectory)
       const facts: ChannelFacts = {
         ...known,
         channel,
@@ -166,7 +168,7 @@ function readHold(channel: Channel, stateDirectory: string): Hold | null | Opera
 async function compareEntries(
   entries: readonly Entry[],
   findTracked: FindTracked,
-  github: OpenedGitHub,
+  github: Surveys,
   host: string,
   report: (error: unknown) => void,
 ): Promise<Map<string, Answer>> {
@@ -204,7 +206,7 @@ async function factsOf(
   { channel, planned, tip }: Entry,
   answer: Answer | undefined,
   findTracked: FindTracked,
-  repository: GitHubRepository,
+  repository: Survey,
   host: string,
 ): Promise<GitHubFacts> {
   if (tip instanceof Error) throw tip
@@ -228,7 +230,7 @@ async function findOffBranch(
   { tracked: ref }: PlannedChannel,
   candidate: Candidate,
   { tip, stands, tracked }: Pick<GitHubFacts, 'tip' | 'stands'> & { tracked: TrackedFound | undefined },
-  repository: GitHubRepository,
+  repository: Survey,
 ): Promise<ChannelFacts['offBranch']> {
   // another reason says so
   if (ref.kind === 'other repository') return undefined
@@ -247,7 +249,7 @@ async function findOffBranch(
 async function whyForbidden(
   channel: Channel,
   answer: Answer | undefined,
-  repository: GitHubRepository,
+  repository: Survey,
 ): Promise<OperatorError | undefined> {
   if (answer?.mayPush === false) {
     return new PermissionError('a rule of the repository does not let the App push to the branch', {
@@ -274,7 +276,7 @@ const NOTHING_MORE: MoreOfHydra = { newer: () => undefined, outputs: new Map() }
 
 async function lookAgain(
   entries: readonly Entry[],
-  { config, database, report }: StatusOptions,
+  { look, database, report }: StatusOptions,
 ): Promise<MoreOfHydra> {
   const tips = new Map<number, Set<string>>()
   const builds = new Set<number>()
@@ -283,7 +285,7 @@ async function lookAgain(
     const { id } = planned.facts.jobset
     if (tip !== undefined) tips.set(id, (tips.get(id) ?? new Set()).add(tip))
     const candidate = candidateOf(planned)
-    if (candidate && candidate.sha !== tip && config.cache?.url !== undefined) builds.add(candidate.build)
+    if (candidate && candidate.sha !== tip && look) builds.add(candidate.build)
   }
   const [{ findNewerSince }, { findOutputsOfBuilds }] = await Promise.all([
     import('../hydra/queries/newer-evals.ts'),

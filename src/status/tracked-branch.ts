@@ -3,10 +3,9 @@
 import { short } from '../base/log.ts'
 import type { PlannedChannel } from '../channels/plan.ts'
 import { refsOf } from '../channels/tracked-ref.ts'
-import { type HistoricCommit, isWorthRest, type TrackedBranch } from '../github/graphql.ts'
-import type { GitHubRepository } from '../github/repository.ts'
-import type { OpenedGitHub } from '../run-options.ts'
 import { newestCommit, type Tracked } from './explain.ts'
+import type { Survey, Surveys } from './survey.ts'
+import { type HistoricCommit, isWorthOneByOne, type TrackedBranch } from './survey.ts'
 
 export type TrackedFound = Tracked & { history: readonly HistoricCommit[] }
 
@@ -14,7 +13,7 @@ export type TrackedFound = Tracked & { history: readonly HistoricCommit[] }
 export type FindTracked = (planned: PlannedChannel) => Promise<TrackedFound | undefined>
 
 /** Each branch is asked for once, however many channels and jobsets follow it. */
-export function createFindTracked(github: Pick<OpenedGitHub, 'repository'>, host: string): FindTracked {
+export function createFindTracked(github: Surveys, host: string): FindTracked {
   const branches = new Map<string, Promise<TrackedBranch | undefined>>()
   const counts = new Map<string, Promise<Tracked['unevaluated']>>()
   const once = <T>(known: Map<string, Promise<T>>, key: string, find: () => Promise<T>): Promise<T> => {
@@ -55,11 +54,11 @@ export function createFindTracked(github: Pick<OpenedGitHub, 'repository'>, host
 
 const NOTHING = { commits: 0, oldest: undefined }
 
-async function findBranch(repository: GitHubRepository, ref: string): Promise<TrackedBranch | undefined> {
+async function findBranch(repository: Survey, ref: string): Promise<TrackedBranch | undefined> {
   try {
     return await repository.findTrackedBranch(ref)
   } catch (error) {
-    if (!isWorthRest(error)) throw error
+    if (!isWorthOneByOne(error)) throw error
     const branch = /^refs\/heads\/(.*)$/s.exec(ref)?.[1]
     const sha = await (branch === undefined ? repository.findCommit(ref) : repository.findBranch(branch))
     return sha === undefined ? undefined : { sha, ref, history: [] }
@@ -68,7 +67,7 @@ async function findBranch(repository: GitHubRepository, ref: string): Promise<Tr
 
 /** What the branch has, and the newest eval's commit has not. */
 async function countUnevaluated(
-  repository: GitHubRepository,
+  repository: Survey,
   { sha, history }: TrackedBranch,
   newest: string,
 ): Promise<Tracked['unevaluated']> {

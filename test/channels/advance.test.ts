@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { advance, decide, type Move, type Seen } from '../../src/channels/advance.ts'
 import type { Verdict } from '../../src/channels/verdict.ts'
-import type { GitHubRepository } from '../../src/github/repository.ts'
+import type { Survey } from '../../src/status/survey.ts'
 import type { TestRepository } from '../helpers/github.ts'
 import { type Scene, sceneFor } from '../helpers/scene.ts'
 
@@ -20,7 +20,7 @@ const NOWHERE = '0123456789012345678901234567890123456789'
 interface Graph {
   scene: Scene
   repo: TestRepository
-  repository: GitHubRepository
+  repository: Survey
   c1: string
   c2: string
   c3: string

@@ -6,8 +6,8 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { Deadline } from '../../src/base/deadline.ts'
 import { OperatorError, PermissionError } from '../../src/base/errors.ts'
 import type { Forge } from '../../src/channels/forge.ts'
-import type { GitHubRepository } from '../../src/github/repository.ts'
 import { createClient, limitSeconds, messageOfAnswer } from '../../src/github/request.ts'
+import type { Survey } from '../../src/status/survey.ts'
 import type { Fault } from '../helpers/github.ts'
 import { type Scene, sceneFor } from '../helpers/scene.ts'
 
@@ -164,7 +164,7 @@ const WRITES: [
   what: string,
   path: string,
   write: (
-    repository: GitHubRepository,
+    repository: Survey,
     sha: string,
     sent: number,
   ) => ReturnType<Forge['updateBranches'] | Forge['createBranch']>,

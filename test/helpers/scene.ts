@@ -8,8 +8,9 @@ import { Deadline } from '../../src/base/deadline.ts'
 import { OperatorError } from '../../src/base/errors.ts'
 import { createHttp } from '../../src/base/http.ts'
 import type { AppCredentials, Credentials } from '../../src/github/credentials.ts'
-import { type GitHubRepository, openRepository, type RepositoryOptions } from '../../src/github/repository.ts'
+import { openRepository, type RepositoryOptions } from '../../src/github/repository.ts'
 import type { RequestOptions } from '../../src/github/request.ts'
+import type { Survey } from '../../src/status/survey.ts'
 import { type GitHubOptions, startGitHub, type TestGitHub, type TestRepository } from './github.ts'
 
 export interface Scene {
@@ -25,7 +26,7 @@ export interface Scene {
   attempts: number
   options: RequestOptions
   /** As the App, without a cache, unless told otherwise. */
-  open(more?: Partial<RepositoryOptions>): GitHubRepository
+  open(more?: Partial<RepositoryOptions>): Survey
   /** From now on the commits are called so in `requests` and `trouble`. */
   name(commits: Record<string, string>): void
   /** What GitHub was asked since the last call, `GET /compare/refs/heads/channel...c2`. */

@@ -5,13 +5,15 @@ import type { TestContext } from 'node:test'
 import { Deadline } from '../../src/base/deadline.ts'
 import { OperatorError } from '../../src/base/errors.ts'
 import { createHttp } from '../../src/base/http.ts'
+import { statusOptionsOf } from '../../src/commands/status.ts'
 import { parseConfig } from '../../src/config.ts'
 import { findCredentials } from '../../src/github/credentials.ts'
-import { type GitHubRepository, openRepository } from '../../src/github/repository.ts'
+import { openRepository } from '../../src/github/repository.ts'
 import { findConnection } from '../../src/hydra/connection.ts'
 import { openDatabase } from '../../src/hydra/database.ts'
 import { findStatus } from '../../src/status/find-status.ts'
 import type { ChannelStatus, FleetStatus } from '../../src/status/shape.ts'
+import type { Survey } from '../../src/status/survey.ts'
 import type { Fault } from './github.ts'
 import { type Stage, stageFor } from './stage.ts'
 
@@ -121,7 +123,7 @@ export async function findStatusAtOnce(stage: Stage): Promise<{ status: FleetSta
   const http = createHttp({})
   const database = openDatabase(findConnection(config.database, {}))
   const deadline = new Deadline(90)
-  const opened = new Map<string, GitHubRepository>()
+  const opened = new Map<string, Survey>()
   const open = (repository: string) =>
     openRepository({
       repository,
@@ -135,8 +137,7 @@ export async function findStatusAtOnce(stage: Stage): Promise<{ status: FleetSta
     })
   try {
     const status = await findStatus({
-      config,
-      http,
+      ...statusOptionsOf(config, http),
       database,
       only: [],
       now: new Date(),

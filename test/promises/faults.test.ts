@@ -12,6 +12,7 @@ import { OperatorError } from '../../src/base/errors.ts'
 import { createHttp, type Http } from '../../src/base/http.ts'
 import { advance } from '../../src/channels/advance.ts'
 import { cannotMove } from '../../src/channels/verdict.ts'
+import { statusOptionsOf } from '../../src/commands/status.ts'
 import { parseConfig } from '../../src/config.ts'
 import { openRepository } from '../../src/github/repository.ts'
 import { handleBuild } from '../../src/hook.ts'
@@ -480,7 +481,11 @@ async function benchFor(t: TestContext, github: GitHub): Promise<Bench> {
           return (await reconcile({ ...options, lock: undefined, progress: () => {} })).ended
         },
         async status() {
-          const { channels } = await findStatus({ ...options, now: new Date() })
+          const { channels } = await findStatus({
+            ...options,
+            ...statusOptionsOf(config, disturbed),
+            now: new Date(),
+          })
           const [only, ...others] = channels
           assert.ok(only && others.length === 0)
           // what went wrong on the way is said, and does not matter where the answer was found

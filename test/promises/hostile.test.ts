@@ -19,13 +19,14 @@ import { canMake } from '../../src/channels/template.ts'
 import { showTrackedRef } from '../../src/channels/tracked-ref.ts'
 import { describeVerdict, offBranch, type Verdict } from '../../src/channels/verdict.ts'
 import { parseConfig } from '../../src/config.ts'
-import { type GitHubRepository, openRepository } from '../../src/github/repository.ts'
+import { openRepository } from '../../src/github/repository.ts'
 import { isBuildFinished, parseEvent, summarize } from '../../src/hydra/event.ts'
 import { parseFlakeref, parseTrackedRef, showFlakeref } from '../../src/hydra/flakeref.ts'
 import type { JobsetFacts } from '../../src/hydra/queries/jobset-facts.ts'
 import { explain } from '../../src/status/explain.ts'
 import { renderMetrics } from '../../src/status/metrics.ts'
 import { type ChannelStatus, type FleetStatus, REASONS } from '../../src/status/shape.ts'
+import type { Survey } from '../../src/status/survey.ts'
 import { renderTable } from '../../src/status/table.ts'
 
 const CASES = Number(process.env.HYDRA_CHANNELS_TEST_CASES ?? 10_000)
@@ -580,7 +581,7 @@ interface Answered {
   body: string
 }
 
-const ENDPOINTS: readonly ((repository: GitHubRepository) => Promise<unknown>)[] = [
+const ENDPOINTS: readonly ((repository: Survey) => Promise<unknown>)[] = [
   repository => repository.compare('refs/heads/x', SHA),
   repository => repository.findBranch('x'),
   repository => repository.hasCommit(SHA),
@@ -604,7 +605,7 @@ async function ask(answer: Answered, seen: string[]): Promise<unknown> {
     close: () => {},
   }
   let now = 0
-  const repository: GitHubRepository = openRepository({
+  const repository: Survey = openRepository({
     http,
     apiUrl: 'https://api.github.com',
     attemptTimeoutMs: 1000,

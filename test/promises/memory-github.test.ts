@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import fc from 'fast-check'
-import type { GitHubRepository } from '../../src/github/repository.ts'
+import type { Survey } from '../../src/status/survey.ts'
 import { sceneFor } from '../helpers/scene.ts'
 import { Graph, MemoryGitHub } from './memory-github.ts'
 
@@ -122,7 +122,7 @@ test('writes are taken and refused alike, one by one and many at once', async t 
   const [script = []] = fc.sample(requests, { seed: SEED, numRuns: 1 })
   const seen = new Set<string>()
   for (const request of script) {
-    const ask = async (repository: GitHubRepository): Promise<unknown> => {
+    const ask = async (repository: Survey): Promise<unknown> => {
       if (request.kind === 'together') {
         const result = await repository.updateBranches(
           request.updates.map(({ branch, from, commit }) => ({

@@ -2,8 +2,7 @@
 // of every move. memory-github.test.ts holds it against git. What it says and refuses is what refs.ts makes of GitHub.
 import type { Comparison, Written } from '../../src/channels/forge.ts'
 import type { Related } from '../../src/channels/relation.ts'
-import type { Standing } from '../../src/github/graphql.ts'
-import type { GitHubRepository } from '../../src/github/repository.ts'
+import type { Standing, Survey } from '../../src/status/survey.ts'
 
 export interface Commit {
   sha: string
@@ -100,7 +99,7 @@ export class MemoryGitHub {
     this.#old = { branches: new Map(this.branches), reads }
   }
 
-  open(by: string): GitHubRepository {
+  open(by: string): Survey {
     const { graph } = this
     const read = <T>(answer: (branches: ReadonlyMap<string, string>) => T) => this.#read(answer)
     return {

@@ -11,6 +11,7 @@ import { Deadline } from '../../src/base/deadline.ts'
 import { OperatorError } from '../../src/base/errors.ts'
 import type { Http } from '../../src/base/http.ts'
 import { removeHold, writeHold } from '../../src/channels/holds.ts'
+import { statusOptionsOf } from '../../src/commands/status.ts'
 import { type Config, parseConfig } from '../../src/config.ts'
 import { handleBuild } from '../../src/hook.ts'
 import { findConnection } from '../../src/hydra/connection.ts'
@@ -331,7 +332,13 @@ class Story {
     const reports: unknown[] = []
     const options = this.#options([], reports, 'status')
     const now = new Date(world.now * 1000)
-    const status = await findStatus({ ...options, only: [], database: this.#around.database, now })
+    const status = await findStatus({
+      ...options,
+      ...statusOptionsOf(options.config, options.http),
+      only: [],
+      database: this.#around.database,
+      now,
+    })
     this.#checkReports(reports)
     const shown = new Map(status.channels.map(each => [each.branch, each]))
     const listed = channels.filter(({ presence, tip }) => presence !== 'gone' || tip !== undefined)

@@ -10,6 +10,7 @@ import { OperatorError } from '../../src/base/errors.ts'
 import { createHttp } from '../../src/base/http.ts'
 import { runUpdate } from '../../src/commands/run-channel-update.ts'
 import { printFlakeCommit } from '../../src/commands/run-get-flake-commit.ts'
+import { statusOptionsOf } from '../../src/commands/status.ts'
 import { type Config, parseConfig } from '../../src/config.ts'
 import { openRepository } from '../../src/github/repository.ts'
 import { handleBuild } from '../../src/hook.ts'
@@ -228,7 +229,12 @@ export async function openRuns(t: TestContext, hydra: TestHydra): Promise<Runs> 
         async status() {
           const database = openDatabase(connection, timeouts)
           try {
-            const { channels } = await findStatus({ ...options, database, now: new Date() })
+            const { channels } = await findStatus({
+              ...options,
+              ...statusOptionsOf(options.config, options.http),
+              database,
+              now: new Date(),
+            })
             reasons = channels.map(({ reason }) => reason)
             return 'ok'
           } finally {

@@ -5,7 +5,7 @@ import { sameRepository } from '../base/repository-name.ts'
 import type { Database } from '../hydra/database.ts'
 import type { BuildFinished } from '../hydra/event.ts'
 import { findBuild } from '../hydra/queries/build.ts'
-import { findCandidate, type JobFacts } from '../hydra/queries/candidates.ts'
+import { findCandidate, findJobStates, type JobFacts } from '../hydra/queries/candidates.ts'
 import { findJobsetFacts, type JobsetFacts } from '../hydra/queries/jobset-facts.ts'
 import { findPresentJobs } from '../hydra/queries/present-jobs.ts'
 import { checkBuild } from './candidate.ts'
@@ -25,7 +25,7 @@ export interface Facts {
  *
  * @throws OperatorError where the database cannot be asked, or does not know the build
  */
-export async function lookUp(
+export async function lookUpJob(
   event: BuildFinished,
   channels: readonly Channel[],
   { rules: all, database }: { rules: readonly Rule[]; database: Database },
@@ -59,4 +59,15 @@ export async function lookUp(
     }
     return { good: build.good, rules, jobsets }
   })
+}
+
+/** All jobsets of the rules, with all of their jobs, of one moment. */
+export async function lookUpFleet({
+  rules,
+  database,
+}: {
+  rules: readonly Rule[]
+  database: Database
+}): Promise<JobsetFacts[]> {
+  return database.look(sql => findJobsetFacts(sql, jobsetsOf(rules), findJobStates))
 }

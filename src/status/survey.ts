@@ -1,0 +1,54 @@
+// What status needs to know of a repository beyond what the engine needs. src/github has it for GitHub.
+import { LimitError, OperatorError, PermissionError } from '../base/errors.ts'
+import type { Forge } from '../channels/forge.ts'
+import type { Related } from '../channels/relation.ts'
+
+/** How one branch stands to several commits. */
+export interface Standing {
+  sha: string
+  /** ISO 8601 */
+  committedAt: string | undefined
+  /** what rules and protection say of the one who asks; undefined where there are none */
+  mayPush: boolean | undefined
+  /** by head; GraphQL compares nothing that has no common history, and that is left out */
+  sides: Map<string, Related>
+}
+
+/** A branch that channels are measured by. */
+export interface TrackedBranch {
+  sha: string
+  /** `refs/heads/main`, also if `HEAD` was asked for */
+  ref: string
+  /** its newest commits, newest first; a part of the history */
+  history: HistoricCommit[]
+}
+
+export interface HistoricCommit {
+  sha: string
+  /** ISO 8601 */
+  committedAt: string | undefined
+  /** the first is the one that the branch was at before */
+  parents: string[]
+}
+
+/** One repository. All methods throw an OperatorError if it cannot be asked. */
+export interface Survey extends Forge {
+  /** How branches stand to commits, in as few requests as can be; and why some of them are not known. */
+  findStandings(
+    branches: readonly { branch: string; heads: readonly string[] }[],
+  ): Promise<{ standings: Map<string, Standing>; errors: OperatorError[] }>
+  /** @param ref a whole ref, or `HEAD`, the default branch */
+  findTrackedBranch(ref: string): Promise<TrackedBranch | undefined>
+  /** The commit that a whole ref or `HEAD` means, tags peeled; undefined if there is no such ref. */
+  findCommit(ref: string): Promise<string | undefined>
+}
+
+export interface Surveys {
+  /** `alice/dotfiles` */
+  repository: (name: string) => Survey
+}
+
+/** Whether a question that failed may be answered one by one: another way to ask would meet the same limit or refusal. */
+export function isWorthOneByOne(error: unknown): error is OperatorError {
+  return error instanceof OperatorError && !(error instanceof LimitError || error instanceof PermissionError)
+}
