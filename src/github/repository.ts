@@ -1,12 +1,11 @@
 // One repository on GitHub, as the App (or a person) that may write to it: the endpoints of refs.ts with a token that
 // is fetched early, kept between processes, and renewed once when GitHub refuses it.
 import { RequestError } from '@octokit/request-error'
-import { systemClock } from '../base/clock.ts'
 import { OperatorError, PermissionError } from '../base/errors.ts'
 import { sameRepository } from '../base/repository-name.ts'
 import type { NotAnswered } from '../channels/forge.ts'
 import type { Standing, Survey } from '../status/survey.ts'
-import type { AppCredentials, Credentials } from './credentials.ts'
+import type { Credentials } from './credentials.ts'
 import * as graphql from './graphql.ts'
 import * as refs from './refs.ts'
 import { explainRefusal, isNotAccessible, lackingPermissions } from './refusal.ts'
@@ -15,29 +14,24 @@ import {
   DeadlineError,
   isSentOnce,
   RateLimitError,
-  type RequestOptions,
   waitAfterWrite,
   waitForToken,
 } from './request.ts'
-import { type Access, openTokenCache } from './token-cache.ts'
+import type { Access } from './token-cache.ts'
+import { type InstallationTokens, openTokens, type TokenOptions } from './tokens.ts'
 
-/** GitHub may refuse a token for some seconds after it was made. */
-const FRESH_TOKEN_MS = 10_000
+/** How long a refused token is waited for that was made a moment ago. */
 const FRESH_TOKEN_WAITS_SECONDS = [1, 2]
 
 const SHA = /^[0-9a-f]{40}$/
 
-export interface RepositoryOptions extends RequestOptions {
-  /** `alice/dotfiles` */
-  repository: string
+export interface RepositoryOptions extends TokenOptions {
   credentials: Credentials
-  /** where installation tokens are kept; undefined keeps none */
-  cacheDirectory: string | undefined
 }
 
 export function openRepository(options: RepositoryOptions): Survey {
   const { credentials, deadline, secondMs } = options
-  const tokens = credentials.kind === 'app' ? installationTokens(credentials, options) : undefined
+  const tokens = credentials.kind === 'app' ? openTokens(credentials, options) : undefined
   const client = createClient(options)
   const comparisons = new Map<string, ReturnType<typeof refs.compare>>()
   let redirected = false
@@ -190,61 +184,6 @@ function waitForBetterToken(
   // the permissions may have been widened since an older token was made, so even a clear refusal is asked again
   if (!tokens.isFresh() && tokens.renew(access)) return waitForToken(true, sent)
   return tokens.isFresh() && !isDenied(error, access) ? waitForToken(false, sent) : undefined
-}
-
-interface InstallationTokens {
-  access(): Promise<Access>
-  /** Makes another token in place of a refused one; false where the refused one is only seconds old. */
-  renew(refused: Access): boolean
-  isFresh(): boolean
-}
-
-/** At most one token is made at a time, however many requests find the old one refused. */
-function installationTokens(credentials: AppCredentials, options: RepositoryOptions): InstallationTokens {
-  const cache = openTokenCache(options.cacheDirectory, credentials, options)
-  let current: Promise<Access> | undefined
-  let origin: 'cached' | 'new' = 'cached'
-  /** undefined while one is being made */
-  let newest: { token: string; madeAt: number } | undefined
-
-  async function mint(): Promise<Access> {
-    const { mintToken } = await import('./app.ts')
-    const access = await mintToken(credentials, options.repository, options)
-    newest = { token: access.token, madeAt: systemClock.elapsed() }
-    cache.store(access)
-    return access
-  }
-
-  function startMinting(): Promise<Access> {
-    origin = 'new'
-    newest = undefined
-    const minting = mint()
-    // whoever awaits it handles the failure; nobody may, when another part of the run has failed before
-    minting.catch(() => {})
-    return minting
-  }
-
-  const isFresh = () => newest !== undefined && systemClock.elapsed() - newest.madeAt < FRESH_TOKEN_MS
-
-  return {
-    access() {
-      if (!current) {
-        const cached = cache.find()
-        current = cached ? Promise.resolve(cached) : startMinting()
-      }
-      return current
-    },
-    renew(refused) {
-      const renewed = origin === 'new' && refused.token !== newest?.token
-      if (!renewed) {
-        if (origin === 'new' && isFresh()) return false
-        cache.drop()
-        current = startMinting()
-      }
-      return true
-    },
-    isFresh,
-  }
 }
 
 function isTokenRefused(error: unknown): error is RequestError {

@@ -65,8 +65,8 @@ function findCircles(imports: ReadonlyMap<string, readonly string[]>): string[] 
   const done = new Set<string>()
   const circles: string[] = []
   const visit = (file: string, path: readonly string[]) => {
-    if (path.includes(file)) return circles.push([...path.slice(path.indexOf(file)), file].join(' → '))
-    if (done.has(file)) return
+    if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(' → '))
+    if (path.includes(file) || done.has(file)) return
     for (const other of imports.get(file) ?? []) visit(other, [...path, file])
     done.add(file)
   }
