@@ -1,7 +1,7 @@
 // The whole suite: one PostgreSQL for all files, then a search of everything that any command said for secrets.
 //
 //   npm test                                      all files
-//   npm test -- test/github test/http.test.ts     these files and folders
+//   npm test -- test/unit test/commands/status.test.ts   these files and folders
 //   npm test -- --except test/promises            all but these; --except may be repeated
 //   /path/to/node --import tsx test/run.ts        with another Node: the commands under test run with it, too
 //

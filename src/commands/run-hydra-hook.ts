@@ -5,7 +5,6 @@ import type { ConnectingHttp } from '../base/http.ts'
 import { readConfig } from '../config.ts'
 import { handleBuild } from '../hook.ts'
 
-
 import { findConnection } from '../hydra/connection.ts'
 import type { BuildFinished } from '../hydra/event.ts'
 import { configFile, type Invocation } from './run.ts'

@@ -1,0 +1,96 @@
+// How often status asks GitHub, for fleets of many channels.
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { stageFor } from '../helpers/stage.ts'
+import { channel, evaluate, findStatusAtOnce, statusOf } from '../helpers/status.ts'
+
+// main: c1 - c2 - c3     evals of c1 and c2, all channels are at c1
+test('120 channels, and a token that has to be made first: eight requests at most', async t => {
+  const stage = await stageFor(t)
+  const [c1 = '', c2 = '', c3 = ''] = await stage.repository.history(3)
+  const hosts = Array.from({ length: 120 }, (_, at) => `h${String(at).padStart(3, '0')}`)
+  const good = Object.fromEntries(hosts.map(host => [host, 0]))
+  for (const sha of [c1, c2]) await evaluate(stage, sha, good)
+  await stage.repository.setBranches({
+    main: c3,
+    ...Object.fromEntries(hosts.map(host => [channel(host), c1])),
+  })
+  const { channels } = await statusOf(stage)
+  assert.equal(channels.length, 120)
+  for (const { reason, behindBranch, behindCandidate } of channels) {
+    assert.deepEqual([reason, behindBranch, behindCandidate], ['not-evaluated', 2, 1])
+  }
+  const requests = stage.github.requests.map(request =>
+    request
+      .replaceAll(c2, 'c2')
+      .replaceAll(c3, 'c3')
+      .replace(/\/\d+\//, '/ID/'),
+  )
+  assert.deepEqual(requests.sort(), [
+    'GET /repos/alice/dotfiles/compare/c2...c3',
+    'GET /repos/alice/dotfiles/git/matching-refs/heads/nixos-tested-',
+    'GET /repos/alice/dotfiles/installation',
+    'POST /app/installations/ID/access_tokens',
+    // main, and two hundreds of channels
+    'POST /graphql',
+    'POST /graphql',
+    'POST /graphql',
+  ])
+})
+
+/**
+ *     main: c0 - c1 - … - c31     an eval of each; the jobs of two hosts are good up to c1, of two up to c2, …
+ *
+ * so that 60 channels have 30 candidates, none of which is of the newest eval.
+ */
+async function thirtyCandidates(t: TestContext, lag: 0 | 1) {
+  const stage = await stageFor(t)
+  const commits = await stage.repository.history(32)
+  const hosts = Array.from({ length: 60 }, (_, at) => ({ host: `h${at}`, last: 1 + (at % 30) }))
+  for (const [at, sha] of commits.entries()) {
+    await evaluate(stage, sha, Object.fromEntries(hosts.map(({ host, last }) => [host, at > last ? 1 : 0])))
+  }
+  const tips = hosts.map(({ host, last }) => [channel(host), commits[last - lag] ?? ''])
+  await stage.repository.setBranches({ main: commits.at(-1) ?? '', ...Object.fromEntries(tips) })
+  const { channels } = await statusOf(stage)
+  assert.equal(channels.length, 60)
+  for (const { reason, behindCandidate, message } of channels) {
+    assert.deepEqual([reason, behindCandidate], ['build-failed', lag], message ?? '')
+  }
+  return stage.github.requests
+}
+
+test('60 channels at thirty candidates: eight requests at most', async t => {
+  const requests = await thirtyCandidates(t, 0)
+  assert.ok(requests.length <= 8, `${requests.length}: ${requests.join('\n')}`)
+})
+
+test('60 channels one commit behind thirty candidates: 25 requests at most', async t => {
+  const requests = await thirtyCandidates(t, 1)
+  assert.ok(requests.length <= 25, `${requests.length}: ${requests.join('\n')}`)
+})
+
+// thirty jobsets, each with a channel of its own and all on main: c1 - c2, of which they have seen c1
+test('30 jobsets that follow one branch: it is asked for once', async t => {
+  const stage = await stageFor(t)
+  const [c1 = '', c2 = ''] = await stage.repository.history(2)
+  const [rule = {}] = stage.config.channels
+  const names = Array.from({ length: 30 }, (_, at) => `j${at}`)
+  for (const name of names) {
+    const jobset = await stage.hydra.jobset({ name, flake: 'github:alice/dotfiles/main' })
+    await evaluate(stage, c1, { [name]: 0 }, jobset)
+  }
+  stage.config.channels = names.map(jobset => ({ ...rule, jobset }))
+  await stage.repository.setBranches({
+    main: c2,
+    ...Object.fromEntries(names.map(name => [channel(name), c1])),
+  })
+  const { status } = await findStatusAtOnce(stage)
+  assert.equal(status.channels.length, 30)
+  for (const { reason, behindBranch } of status.channels) {
+    assert.deepEqual([reason, behindBranch], ['not-evaluated', 1])
+  }
+  const asked = (part: string) => stage.github.requests.filter(request => request.includes(part)).length
+  // main, and the channels
+  assert.deepEqual([asked('/graphql'), asked('/compare/'), asked('/git/matching-refs/')], [2, 1, 1])
+})

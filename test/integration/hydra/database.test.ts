@@ -1,0 +1,94 @@
+// The connection: what it is allowed, when it ends, and what is said when there is none.
+import assert from 'node:assert/strict'
+import { after, before, type TestContext, test } from 'node:test'
+import { type Connection, findConnection } from '../../../src/hydra/connection.ts'
+import { openDatabase } from '../../../src/hydra/database.ts'
+import { findBuild } from '../../../src/hydra/queries/build.ts'
+import { createHydra, type TestHydra } from '../../helpers/hydra.ts'
+import { until } from '../../helpers/until.ts'
+
+let hydra: TestHydra
+before(async () => {
+  hydra = await createHydra()
+})
+after(() => hydra.close())
+
+const configured = (more: Partial<Connection> = {}): Connection => ({
+  ...hydra.config,
+  source: 'configuration',
+  ...more,
+})
+
+function open(t: TestContext, connection: Connection) {
+  const database = openDatabase(connection)
+  t.after(() => database.close())
+  return database
+}
+
+test('one connection, read only, without JIT, with a time limit, and closed at the end', async t => {
+  const database = open(t, configured())
+  const settings = await database.look(async sql => {
+    const [row] = await sql`
+      select current_setting('transaction_read_only') as read_only, current_setting('jit') as jit,
+             current_setting('transaction_isolation') as isolation, current_setting('statement_timeout') as timeout`
+    return row
+  })
+  assert.deepEqual(
+    { ...settings },
+    { read_only: 'on', jit: 'off', isolation: 'repeatable read', timeout: '30s' },
+  )
+  const count = async () => {
+    const [row] = await hydra.sql<{ n: number }[]>`
+      select count(*)::int as n from pg_stat_activity
+      where datname = ${hydra.database} and application_name = 'hydra-channels'`
+    return row?.n
+  }
+  await database.look(sql => Promise.all([findBuild(sql, 1), findBuild(sql, 2)]))
+  assert.equal(await count(), 1)
+  await database.close()
+  // the server notices the end of a connection a moment later
+  await until('there is no connection', async () => (await count()) === 0)
+})
+
+test('a write is refused', async t => {
+  await hydra.sql`grant insert on projects to hydra`
+  const write = open(t, configured()).look(
+    sql => sql`insert into projects (name, displayname) values ('x', 'x')`,
+  )
+  await assert.rejects(write, / \(25006\)$/)
+})
+
+test("the developer's PG variables do not lead elsewhere", async t => {
+  const names = { PGHOST: '/nonexistent', PGPORT: '1', PGUSER: 'nobody', PGDATABASE: 'nothing' }
+  const kept = { ...process.env }
+  Object.assign(process.env, names)
+  t.after(() => {
+    for (const name of Object.keys(names)) {
+      if (kept[name] === undefined) delete process.env[name]
+      else process.env[name] = kept[name]
+    }
+  })
+  assert.equal(await open(t, configured()).look(sql => findBuild(sql, 1)), undefined)
+})
+
+test("both of Hydra's connection strings lead there", async t => {
+  for (const env of [{ HYDRA_DATABASE_URL: hydra.url }, { HYDRA_DBI: hydra.dbi }]) {
+    assert.equal(await open(t, findConnection(undefined, env)).look(sql => findBuild(sql, 1)), undefined)
+  }
+})
+
+test('a row that this program does not understand is an error that names the field', async t => {
+  const other = await createHydra()
+  t.after(() => other.close())
+  const jobset = await other.jobset({})
+  await other.eval({ jobset, builds: [{ job: 'a', id: 7 }] })
+  await other.sql`alter table builds alter column job drop not null`
+  await other.sql`update builds set job = null`
+  const asked = open(t, findConnection(undefined, { HYDRA_DATABASE_URL: other.url })).look(sql =>
+    findBuild(sql, 7),
+  )
+  await assert.rejects(
+    asked,
+    /^OperatorError: Hydra's database answered what this program does not understand: job: is null, expected text$/,
+  )
+})

@@ -1,0 +1,86 @@
+// What status asks of the cache, and until when: in this process, and nothing waits.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { HttpError, type HttpRequest } from '../../../src/base/http.ts'
+import { createLook } from '../../../src/cache/narinfo.ts'
+
+const URL_OF_CACHE = 'https://cache.example.org'
+const pathOf = (n: number) => `/nix/store/${String(n).padStart(32, '0')}-nixos-system-nas`
+const outputsOf = (n: number) => [{ name: 'out', path: pathOf(n) }]
+
+function createClock() {
+  let elapsed = 0
+  return {
+    now: () => 0,
+    elapsed: () => elapsed,
+    tick(ms: number) {
+      elapsed += ms
+    },
+  }
+}
+
+/** A cache that never answers: each question ends when its time is over, and only then does time pass. */
+function silentCache() {
+  const clock = createClock()
+  const asked: { url: string; timeoutMs: number }[] = []
+  return {
+    clock,
+    asked,
+    http: {
+      async fetch(url: string, { timeoutMs }: HttpRequest): Promise<never> {
+        asked.push({ url, timeoutMs })
+        clock.tick(timeoutMs)
+        throw new HttpError(`no answer within ${timeoutMs / 1000} s`)
+      },
+      close() {},
+    },
+  }
+}
+
+const config = { url: URL_OF_CACHE, unit: undefined, parallel: 1, timeoutSeconds: 900 }
+
+test('a silent cache is asked for ten seconds in all, and nothing is known of it then', async () => {
+  const { clock, http, asked } = silentCache()
+  const look = createLook(config, http, clock)
+  const problems: (string | undefined)[] = []
+  for (let n = 0; n < 5; n++) problems.push(await look(outputsOf(n)))
+  assert.equal(clock.elapsed(), 10_000)
+  assert.deepEqual(asked, [
+    { url: `${URL_OF_CACHE}/${String(0).padStart(32, '0')}.narinfo`, timeoutMs: 10_000 },
+  ])
+  // that it did not answer in time is no fault of a channel
+  assert.deepEqual(problems, Array(5).fill(undefined))
+})
+
+test('as many at once as cache.parallel, all of a fleet within the same time', async () => {
+  const { clock, http, asked } = silentCache()
+  const look = createLook({ ...config, parallel: 4 }, http, clock)
+  const problems = await Promise.all(Array.from({ length: 50 }, (_, n) => look(outputsOf(n))))
+  assert.ok(asked.length <= 4, `${asked.length}`)
+  assert.ok(asked.every(({ timeoutMs }) => timeoutMs > 0 && timeoutMs <= 10_000))
+  assert.ok(clock.elapsed() <= 4 * 10_000)
+  assert.deepEqual(problems, Array(50).fill(undefined))
+})
+
+test('what a slow cache said in time is said, and what it had no time for is not', async () => {
+  const clock = createClock()
+  const http = {
+    async fetch(url: string) {
+      clock.tick(4_000)
+      return { status: 404, url, headers: new Map(), text: async () => '' }
+    },
+    close() {},
+  }
+  const look = createLook(config, http, clock)
+  const problems = [await look(outputsOf(0)), await look(outputsOf(1)), await look(outputsOf(2))]
+  assert.match(problems[0] ?? '', /^the cache does not have .* answers 404; does the copy unit upload/)
+  assert.match(problems[1] ?? '', / answers 404; /)
+  assert.equal(problems[2], undefined)
+})
+
+test('without a URL nothing is asked, and an output without a path is left out', async () => {
+  const { clock, http, asked } = silentCache()
+  assert.equal(await createLook({ ...config, url: undefined }, http, clock)(outputsOf(1)), undefined)
+  assert.equal(await createLook(config, http, clock)([{ name: 'doc', path: null }]), undefined)
+  assert.deepEqual(asked, [])
+})

@@ -1,0 +1,138 @@
+// Which branches look like channels that no job leads to: tables, nothing is asked of anybody.
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import * as z from 'zod/mini'
+import { OperatorError } from '../../../src/base/errors.ts'
+import { makeableBranches, strayBranches, type Tips } from '../../../src/channels/branches.ts'
+import { type Plan, planFleet, prefixesOf, prefixKey } from '../../../src/channels/plan.ts'
+import { ruleSchema } from '../../../src/channels/rule.ts'
+
+const SHA = 'a'.repeat(40)
+
+const rule = (more: object = {}) =>
+  z.parse(ruleSchema, {
+    project: 'dotfiles',
+    jobset: 'main',
+    job: 'nixos-(?<host>[^/]*)\\.(?<system>.*)',
+    repository: 'alice/dotfiles',
+    branch: 'nixos-tested-{host}',
+    ...more,
+  })
+
+/** As GitHub lists them: of each prefix all branches that begin with it. */
+function tipsOf(rules: readonly ReturnType<typeof rule>[], branches: string[]): Tips {
+  return new Map(
+    prefixesOf(rules).map(prefix => [
+      prefixKey(prefix),
+      {
+        prefix,
+        branches: new Map(
+          branches.filter(branch => branch.startsWith(prefix.prefix)).map(branch => [branch, SHA]),
+        ),
+      },
+    ]),
+  )
+}
+
+const nothing: Plan = { channels: [], problems: [] }
+
+/** `alice/dotfiles:nixos-tested-old` */
+function straysOf(specs: object[], branches: string[], plan: Plan = nothing): string[] {
+  const rules = specs.map(rule)
+  return strayBranches(plan, tipsOf(rules, branches), rules).map(
+    ({ channel: { repository, branch } }) => `${repository}:${branch}`,
+  )
+}
+
+describe('a stray is a branch that a rule could make', () => {
+  const CASES: { what: string; rules: object[]; branches: string[]; expected: string[] }[] = [
+    {
+      what: 'one with a host',
+      rules: [{}],
+      branches: ['nixos-tested-old', 'nixos-tested-', 'main'],
+      expected: ['nixos-tested-old'],
+    },
+    {
+      what: 'not one that only begins like the name of a rule',
+      rules: [{ branch: 'tested' }],
+      branches: ['tested', 'tested-my-feature', 'tested/x'],
+      expected: ['tested'],
+    },
+    {
+      what: 'not one that ends in another way',
+      rules: [{ branch: 'nixos-{host}-tested' }],
+      branches: ['nixos-nas-tested', 'nixos-nas-testing', 'nixos--tested', 'nixos-tested'],
+      expected: ['nixos-nas-tested'],
+    },
+    {
+      what: 'of two rules with one prefix, one that either could make',
+      rules: [{ branch: 'nixos-{host}-a' }, { branch: 'nixos-{host}-b' }],
+      branches: ['nixos-x-a', 'nixos-x-b', 'nixos-x-c'],
+      expected: ['nixos-x-a', 'nixos-x-b'],
+    },
+    {
+      what: 'one with two groups',
+      rules: [{ branch: 'nixos-{host}.{system}' }],
+      branches: ['nixos-nas', 'nixos-nas.x86_64-linux', 'nixos-.x', 'nixos-x.'],
+      expected: ['nixos-nas.x86_64-linux'],
+    },
+    {
+      what: 'none of a rule without a prefix, of which every branch would be one',
+      rules: [{ branch: '{host}' }],
+      branches: ['main', 'feature'],
+      expected: [],
+    },
+  ]
+  for (const { what, rules, branches, expected } of CASES) {
+    test(what, () => {
+      assert.deepEqual(
+        straysOf(rules, branches),
+        expected.map(branch => `alice/dotfiles:${branch}`),
+      )
+    })
+  }
+})
+
+test('two rules of one repository in different spellings: a stray is there once', () => {
+  const spelt = { repository: 'Alice/DotFiles' }
+  // with the same prefix, which is listed once, and with two that both list it
+  for (const other of [
+    { ...spelt, jobset: 'staging' },
+    { ...spelt, branch: 'nixos-{host}' },
+  ]) {
+    const strays = straysOf([{}, other], ['nixos-tested-old'])
+    assert.deepEqual(
+      strays.map(stray => stray.toLowerCase()),
+      ['alice/dotfiles:nixos-tested-old'],
+    )
+  }
+})
+
+test('a stray of a rule in trouble is said with that trouble, and the others are not', () => {
+  const rules = [rule({ jobset: 'trunk' }), rule({ branch: 'iso-{host}' })]
+  const plan = planFleet(
+    rules,
+    [{ project: 'dotfiles', jobset: 'trunk', found: undefined, renamedTo: 'main' }],
+    'github.com',
+  )
+  // the second rule's jobset is not there at all
+  const strays = strayBranches(plan, tipsOf(rules, ['nixos-tested-nas', 'iso-x', 'main']), rules)
+  assert.deepEqual(
+    strays.map(({ channel, ruleTrouble }) => [channel.branch, ruleTrouble?.message]),
+    [
+      ['nixos-tested-nas', 'the jobset dotfiles:trunk is called dotfiles:main now'],
+      ['iso-x', 'Hydra has no jobset dotfiles:main, which a rule names'],
+    ],
+  )
+  const fine = { ...plan, problems: plan.problems.slice(0, 1) }
+  const [, iso] = strayBranches(fine, tipsOf(rules, ['nixos-tested-nas', 'iso-x']), rules)
+  assert.equal(iso?.ruleTrouble, undefined)
+})
+
+test('a prefix that could not be listed has no strays', () => {
+  const rules = [rule()]
+  const [prefix] = prefixesOf(rules)
+  assert.ok(prefix)
+  const tips: Tips = new Map([[prefixKey(prefix), { prefix, branches: new OperatorError('away') }]])
+  assert.deepEqual(makeableBranches(tips, rules), [])
+})

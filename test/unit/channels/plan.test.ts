@@ -1,0 +1,218 @@
+// What the rules make of Hydra's jobs, as tables: nothing is asked of anybody.
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import * as z from 'zod/mini'
+import { OperatorError } from '../../../src/base/errors.ts'
+import { showJob } from '../../../src/channels/candidate.ts'
+import { planFleet } from '../../../src/channels/plan.ts'
+import { ruleSchema } from '../../../src/channels/rule.ts'
+import type { JobFacts } from '../../../src/hydra/queries/candidates.ts'
+import type { JobsetFacts } from '../../../src/hydra/queries/jobset-facts.ts'
+
+const SHA = '3f2c9d1e5a7b8c6d4e3f2a1b0c9d8e7f6a5b4c3d'
+const FLAKE = `github:alice/dotfiles/${SHA}?narHash=sha256-x`
+const NAS = 'nixos-nas.x86_64-linux'
+const ARM = 'nixos-nas.aarch64-linux'
+const WEB = 'nixos-web.x86_64-linux'
+
+const rule = (more: object = {}) =>
+  z.parse(ruleSchema, {
+    project: 'dotfiles',
+    jobset: 'main',
+    job: 'nixos-(?<host>[^/]*)\\.(?<system>.*)',
+    repository: 'alice/dotfiles',
+    branch: 'nixos-tested-{host}',
+    ...more,
+  })
+
+const candidate = { build: 7, eval: { id: 9, flake: FLAKE } }
+const present = (job: string): JobFacts => ({
+  job,
+  newest: { build: 7, finished: true, status: 0 },
+  candidate,
+})
+/** good once, and not in the newest build set */
+const absent = (job: string, good = candidate): JobFacts => ({ job, newest: undefined, candidate: good })
+const goodIn = (evalId: number, build: number) => ({ build, eval: { id: evalId, flake: FLAKE } })
+
+interface JobsetSpec {
+  project?: string
+  jobset?: string
+  jobs?: JobFacts[]
+  error?: string
+}
+
+function jobset({ project = 'dotfiles', jobset = 'main', jobs = [], error = '' }: JobsetSpec): JobsetFacts {
+  return {
+    project,
+    jobset,
+    found: {
+      id: 1,
+      type: 'flake',
+      flake: 'github:alice/dotfiles',
+      enabled: true,
+      checkIntervalSeconds: 300,
+      lastCheckedTime: 1_760_000_000,
+      error: undefined,
+      newestEval: { id: 9, flake: FLAKE, timestamp: 1_760_000_000, error },
+      jobs,
+    },
+  }
+}
+
+/** `nixos-tested-nas: dotfiles:main:nixos-nas.x86_64-linux`, and what is wrong with it */
+function plan(rules: object[], jobsets: JobsetSpec[]): string[] {
+  const { channels, problems } = planFleet(rules.map(rule), jobsets.map(jobset), 'github.com')
+  return [
+    ...channels.map(({ channel, job, presence, candidate }) => {
+      const of = `${channel.repository === 'alice/dotfiles' ? '' : `${channel.repository}:`}${channel.branch}`
+      const how = presence === 'present' ? '' : ` (${presence})`
+      return candidate instanceof OperatorError
+        ? `${of}${how}: ${candidate.message}`
+        : `${of}${how}: ${showJob(job)}`
+    }),
+    ...problems.map(({ error }) => error.message),
+  ]
+}
+
+const nas = `nixos-tested-nas: dotfiles:main:${NAS}`
+const web = `nixos-tested-web: dotfiles:main:${WEB}`
+const ambiguous = (...jobs: string[]) =>
+  `nixos-tested-nas: ambiguous: ${jobs.length} jobs lead to this channel: ${jobs.sort().join(', ')}`
+
+describe('the channels of a fleet', () => {
+  const CASES: { what: string; rules?: object[]; jobsets?: JobsetSpec[]; expected: string[] }[] = [
+    { what: 'one job, one channel', expected: [nas, web] },
+    {
+      what: 'two systems of a host are ambiguous, and the other hosts are not',
+      jobsets: [{ jobs: [present(NAS), present(ARM), present(WEB)] }],
+      expected: [ambiguous(`dotfiles:main:${NAS}`, `dotfiles:main:${ARM}`), web],
+    },
+    {
+      what: 'also where one of them cannot be evaluated',
+      jobsets: [{ jobs: [present(NAS), absent(ARM)], error: `in job ‘${ARM}’:\nerror: no\n` }],
+      expected: [ambiguous(`dotfiles:main:${NAS}`, `dotfiles:main:${ARM}`)],
+    },
+    {
+      what: 'two systems with a branch each',
+      rules: [{ branch: 'nixos-tested-{host}-{system}' }],
+      jobsets: [{ jobs: [present(NAS), present(ARM)] }],
+      expected: [
+        `nixos-tested-nas-x86_64-linux: dotfiles:main:${NAS}`,
+        `nixos-tested-nas-aarch64-linux: dotfiles:main:${ARM}`,
+      ],
+    },
+    {
+      what: 'two rules and one job',
+      rules: [{}, { job: 'nixos-nas\\..*', branch: 'nixos-tested-nas' }],
+      expected: [nas, web],
+    },
+    {
+      what: 'two rules and two jobs',
+      rules: [{}, { job: 'all', branch: 'nixos-tested-nas' }],
+      jobsets: [{ jobs: [present(NAS), present('all')] }],
+      expected: [ambiguous(`dotfiles:main:${NAS}`, 'dotfiles:main:all')],
+    },
+    {
+      what: 'two jobsets',
+      rules: [{}, { jobset: 'staging' }],
+      jobsets: [{ jobs: [present(NAS)] }, { jobset: 'staging', jobs: [present(NAS)] }],
+      expected: [ambiguous(`dotfiles:main:${NAS}`, `dotfiles:staging:${NAS}`)],
+    },
+    {
+      what: 'the same branch of another repository',
+      rules: [{}, { jobset: 'staging', repository: 'alice/other' }],
+      jobsets: [{ jobs: [present(NAS)] }, { jobset: 'staging', jobs: [] }],
+      expected: [
+        nas,
+        'the rule for nixos-tested-{host} matches no job of dotfiles:staging: “nixos-(?<host>[^/]*)\\.(?<system>.*)”',
+      ],
+    },
+    {
+      what: 'the same repository in another spelling',
+      rules: [{}, { jobset: 'staging', repository: 'Alice/DotFiles' }],
+      jobsets: [{ jobs: [present(NAS)] }, { jobset: 'staging', jobs: [present(NAS)] }],
+      expected: [ambiguous(`dotfiles:main:${NAS}`, `dotfiles:staging:${NAS}`)],
+    },
+    {
+      what: 'a host that changed its system: the job that has gone does not count',
+      jobsets: [{ jobs: [absent(ARM), present(NAS)] }],
+      expected: [nas],
+    },
+    {
+      what: 'a job that has gone and has no successor keeps its channel',
+      jobsets: [{ jobs: [absent(ARM)] }],
+      expected: [`nixos-tested-nas (gone): dotfiles:main:${ARM}`],
+    },
+    {
+      what: 'two systems of a host that have gone: the one that was good last counts',
+      jobsets: [{ jobs: [absent(NAS, goodIn(8, 70)), absent(ARM, goodIn(9, 80))] }],
+      expected: [`nixos-tested-nas (gone): dotfiles:main:${ARM}`],
+    },
+    {
+      what: 'the same, in the other order',
+      jobsets: [{ jobs: [absent(ARM, goodIn(9, 80)), absent(NAS, goodIn(8, 70))] }],
+      expected: [`nixos-tested-nas (gone): dotfiles:main:${ARM}`],
+    },
+    {
+      what: 'of two that have gone the one with the newer eval counts, although its build did not change for long',
+      jobsets: [{ jobs: [absent(NAS, goodIn(5, 80)), absent(ARM, goodIn(9, 70))] }],
+      expected: [`nixos-tested-nas (gone): dotfiles:main:${ARM}`],
+    },
+    {
+      what: 'two that have gone beside one that cannot be evaluated: that one counts',
+      jobsets: [
+        {
+          jobs: [absent('nixos-nas.riscv64-linux'), absent(ARM), absent(NAS)],
+          error: `in job ‘${NAS}’:\nerror: no\n`,
+        },
+      ],
+      expected: [`nixos-tested-nas (evaluation-failed): dotfiles:main:${NAS}`],
+    },
+    {
+      what: 'a job that cannot be evaluated, and was good once',
+      jobsets: [{ jobs: [absent(NAS)], error: `in job ‘${NAS}’:\nerror: no\n` }],
+      expected: [`nixos-tested-nas (evaluation-failed): dotfiles:main:${NAS}`],
+    },
+    {
+      what: 'a job that cannot be evaluated, and never was good',
+      jobsets: [{ jobs: [present(WEB)], error: `in job ‘${NAS}’:\nerror: no\n` }],
+      expected: [web, `nixos-tested-nas (evaluation-failed): dotfiles:main:${NAS}`],
+    },
+    {
+      what: 'a job of which no branch can be made',
+      rules: [{ job: 'nixos-(?<host>.*?)(?:\\.x86_64-linux)?' }],
+      jobsets: [{ jobs: [present('nixos-'), present(NAS)] }],
+      expected: [
+        nas,
+        'cannot name a channel for dotfiles:main:nixos- in alice/dotfiles: the group host of the rule “nixos-(?<host>.*?)(?:\\.x86_64-linux)?” is empty for this job',
+      ],
+    },
+    {
+      what: 'a rule that does not come to an end leaves the others alone',
+      rules: [{ job: 'nixos-(?:[a-z]+-?)+', branch: 'slow' }, {}],
+      jobsets: [{ jobs: [present(NAS), present(`nixos-${'a'.repeat(60)}!`)] }],
+      expected: [
+        nas,
+        'the rule “nixos-(?:[a-z]+-?)+” does not come to an end on the jobs of dotfiles:main: it nests repetitions',
+      ],
+    },
+    {
+      what: 'a jobset that is not there',
+      rules: [{ jobset: 'nothing' }, {}],
+      expected: [nas, web, 'Hydra has no jobset dotfiles:nothing, which a rule names'],
+    },
+  ]
+  for (const { what, rules = [{}], jobsets = [{ jobs: [present(NAS), present(WEB)] }], expected } of CASES) {
+    test(what, () => assert.deepEqual(plan(rules, jobsets), expected))
+  }
+})
+
+test('a problem is said of its own rule', () => {
+  const rules = [rule({ jobset: 'nothing' }), rule(), rule({ job: 'iso', branch: 'iso' })]
+  const { problems } = planFleet(rules, [jobset({ jobs: [present(NAS)] })], 'github.com')
+  assert.deepEqual(
+    problems.map(({ rule: its }) => rules.indexOf(its)),
+    [0, 2],
+  )
+})

@@ -1,0 +1,273 @@
+// How the verdict of a channel reads in the log; README.md has the words.
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { OperatorError } from '../../../src/base/errors.ts'
+import { createLog } from '../../../src/base/log.ts'
+import {
+  cannotMove,
+  describeVerdict,
+  isTrouble,
+  offBranch,
+  tellVerdict,
+  type Verdict,
+} from '../../../src/channels/verdict.ts'
+import type { TrackedRef } from '../../../src/hydra/flakeref.ts'
+
+const TIP = '1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d'
+const SHA = '3f2c9d1e5a7b8c6d4e3f2a1b0c9d8e7f6a5b4c3d'
+const BASE = '0b1c2d3e4f5061728394a5b6c7d8e9f00b1c2d3e'
+
+const CHANNEL = { repository: 'alice/dotfiles', branch: 'nixos-tested-nas' }
+const NAME = 'alice/dotfiles nixos-tested-nas'
+const WEB = 'https://github.com'
+
+const JOB = { project: 'dotfiles', jobset: 'main', job: 'nixos-nas' }
+const DEFAULT: TrackedRef = { kind: 'default branch' }
+const MAIN: TrackedRef = { kind: 'name', name: 'main' }
+
+const VERDICTS: { verdict: Verdict; lines: string[]; trouble?: boolean }[] = [
+  { verdict: { kind: 'created', sha: SHA }, lines: [`${NAME}: created at 3f2c9d1`] },
+  {
+    verdict: { kind: 'would-create', sha: SHA },
+    lines: [`${NAME}: would be created at 3f2c9d1 (dry run)`],
+  },
+  {
+    verdict: { kind: 'fast-forwarded', from: TIP, sha: SHA, commits: 12 },
+    lines: [`${NAME}: fast-forwarded 1a2b3c4..3f2c9d1 (12 commits)`],
+  },
+  {
+    verdict: { kind: 'fast-forwarded', from: TIP, sha: SHA, commits: 1 },
+    lines: [`${NAME}: fast-forwarded 1a2b3c4..3f2c9d1 (1 commit)`],
+  },
+  {
+    verdict: { kind: 'would-fast-forward', from: TIP, sha: SHA, commits: 2 },
+    lines: [`${NAME}: would be fast-forwarded 1a2b3c4..3f2c9d1 (2 commits) (dry run)`],
+  },
+  { verdict: { kind: 'already-there', sha: SHA }, lines: [`${NAME}: already there, at 3f2c9d1`] },
+  {
+    verdict: { kind: 'already-contained', tip: TIP, sha: SHA, commits: 1 },
+    lines: [`${NAME}: already contained: it is at 1a2b3c4, 1 commit after 3f2c9d1`],
+  },
+  {
+    verdict: {
+      kind: 'diverged',
+      tip: TIP,
+      sha: SHA,
+      parted: { mergeBase: BASE, aheadBy: 3, behindBy: 1 },
+    },
+    trouble: true,
+    lines: [
+      `the channel is at ${TIP}`,
+      `the candidate is ${SHA}`,
+      `they parted at ${BASE}: 1 commit only in the channel, 3 commits only in the candidate`,
+      `see https://github.com/alice/dotfiles/compare/${TIP}...${SHA}`,
+      `to give up what only the channel has: gh api -X PATCH repos/alice/dotfiles/git/refs/heads/nixos-tested-nas -f sha=${SHA} -F force=true`,
+      `${NAME}: diverged, not moved: it is at 1a2b3c4, the candidate is 3f2c9d1`,
+    ],
+  },
+  {
+    verdict: { kind: 'diverged', tip: TIP, sha: SHA },
+    trouble: true,
+    lines: [
+      `the channel is at ${TIP}`,
+      `the candidate is ${SHA}`,
+      'they have no common history',
+      `see https://github.com/alice/dotfiles/compare/${TIP}...${SHA}`,
+      `to give up what only the channel has: gh api -X PATCH repos/alice/dotfiles/git/refs/heads/nixos-tested-nas -f sha=${SHA} -F force=true`,
+      `${NAME}: diverged, not moved: it is at 1a2b3c4, the candidate is 3f2c9d1`,
+    ],
+  },
+  {
+    verdict: { kind: 'created', sha: SHA, answerLost: true },
+    lines: [`${NAME}: created at 3f2c9d1 (GitHub's answer was lost)`],
+  },
+  {
+    verdict: { kind: 'fast-forwarded', from: TIP, sha: SHA, commits: 12, answerLost: true },
+    lines: [`${NAME}: fast-forwarded 1a2b3c4..3f2c9d1 (12 commits) (GitHub's answer was lost)`],
+  },
+  {
+    verdict: { kind: 'already-contained', tip: TIP, sha: SHA, commits: 2, notOn: MAIN },
+    lines: [
+      `the commit ${TIP} of the channel is not in the history of main`,
+      `${NAME}: already contained: it is at 1a2b3c4, 2 commits after 3f2c9d1`,
+    ],
+  },
+  {
+    verdict: { kind: 'held', sha: SHA, reason: 'does not boot', until: null },
+    lines: [`${NAME}: held, not moved to 3f2c9d1: does not boot (until it is released)`],
+  },
+  {
+    verdict: { kind: 'held', sha: SHA, reason: 'does not boot', until: '2026-11-24T12:00:00Z' },
+    lines: [`${NAME}: held, not moved to 3f2c9d1: does not boot (until 2026-11-24T12:00:00Z)`],
+  },
+  ...(
+    [
+      [DEFAULT, 'the default branch'],
+      [MAIN, 'main'],
+      [{ kind: 'ref', ref: 'refs/heads/main' }, 'main'],
+      [{ kind: 'ref', ref: 'refs/tags/v1' }, 'tags/v1'],
+      [{ kind: 'pinned', rev: BASE }, '0b1c2d3, to which the jobset is pinned'],
+    ] as const
+  ).map(([tracked, name]) => ({
+    verdict: { kind: 'withdrawn', sha: SHA, eval: 991, newest: { eval: 993, sha: TIP }, tracked } as const,
+    trouble: true,
+    lines: [
+      `the commit ${SHA} of eval 991 was taken back: it is not in the history of ${name}, and the newest eval 993 is of ${TIP}`,
+      `the next good build of a commit in the history of ${name} moves the channel`,
+      `${NAME}: withdrawn, not moved: 3f2c9d1 is not in the history of ${name}`,
+    ],
+  })),
+  {
+    verdict: { kind: 'not-on-branch', sha: SHA, eval: 991, tracked: MAIN, missing: false },
+    trouble: true,
+    lines: [
+      `the commit ${SHA} of eval 991 is not in the history of main, as GitHub has it now`,
+      "Hydra's next evaluation settles it, if the branch was reset; else the commit must first be merged there",
+      `${NAME}: not-on-branch, not moved: 3f2c9d1 is not in the history of main`,
+    ],
+  },
+  {
+    verdict: { kind: 'not-on-branch', sha: SHA, eval: 991, tracked: MAIN, missing: true },
+    trouble: true,
+    lines: [
+      'the jobset or the rule follows main, and GitHub has no such branch or tag',
+      'correct the flake of the jobset, or ref in the rule (channels[].ref)',
+      `${NAME}: not-on-branch, not moved: 3f2c9d1 is not in the history of main`,
+    ],
+  },
+  {
+    verdict: {
+      kind: 'not-on-branch',
+      sha: SHA,
+      eval: 991,
+      tracked: { kind: 'pull request', number: '7' },
+      missing: true,
+    },
+    trouble: true,
+    lines: [
+      'the jobset follows pull request 7, and its commits are on no branch',
+      'let the jobset follow a branch, or name the branch in the rule (channels[].ref)',
+      `${NAME}: not-on-branch, not moved: 3f2c9d1 is not in the history of pull request 7`,
+    ],
+  },
+  { verdict: { kind: 'no-good-build' }, lines: [`${NAME}: not moved: the job has no good build now`] },
+  {
+    verdict: { kind: 'job-gone', job: JOB },
+    lines: [`${NAME}: not created: dotfiles:main:nixos-nas is not in the jobset any more`],
+  },
+  {
+    verdict: { kind: 'job-gone', job: JOB, follows: { ...JOB, job: 'nas' } },
+    lines: [
+      `${NAME}: not moved: dotfiles:main:nixos-nas is not in the jobset any more, and the channel follows dotfiles:main:nas`,
+    ],
+  },
+  {
+    verdict: { kind: 'candidate-changed' },
+    lines: [
+      `${NAME}: not moved: its candidate changed while it was copied or written; the next run looks again`,
+    ],
+  },
+]
+
+for (const { verdict, lines, trouble = false } of VERDICTS) {
+  test(`${verdict.kind} is ${trouble ? 'trouble' : 'an expected ending'}: “${lines.at(-1)}”`, () => {
+    assert.deepEqual(describeVerdict(CHANNEL, verdict, WEB), lines)
+    assert.equal(isTrouble(verdict), trouble)
+  })
+}
+
+/** What `tellVerdict` puts into the log, and what it reports as an error. */
+function told(verdict: Verdict): { lines: string[]; errors: unknown[] } {
+  const lines: string[] = []
+  const errors: unknown[] = []
+  const log = createLog(line => lines.push(line))
+  tellVerdict(CHANNEL, verdict, { log, report: error => errors.push(error), webUrl: WEB })
+  return { lines, errors }
+}
+
+describe('a verdict is told', () => {
+  test('on the log, if it is no error', () => {
+    for (const { verdict, lines } of VERDICTS) {
+      assert.deepEqual(told(verdict), { lines: lines.map(line => `${line}\n`), errors: [] })
+    }
+  })
+
+  test('as an error, if two jobs lead to the channel', () => {
+    const jobs = ['x86_64-linux', 'aarch64-linux'].map(system => ({
+      project: 'dotfiles',
+      jobset: 'main',
+      job: `nixos-nas.${system}`,
+    }))
+    const verdict: Verdict = { kind: 'ambiguous', jobs }
+    assert.equal(isTrouble(verdict), true)
+    const { lines, errors } = told(verdict)
+    assert.deepEqual(lines, [])
+    const [error] = errors
+    assert.ok(error instanceof OperatorError)
+    assert.equal(
+      error.message,
+      'cannot move nixos-tested-nas in alice/dotfiles: ambiguous: 2 jobs lead to this channel: dotfiles:main:nixos-nas.aarch64-linux, dotfiles:main:nixos-nas.x86_64-linux',
+    )
+    assert.deepEqual(error.hint, [
+      'a channel follows one job: put {system} (or another group) into the branch, make job narrower, or let one aggregate job stand for all of them',
+    ])
+    assert.throws(() => describeVerdict(CHANNEL, verdict, WEB), /ambiguous is reported as an error/)
+  })
+
+  test('as an error with what was tried, if it failed', () => {
+    const cause = new Error('socket hang up')
+    const error = new OperatorError('GitHub could not be asked', { hint: 'try again', cause })
+    const verdict: Verdict = { kind: 'failed', error }
+    assert.equal(isTrouble(verdict), true)
+    const { lines, errors } = told(verdict)
+    assert.deepEqual(lines, [])
+    const [reported] = errors
+    assert.ok(reported instanceof OperatorError)
+    assert.equal(
+      reported.message,
+      'cannot move nixos-tested-nas in alice/dotfiles: GitHub could not be asked',
+    )
+    assert.deepEqual(reported.hint, ['try again'])
+    assert.equal(reported.cause, cause)
+    assert.throws(() => describeVerdict(CHANNEL, verdict, WEB), /failed is reported as an error/)
+  })
+
+  test('as it is, if it is a bug', () => {
+    const bug = new TypeError('x is undefined')
+    assert.deepEqual(told({ kind: 'failed', error: bug }), { lines: [], errors: [bug] })
+    assert.equal(cannotMove(CHANNEL, bug), bug)
+  })
+})
+
+describe('a candidate that is not on the tracked branch', () => {
+  const candidate = (newest?: { eval: number; sha: string }) => ({ sha: SHA, eval: 991, newest })
+  const other = { eval: 993, sha: TIP }
+  const same = { eval: 993, sha: SHA }
+  const pull: TrackedRef = { kind: 'pull request', number: '7' }
+  for (const [what, newest, tracked, missing, kind] of [
+    ['was evaluated last', undefined, MAIN, false, 'not-on-branch'],
+    ['was evaluated again', same, MAIN, false, 'not-on-branch'],
+    ['is older than the newest eval', other, MAIN, false, 'withdrawn'],
+    [
+      'is older than the newest eval, of a pinned jobset',
+      other,
+      { kind: 'pinned', rev: TIP },
+      false,
+      'withdrawn',
+    ],
+    ['follows what GitHub does not have', other, MAIN, true, 'not-on-branch'],
+    ['is of a pull request', other, pull, true, 'not-on-branch'],
+    ['is of a pull request that GitHub has', other, pull, false, 'not-on-branch'],
+  ] as const) {
+    test(`${what}: ${kind}`, () => {
+      const rest = kind === 'withdrawn' ? { newest } : { missing }
+      assert.deepEqual(offBranch(candidate(newest), tracked, missing), {
+        kind,
+        sha: SHA,
+        eval: 991,
+        tracked,
+        ...rest,
+      })
+    })
+  }
+})

@@ -1,0 +1,140 @@
+// Which reason is said where several hold, each pair of them.
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { REASONS, type Reason } from '../../../src/status/shape.ts'
+import {
+  AHEAD,
+  AMBIGUOUS,
+  C4,
+  DIVERGED,
+  explained,
+  FATAL,
+  FORBIDDEN,
+  failed,
+  GOOD,
+  HOLD,
+  IDENTICAL,
+  MISSES,
+  NOT_ON_BRANCH,
+  ONE_BEHIND,
+  QUEUED,
+  type Spec,
+  UNUSABLE,
+  UP_TO_DATE,
+  unevaluated,
+  WITHDRAWN,
+} from '../../helpers/channel-facts.ts'
+
+/** Facts by which a reason holds of a channel that is one commit behind, in which all else is as it should be. */
+const HOLDS: Record<Reason, Spec[]> = {
+  held: [{ hold: HOLD }],
+  withdrawn: [
+    { candidate: GOOD, offBranch: WITHDRAWN },
+    { standTracked: DIVERGED, standNewest: DIVERGED, evaluated: true },
+  ],
+  'not-on-branch': [{ candidate: GOOD, offBranch: NOT_ON_BRANCH }],
+  diverged: [
+    { candidate: GOOD, standCandidate: DIVERGED },
+    { standTracked: DIVERGED, standNewest: DIVERGED, evaluated: false },
+  ],
+  ambiguous: [{ jobs: 2, candidate: AMBIGUOUS, standCandidate: undefined }],
+  'no-permission': [{ forbidden: FORBIDDEN }],
+  'job-gone': [{ presence: 'gone', newestBuild: undefined }],
+  'evaluation-failed': [
+    { presence: 'evaluation-failed', newestBuild: undefined, evalError: MISSES },
+    { jobsetError: FATAL },
+  ],
+  'not-evaluated': [unevaluated(31)],
+  'unusable-flakeref': [
+    { jobs: 1, candidate: UNUSABLE, standCandidate: undefined },
+    { flake: 'github:bob/other' },
+  ],
+  'build-failed': [failed(1)],
+  'dependency-failed': [failed(2)],
+  'build-aborted': [failed(3)],
+  'not-cached': [{ candidate: GOOD, uncached: 'not there' }],
+  building: [{ newestBuild: QUEUED }],
+  behind: [{ candidate: GOOD, standCandidate: AHEAD }],
+  'up-to-date': [{ ...UP_TO_DATE }],
+  // where the candidate could not be judged, the reason is another one
+  unknown: [{ candidate: GOOD, standCandidate: IDENTICAL, trackedSha: undefined, standTracked: undefined }],
+}
+
+/** Both, where neither says another thing of the same fact. */
+function both(a: Spec, b: Spec): Spec | undefined {
+  const of = (spec: Spec) => new Map<string, unknown>(Object.entries(spec))
+  const [first, second] = [of(a), of(b)]
+  const agree = [...first].every(([fact, value]) => !second.has(fact) || Object.is(second.get(fact), value))
+  return agree ? { ...a, ...b } : undefined
+}
+
+describe('the first reason that holds is said', () => {
+  for (const [reason, variants] of Object.entries(HOLDS)) {
+    test(`${reason} alone`, () => {
+      for (const facts of variants) assert.equal(explained({ ...ONE_BEHIND, ...facts }).reason, reason)
+    })
+  }
+
+  const exclusive: string[] = []
+  // what holds of a channel that is up to date is another table
+  const reasons = REASONS.filter(reason => reason !== 'up-to-date')
+  for (const [at, first] of reasons.entries()) {
+    for (const later of reasons.slice(at + 1)) {
+      const pairs = HOLDS[first].flatMap(a => HOLDS[later].flatMap(b => both(a, b) ?? []))
+      if (pairs.length === 0) exclusive.push(`${first}, ${later}`)
+      else {
+        test(`${first} wins over ${later}`, () => {
+          for (const facts of pairs) assert.equal(explained({ ...ONE_BEHIND, ...facts }).reason, first)
+        })
+      }
+    }
+  }
+
+  // else the pairs prove less than they seem to
+  test('only these cannot hold together', () => {
+    assert.deepEqual(exclusive, [
+      // what is ambiguous has no candidate that could be off the branch
+      'not-on-branch, ambiguous',
+      'diverged, unknown',
+      'ambiguous, not-cached',
+      'ambiguous, behind',
+      'ambiguous, unknown',
+      'job-gone, build-failed',
+      'job-gone, dependency-failed',
+      'job-gone, build-aborted',
+      'job-gone, building',
+      'not-evaluated, unknown',
+      'build-failed, dependency-failed',
+      'build-failed, build-aborted',
+      'build-failed, building',
+      'dependency-failed, build-aborted',
+      'dependency-failed, building',
+      'build-aborted, building',
+      'behind, unknown',
+    ])
+  })
+})
+
+describe('a channel that is at the newest commit', () => {
+  const MATTERS: Reason[] = [
+    'held',
+    'withdrawn',
+    'not-on-branch',
+    'diverged',
+    'ambiguous',
+    'no-permission',
+    'job-gone',
+    'unusable-flakeref',
+  ]
+  for (const reason of REASONS.slice(0, REASONS.indexOf('behind'))) {
+    const matters = MATTERS.includes(reason)
+    test(`${matters ? 'is yet' : 'is up to date and not'} ${reason}`, () => {
+      for (const facts of HOLDS[reason]) {
+        // a tip that is elsewhere is not at the newest commit
+        if (facts.standTracked) continue
+        const found = explained({ ...facts, trackedSha: C4 })
+        assert.equal(found.reason, matters ? reason : 'up-to-date')
+      }
+    })
+  }
+})
