@@ -1,9 +1,11 @@
-// The whole suite: one PostgreSQL for all files, then a search of everything that any command said for secrets.
+// The whole suite. The unit tests come first, all in one process. The others share one PostgreSQL; in the end, all that any
+// command said is searched for secrets. A run of unit tests alone starts neither.
 //
-//   npm test                                      all files
-//   npm test -- test/unit test/commands/status.test.ts   these files and folders
-//   npm test -- --except test/promises            all but these; --except may be repeated
-//   /path/to/node --import tsx test/run.ts        with another Node: the commands under test run with it, too
+//   npm test                                              all files
+//   npm run test:unit                                     test/unit
+//   npm test -- test/unit/config.test.ts test/commands    these files and folders
+//   npm test -- --except test/promises                    all but these; --except may be repeated
+//   /path/to/node --import tsx test/run.ts                with another Node: the commands under test run with it, too
 //
 // HYDRA_CHANNELS_TEST_CONCURRENCY: how many files at once.
 import { spawn } from 'node:child_process'
@@ -12,23 +14,14 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { startPostgres } from './helpers/postgres.ts'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-function runTests(files: string[], env: Record<string, string>): Promise<number> {
-  const concurrency = process.env.HYDRA_CHANNELS_TEST_CONCURRENCY ?? String(availableParallelism() + 1)
-  const args = [
-    '--import',
-    'tsx',
-    '--test',
-    '--test-reporter=spec',
-    `--test-concurrency=${concurrency}`,
-    ...files,
-  ]
+/** @returns the exit status */
+function run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, {
+    const child = spawn(process.execPath, ['--import', 'tsx', '--test-reporter=spec', ...args], {
       cwd: root,
       stdio: 'inherit',
       env: { ...process.env, ...env },
@@ -36,6 +29,28 @@ function runTests(files: string[], env: Record<string, string>): Promise<number>
     child.once('error', reject)
     child.once('exit', code => resolve(code ?? 1))
   })
+}
+
+/** All that needs a server or a command: a process for each file. */
+async function runWithPostgres(files: readonly string[], whole: boolean): Promise<number> {
+  const { startPostgres } = await import('./helpers/postgres.ts')
+  const suite = mkdtempSync(join(tmpdir(), 'hc-suite-'))
+  const server = await startPostgres()
+  try {
+    const env = {
+      HYDRA_CHANNELS_TEST_PGHOST: server.socketDirectory,
+      HYDRA_CHANNELS_TEST_SUITE: suite,
+      ...(whole && { HYDRA_CHANNELS_TEST_WHOLE: '1' }),
+    }
+    const concurrency = process.env.HYDRA_CHANNELS_TEST_CONCURRENCY ?? String(availableParallelism() + 1)
+    const status = await run(['--test', `--test-concurrency=${concurrency}`, ...files], env)
+    // after all others, because it reads what they left
+    const secrets = await run(['--test', join(relative(root, here), 'secrets.ts')], env)
+    return status || secrets
+  } finally {
+    await server.stop()
+    rmSync(suite, { recursive: true, force: true })
+  }
 }
 
 const all = readdirSync(here, { recursive: true, encoding: 'utf8' })
@@ -62,19 +77,10 @@ const included = positionals.length > 0 ? filesOf(positionals) : new Set(all)
 const excluded = filesOf(values.except)
 const selected = all.filter(file => included.has(file) && !excluded.has(file))
 
-const suite = mkdtempSync(join(tmpdir(), 'hc-suite-'))
-const server = await startPostgres()
-try {
-  const env = {
-    HYDRA_CHANNELS_TEST_PGHOST: server.socketDirectory,
-    HYDRA_CHANNELS_TEST_SUITE: suite,
-    ...(selected.length === all.length && { HYDRA_CHANNELS_TEST_WHOLE: '1' }),
-  }
-  const status = await runTests(selected, env)
-  // after all others, because it reads what they left
-  const secrets = await runTests([join(relative(root, here), 'secrets.ts')], env)
-  process.exitCode = status || secrets
-} finally {
-  await server.stop()
-  rmSync(suite, { recursive: true, force: true })
-}
+const isUnit = (file: string) => file.startsWith(join(relative(root, here), 'unit') + sep)
+const [units, others] = [selected.filter(isUnit), selected.filter(file => !isUnit(file))]
+const statuses = [
+  units.length > 0 ? await run([join(relative(root, here), 'run-unit.ts'), ...units]) : 0,
+  others.length > 0 ? await runWithPostgres(others, selected.length === all.length) : 0,
+]
+process.exitCode = Math.max(...statuses)
