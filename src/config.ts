@@ -36,7 +36,7 @@ const configSchema = z.strictObject(
 
 export type Config = z.output<typeof configSchema>
 
-/** What holds where there is no configuration file (`channel-update`, `get-flake-commit`). */
+/** The configuration if there is no file (`channel-update`, `get-flake-commit`). */
 export const NO_CONFIG: Config = configSchema.parse({ channels: [] })
 
 /**
@@ -75,7 +75,7 @@ export function parseConfig(content: string, file: string): Config {
 }
 
 /**
- * The file that was named, which must be there; else the default one, where this user may read it.
+ * The named file, which must exist; else the default file, if this user may read it.
  *
  * @throws UsageError as {@link readConfig}
  */

@@ -33,7 +33,7 @@ export interface HookOptions extends RunOptions {
  * Handles a build that succeeded.
  *
  * @returns `failed` where a channel is in trouble that was logged
- * @throws OperatorError where no channel could be looked at: the copy, the database or the credentials failed
+ * @throws OperatorError if no channel could be looked at: the copy, the database or the credentials failed
  */
 export async function handleBuild(event: BuildFinished, options: HookOptions): Promise<'ok' | 'failed'> {
   const { config, log } = options

@@ -1,4 +1,4 @@
-// Level-triggered: Hydra's database says where every channel should be, the branches say where it is, and this closes the
+// Hydra's database says where every channel should be, the branches say where it is, and reconcile closes the
 // difference. It decides by nothing that it keeps itself, so it can be stopped anywhere and run anywhere.
 
 import type { OperatorError } from './base/errors.ts'
@@ -35,7 +35,7 @@ export type Counts = Record<string, number>
  * Brings every channel to its candidate.
  *
  * @returns how many channels ended how, and `failed` where one of them is in trouble that was logged
- * @throws UsageError for a channel that there is not; OperatorError where nothing could be looked at
+ * @throws UsageError for a channel that there is not; OperatorError if nothing could be looked at
  */
 export async function reconcile(
   options: ReconcileOptions,
@@ -127,7 +127,7 @@ function createSummary({ config, log, report, only }: ReconcileOptions): Summary
   const voice = { log, report, webUrl: webUrlOfHost(expectedHost(config.github)) }
   return {
     channel({ channel }, verdict) {
-      // a job that was there once, and has no branch: nobody is interested, and it stays so
+      // a job that is gone and has no branch stays so: it is not worth a line
       if (verdict.kind === 'job-gone' && only.length === 0) return
       tally(verdict.kind)
       if (isTrouble(verdict)) ended = 'failed'
@@ -146,7 +146,7 @@ function createSummary({ config, log, report, only }: ReconcileOptions): Summary
   }
 }
 
-/** Nothing changed, and nobody has to know. */
+/** Nothing changed, and nothing has to be done. */
 function isQuiet(verdict: Verdict): boolean {
   if (verdict.kind === 'already-contained') return verdict.notOn === undefined
   return ['already-there', 'no-good-build', 'job-gone'].includes(verdict.kind)

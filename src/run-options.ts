@@ -1,4 +1,4 @@
-// What every run that moves channels is given: the configuration, the hands, and where to say what happens.
+// What every run that moves channels needs: the configuration, the clients, and where it reports.
 
 import type { Http } from './base/http.ts'
 import type { Log } from './base/log.ts'

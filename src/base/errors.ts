@@ -37,7 +37,7 @@ export class LimitError extends OperatorError {
   override name = 'LimitError'
 }
 
-/** The `code` of a system error, such as `ENOENT`; undefined where `error` has none. */
+/** The `code` of a system error, such as `ENOENT`; undefined if `error` has none. */
 export function codeOf(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | undefined)?.code
   return typeof code === 'string' ? code : undefined
@@ -53,5 +53,5 @@ export function operatorErrorOf(error: unknown): OperatorError {
   throw error
 }
 
-/** Said where the trouble passes by itself. */
+/** The hint for trouble that passes by itself. */
 export const LATER = 'the next run tries again'

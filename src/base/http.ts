@@ -34,7 +34,7 @@ export interface Http {
   /**
    * One attempt: no retries. Follows redirects with the same method and body, within one origin.
    *
-   * @throws HttpError where no whole answer came
+   * @throws HttpError if no whole answer came
    */
   fetch(url: string, request: HttpRequest): Promise<HttpResponse>
   /** Ends the connections that are kept open, which would keep the process alive. */
@@ -129,7 +129,7 @@ function withoutAuthorization(headers: Readonly<Record<string, string>>): Record
   )
 }
 
-/** Straight to the host, or through the proxy of `https_proxy`; its code is loaded only where there is one. */
+/** Straight to the host, or through the proxy of `https_proxy`. The proxy's code is loaded only if there is one. */
 async function createAgent(url: URL, env: Readonly<Record<string, string | undefined>>): Promise<http.Agent> {
   if (url.protocol === 'http:') return new http.Agent({ keepAlive: true })
   const proxy = findProxy(env)

@@ -1,7 +1,7 @@
 // Types of two libraries that bring none.
 
 declare module 'pgpass' {
-  /** Looks a password up in PGPASSFILE or ~/.pgpass; undefined where there is none. */
+  /** Looks a password up in PGPASSFILE or ~/.pgpass; undefined if there is none. */
   export default function pgpass(
     connection: { host: string; port: number; user: string; database: string },
     callback: (password: string | undefined) => void,

@@ -9,7 +9,7 @@ export function isRepository(fullName: string): boolean {
   return rest.length === 0 && ownerProblem(owner) === undefined && repositoryNameProblem(name) === undefined
 }
 
-/** Why `owner` cannot be a user or an organization on GitHub; undefined where it can. */
+/** Why `owner` cannot be a user or an organization on GitHub; undefined if it can. */
 export function ownerProblem(owner: string): string | undefined {
   if (owner.length > MAX_OWNER_LENGTH) return `an owner has at most ${MAX_OWNER_LENGTH} characters`
   return /^[A-Za-z0-9][A-Za-z0-9_-]*$/.test(owner)
@@ -17,7 +17,7 @@ export function ownerProblem(owner: string): string | undefined {
     : 'an owner has letters, digits and “-”, and starts with a letter or a digit'
 }
 
-/** Why `name` cannot be a repository on GitHub; undefined where it can. */
+/** Why `name` cannot be a repository on GitHub; undefined if it can. */
 export function repositoryNameProblem(name: string): string | undefined {
   if (name.endsWith('.git')) return 'a repository is named without “.git”'
   return /^[A-Za-z0-9._-]{1,100}$/.test(name) && name !== '.' && name !== '..'

@@ -36,7 +36,7 @@ export async function startUnits(
     )
   }
   throw new OperatorError(`cannot copy to the cache: systemctl start ${describeEnd(how)}`, {
-    // of a unit that failed, systemctl itself says where to look
+    // if a unit failed, systemctl itself says where to look
     hint: lines.some(line => line.includes('journalctl')) ? lines : [...lines, journal],
   })
 }

@@ -8,7 +8,7 @@ import type { CacheOptions } from './options.ts'
 /**
  * Copies the outputs of a build to the cache, and looks for them there.
  *
- * @throws OperatorError where an output cannot be copied or is not seen; no channel may move then
+ * @throws OperatorError if an output cannot be copied or is not seen; no channel may move then
  */
 export async function copyOutputs(outputs: readonly Output[], options: CacheOptions): Promise<void> {
   const { config, log } = options
@@ -53,7 +53,7 @@ export async function lookOnly(paths: readonly string[], { config, http, log }: 
   }
 }
 
-/** Loaded only where something is copied: node:child_process costs every process 6 ms. */
+/** Loaded only if something is copied: node:child_process takes 6 ms to load. */
 export async function copyBy(...args: Parameters<typeof import('./copy-unit.ts').startUnits>): Promise<void> {
   const { startUnits } = await import('./copy-unit.ts')
   return startUnits(...args)

@@ -18,7 +18,7 @@ interface Problem {
   passing: 'maybe' | 'no'
 }
 
-/** Why the cache does not have a store path; undefined where its narinfo is there. */
+/** Why the cache does not have a store path; undefined if its narinfo is there. */
 export async function findProblem(
   path: string,
   url: string,
@@ -56,7 +56,7 @@ export async function findProblem(
   }
 }
 
-/** Asks for the path's narinfo until the cache has it, or says for good that it has not. */
+/** Asks for the path's narinfo until the cache has it, or answers that it never will. */
 export async function waitFor(path: string, url: string, { http, secondMs }: CacheOptions): Promise<void> {
   for (const seconds of [...LOOK_WAITS_SECONDS, undefined]) {
     const problem = await findProblem(path, url, http)
@@ -72,8 +72,8 @@ export async function waitFor(path: string, url: string, { http, secondMs }: Cac
 const LOOKS_TIMEOUT_MS = 10_000
 
 /**
- * Only looks: why the outputs of a build cannot be found at `cache.url`; undefined where they all are there, where there is
- * nothing to look at, and where the cache takes too long. `cache.parallel` at once.
+ * Only looks: why the outputs of a build cannot be found at `cache.url`; undefined if they all are there, if there is
+ * nothing to look at, or if the cache takes too long. `cache.parallel` at once.
  */
 export function createLook(
   { url, parallel }: CacheConfig,

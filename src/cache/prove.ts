@@ -7,7 +7,7 @@ import { findProblem, waitFor } from './narinfo.ts'
 import type { CacheOptions } from './options.ts'
 
 /**
- * Proves the outputs of several builds: looks in the cache first where it can, and copies what is missing,
+ * Proves the outputs of several builds: looks in the cache first if it can, and copies what is missing,
  * `cache.parallel` at once and each path once, however many channels want it. `of` says whose outputs they are, for the
  * log: `build 4123`.
  *

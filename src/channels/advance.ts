@@ -1,4 +1,4 @@
-// The heart: bring one channel to a commit, or know why not. It looks where the channel is, decides, asks for clearance, and
+// Brings one channel to a commit, or tells why not. It looks where the channel is, decides, asks for clearance, and
 // writes once. A write that was not answered with success is decided anew, from all that decided it the first time.
 
 import { OperatorError } from '../base/errors.ts'
@@ -63,7 +63,7 @@ export interface Move {
 /**
  * Moves a channel to a commit, if that is a move forward.
  *
- * @throws OperatorError where GitHub refuses or cannot be asked
+ * @throws OperatorError if GitHub refuses or cannot be asked
  */
 export async function advance(move: Move): Promise<Verdict> {
   const { sha } = move
@@ -73,7 +73,7 @@ export async function advance(move: Move): Promise<Verdict> {
   let raced = ''
   /** how many commits the channel lacked when a write was refused */
   let lacked: number | undefined
-  /** the last write of which we do not know whether it was carried out */
+  /** the last write that GitHub may or may not have carried out */
   let lost: (NotAnswered & { write: Write }) | undefined
 
   for (;;) {

@@ -4,7 +4,7 @@ import { printable } from '../base/log.ts'
 /** git allows more, but a ref is a file name below `refs/heads/`, and `.lock` is put behind it while it is written. */
 const MAX_BYTES = 244
 
-/** Why `name` cannot be a branch, as the end of a sentence ("it …"); undefined where it can. */
+/** Why `name` cannot be a branch, as the end of a sentence ("it …"); undefined if it can. */
 export function branchProblem(name: string): string | undefined {
   if (name === '') return 'it is empty'
   if (Buffer.byteLength(name) > MAX_BYTES) return `it is longer than ${MAX_BYTES} bytes`

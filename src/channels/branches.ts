@@ -39,7 +39,7 @@ export function prefixesIn(channels: readonly PlannedChannel[]): Prefix[] {
   return [...new Map(found.map(each => [prefixKey(each), each])).values()]
 }
 
-/** The commit that a channel is at, undefined where there is no such branch; or why the branches could not be listed. */
+/** The commit that a channel is at, undefined if there is no such branch; or why the branches could not be listed. */
 export function findTip(
   tips: Tips,
   { repository, branch }: Channel,
@@ -61,7 +61,7 @@ export function getTip(tips: Tips, { channel, prefix }: PlannedChannel): string 
 export interface Stray {
   channel: Channel
   tip: string
-  /** where a rule that could make it is in trouble: then its job may not be gone at all */
+  /** the trouble of a rule that could make it: then its job may still exist */
   ruleTrouble: OperatorError | undefined
 }
 

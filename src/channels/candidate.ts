@@ -41,7 +41,7 @@ export function showJob({ project, jobset, job }: JobName): string {
 /**
  * The event is a file that Hydra wrote some time ago, and the database is the truth: they must be of one build.
  *
- * @throws OperatorError where the build is unknown or another one
+ * @throws OperatorError if the build is unknown or another one
  */
 export function checkBuild(event: BuildFinished, build: JobName | undefined): asserts build is JobName {
   if (!build) {
@@ -58,9 +58,9 @@ export function checkBuild(event: BuildFinished, build: JobName | undefined): as
 }
 
 /**
- * The candidate of a job for a rule's repository; undefined where the job has no good build.
+ * The candidate of a job for a rule's repository; undefined if the job has no good build.
  *
- * @throws OperatorError where the jobset is no flake, or a flakeref is unusable or of another repository
+ * @throws OperatorError if the jobset is no flake, or a flakeref is unusable or of another repository
  */
 export function judgeCandidate(
   { project, jobset }: JobName,

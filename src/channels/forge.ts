@@ -36,10 +36,10 @@ export interface NotAnswered {
   retry: 'worthwhile' | 'useless'
 }
 
-/** What became of a write; `message` is GitHub's. */
+/** How a write ended; `message` is GitHub's. */
 export type Written =
   | { kind: 'written' }
-  /** the branch was not where the decision had seen it */
+  /** the branch has moved since the decision */
   | { kind: 'raced'; message: string }
   /** a race, a rule, or a branch that is in the way: GitHub does not say which */
   | { kind: 'unclear'; message: string }
@@ -53,7 +53,7 @@ export interface Forges {
   repository: (name: string) => Forge
 }
 
-/** One repository. All methods throw an OperatorError where the forge refuses or cannot be asked. */
+/** One repository. All methods throw an OperatorError if the forge refuses or cannot be asked. */
 export interface Forge {
   /** Also fetches the token ahead of the first request. Undefined for a person's token, which says nothing. */
   facts(wanted?: 'cached' | 'fresh'): Promise<RepositoryFacts | undefined>
@@ -63,7 +63,7 @@ export interface Forge {
    * @returns `not-found` where one of them, or the whole repository, is not there: GitHub does not say which
    */
   compare(base: string, head: string): Promise<Comparison | 'unrelated' | 'not-found'>
-  /** The commit that a branch is at; undefined where there is no such branch. */
+  /** The commit that a branch is at; undefined if there is no such branch. */
   findBranch(branch: string): Promise<string | undefined>
   /** The branches whose names begin with a prefix, and their commits. */
   listBranches(prefix: string): Promise<Map<string, string>>
@@ -84,13 +84,13 @@ export interface Forge {
     updates: readonly BranchUpdate[],
     sent: number,
   ): Promise<{ kind: 'written' } | { kind: 'refused'; error: unknown } | NotAnswered>
-  /** Waits before another look. Throws where that would take longer than the time that is left. */
+  /** Waits before another look. Throws if that would take longer than the time that is left. */
   pause(seconds: number): Promise<void>
   /** The repository's new name, where the forge has redirected us from the old one. */
   findNewName(): Promise<string | undefined>
 }
 
-/** Of a repository that nobody can write to. */
+/** A repository that cannot be written to. */
 export const ARCHIVED = {
   why: 'the repository is archived, so it is read-only',
   hint: 'unarchive it in its settings, or take its rule out of the configuration',

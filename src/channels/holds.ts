@@ -1,4 +1,4 @@
-// A channel that must stay where it is, after a rollback by hand for example: a file for each, in the state directory.
+// Holds. A held channel stays where it is, for example after a rollback by hand. Each hold is a file in the state directory.
 // Written by `hydra-channels hold`, read immediately before each write.
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -28,7 +28,7 @@ export function holdFile(stateDirectory: string, channel: Channel): string {
 }
 
 /**
- * The channel's hold; undefined where there is none, or where it has ended.
+ * The channel's hold; undefined if there is none, or where it has ended.
  *
  * @throws OperatorError for everything but a missing file: a hold that cannot be read may be one
  */
@@ -69,7 +69,7 @@ function parseHold(content: string, file: string): Hold {
   )
 }
 
-/** @throws OperatorError where the state directory cannot be written */
+/** @throws OperatorError if the state directory cannot be written */
 export function writeHold(stateDirectory: string, channel: Channel, hold: Hold): void {
   const file = holdFile(stateDirectory, channel)
   try {
@@ -100,7 +100,7 @@ export function removeHold(stateDirectory: string, channel: Channel): 'released'
 }
 
 /**
- * When a hold ends: ISO 8601 with a zone, or a span from now such as `90m`, `12h`, `3d`. Undefined where it is neither,
+ * When a hold ends: ISO 8601 with a zone, or a span from now such as `90m`, `12h`, `3d`. Undefined if it is neither,
  * or has passed.
  */
 export function parseUntil(text: string, now: number = systemClock.now()): Date | undefined {

@@ -1,11 +1,11 @@
-// The regular expression of a rule, on the names of jobs. A job is named by whoever may push to the flake, and
+// The regular expression of a rule, on the names of jobs. Everybody who may push to the flake names jobs, and
 // `(?:[a-z]+-?)+` needs twice the time for every letter more. Only node:vm can end a regular expression that runs.
 import { createContext, Script } from 'node:vm'
 
 /** Longer names match no rule. */
 export const MAX_JOB_LENGTH = 255
 
-/** What a rule may take: for a name it takes microseconds, unless it nests repetitions, and then it takes for ever. */
+/** The time that a rule may take. A name takes microseconds, but a rule that nests repetitions may never end. */
 const MAX_MATCH_MS = 1_000
 
 /** Made when it is used: most hooks start for a build that failed. */
@@ -16,7 +16,7 @@ export function wholeName(job: string): RegExp {
   return new RegExp(`^(?:${job})$`)
 }
 
-/** What is thrown where the pattern does not come to an end has the code `ERR_SCRIPT_EXECUTION_TIMEOUT`. */
+/** If the pattern takes too long, the error has the code `ERR_SCRIPT_EXECUTION_TIMEOUT`. */
 export function execOnAll(pattern: RegExp, names: readonly string[]): (RegExpExecArray | null)[] {
   engine ??= {
     sandbox: createContext(Object.create(null)),

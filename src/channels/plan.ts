@@ -20,10 +20,10 @@ export type Presence = 'present' | 'evaluation-failed' | 'gone'
 export interface PlannedChannel {
   channel: Channel
   job: JobName
-  /** more than one where the channel is ambiguous */
+  /** more than one if the channel is ambiguous */
   jobs: JobName[]
   presence: Presence
-  /** undefined where the job has no good build; an error where the channel cannot be judged */
+  /** undefined if the job has no good build; an error if the channel cannot be judged */
   candidate: Candidate | undefined | OperatorError
   /** what the branches begin with that the rule makes */
   prefix: string
@@ -34,7 +34,7 @@ export interface PlannedChannel {
 
 export interface Plan {
   channels: PlannedChannel[]
-  /** rules that lead nowhere, and jobs of which they make no valid channel */
+  /** rules that match nothing, and jobs that get no valid channel */
   problems: { rule: Rule; error: OperatorError }[]
 }
 
@@ -124,7 +124,7 @@ function presenceOf({ newest, job }: JobFacts, { newestEval }: FoundJobset): Pre
 /** A job that has gone from its jobset counts only while no other leads to the channel, so that a host may change its system. */
 function planChannel(channel: Channel, jobs: readonly Feeder[], host: string): PlannedChannel {
   const there = jobs.filter(({ presence }) => presence !== 'gone')
-  // of jobs that are all gone the last one counts: nobody can make them fewer
+  // if all jobs are gone, the last one counts: their number cannot be reduced
   const rank = ({ job: { candidate } }: Feeder) => [candidate?.eval.id ?? 0, candidate?.build ?? 0] as const
   const last = [...jobs].sort((a, b) => {
     const [[evalA, buildA], [evalB, buildB]] = [rank(a), rank(b)]
@@ -162,7 +162,7 @@ function matchesNothing({ branch, project, jobset, job }: Rule): OperatorError {
   })
 }
 
-/** A job of which a rule cannot make a channel. */
+/** A job that a rule cannot make a channel of. */
 export function unnameable(job: JobName, { repository }: Rule, why: string): OperatorError {
   return new OperatorError(`cannot name a channel for ${showJob(job)} in ${repository}: ${why}`, {
     hint: 'correct the rule, or make its job leave this one out',

@@ -78,7 +78,7 @@ function groupsOf(source: string): string[] {
   return Object.keys(new RegExp(`${source}|`).exec('')?.groups ?? {})
 }
 
-/** @throws OperatorError where the rule does not come to an end */
+/** @throws OperatorError if the rule takes too long */
 function matchAll(rule: Rule, names: readonly string[]): (RegExpExecArray | null)[] {
   try {
     return execOnAll(rule.pattern, names)
@@ -105,7 +105,7 @@ export function channelsOfJobs(rule: Rule, jobs: readonly string[]): { job: stri
   })
 }
 
-/** As {@link channelsOfJobs}, of one job; undefined where the rule does not match. */
+/** As {@link channelsOfJobs}, of one job; undefined if the rule does not match. */
 export function channelOfJob(rule: Rule, job: string): MadeChannel | undefined {
   return channelsOfJobs(rule, [job])[0]?.made
 }

@@ -63,7 +63,7 @@ function unreadableFlake(): OperatorError {
   )
 }
 
-/** @throws PermissionError where the channel is the default branch, or the repository is archived */
+/** @throws PermissionError if the channel is the default branch, or the repository is archived */
 export async function checkWritable(forge: Pick<Forge, 'facts'>, { branch }: Channel): Promise<void> {
   const isFine = (facts: Awaited<ReturnType<Forge['facts']>>) =>
     !facts || (facts.defaultBranch !== branch && !facts.archived)
@@ -80,14 +80,14 @@ export async function checkWritable(forge: Pick<Forge, 'facts'>, { branch }: Cha
 /**
  * What keeps a channel where it is, read immediately before each write.
  *
- * @throws OperatorError where a hold cannot be read: it may be one
+ * @throws OperatorError if a hold cannot be read: it may be one
  */
 export function heldVerdict(channel: Channel, sha: string, stateDirectory: string): Verdict | undefined {
   const hold = findHold(stateDirectory, channel)
   return hold && { kind: 'held', sha, reason: hold.reason, until: hold.until }
 }
 
-/** A line for the log where the repository has another name now; GitHub redirects until somebody takes the old one. */
+/** A line for the log if the repository has another name now. GitHub redirects until somebody takes the old name. */
 export async function describeRename(
   forge: Pick<Forge, 'findNewName'>,
   repository: string,

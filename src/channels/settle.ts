@@ -26,14 +26,14 @@ const MAX_BATCH = 100
 /** A candidate may change while it is copied or written, this often. */
 const MAX_PLANS = 4
 
-/** What GitHub said of the tracked branch holds for one wave of writes, and no longer than this. */
+/** GitHub's answer about the tracked branch counts for one wave of writes, and no longer than this. */
 const MAX_WAVE_MS = 5_000
 
 export interface SettleTools {
   /** `look` copies nothing and writes nothing: the verdicts say what would be done */
   mode: 'move' | 'look'
   forge: (repository: string) => Forge
-  /** where the channels are; undefined: each is asked for by its name, which is better for a few */
+  /** where the channels are; undefined: look each one up by its name, which is better for a few */
   tips: Tips | undefined
   /** the channels as Hydra's database has them now */
   planAgain: () => Promise<readonly PlannedChannel[]>
@@ -65,11 +65,11 @@ interface Mover {
   wave: Wave
   /** how often the channel was planned */
   plans: number
-  /** the last write of which we do not know whether it was carried out */
+  /** the last write that GitHub may or may not have carried out */
   lost?: Write
 }
 
-/** @throws OperatorError where Hydra's database cannot be asked for outputs */
+/** @throws OperatorError if Hydra's database cannot be asked for outputs */
 export async function settle(
   planned: readonly PlannedChannel[],
   tools: SettleTools,
@@ -135,7 +135,7 @@ class Settling {
     this.#proving.add(task)
   }
 
-  /** After a wait, nothing counts that GitHub said before it. */
+  /** After a wait, GitHub's earlier answers do not count. */
   readonly #onWait = () => {
     this.#wave = new Wave()
   }
@@ -172,7 +172,7 @@ class Settling {
     return this.#findHeld(mover) ?? (await this.#object(mover, onTracked)) ?? mover
   }
 
-  /** A channel that is further than its candidate may be where nobody builds. */
+  /** A channel that is further than its candidate may be off the tracked branch. */
   async #lookAround(verdict: Verdict, planned: PlannedChannel): Promise<Verdict> {
     if (verdict.kind !== 'already-contained') return verdict
     const found = await this.#standOnTracked(planned, verdict.tip)
@@ -362,7 +362,7 @@ class Settling {
   }
 }
 
-/** What GitHub said of tracked branches and tips, until something waits. */
+/** GitHub's answers about tracked branches, until the next wait. */
 class Wave {
   readonly #since = systemClock.elapsed()
   readonly #answers = new Map<string, Promise<OnTracked>>()
@@ -401,7 +401,7 @@ function isSameMove({ candidate, planned }: Mover, now: PlannedChannel | undefin
   )
 }
 
-/** A channel that is where a write of ours should have put it, was put there by that write. */
+/** If the channel is where our lost write should have put it, that write has put it there. */
 function withLost(verdict: Verdict, write: Write): Verdict {
   return verdict.kind === 'already-there'
     ? { ...verdictOfWrite(write, verdict.sha), answerLost: true }

@@ -1,4 +1,4 @@
-// What Hydra knows when one of its builds has finished: all that decides where the channels of the build's job go.
+// What Hydra's database says at one moment: of one job for the hook, of all jobs for reconcile and status.
 
 import { OperatorError } from '../base/errors.ts'
 import { sameRepository } from '../base/repository-name.ts'
@@ -23,7 +23,7 @@ export interface Facts {
 /**
  * One look at Hydra's database: all that decides, of one moment.
  *
- * @throws OperatorError where the database cannot be asked, or does not know the build
+ * @throws OperatorError if the database cannot be asked, or does not know the build
  */
 export async function lookUpJob(
   event: BuildFinished,

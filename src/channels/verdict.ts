@@ -17,13 +17,13 @@ export type Verdict =
   | { kind: 'already-there'; sha: string }
   /** the channel is further than the commit, by that many; `notOn`: what its tip is not in the history of */
   | { kind: 'already-contained'; tip: string; sha: string; commits: number; notOn?: TrackedRef }
-  /** somebody keeps the channel where it is; `until` is ISO 8601, or null: until it is released */
+  /** an operator holds the channel; `until` is ISO 8601, or null: until it is released */
   | { kind: 'held'; sha: string; reason: string; until: string | null }
   | {
       kind: 'diverged'
       tip: string
       sha: string
-      /** undefined where they have no common history at all */
+      /** undefined if they have no common history at all */
       parted?: { mergeBase: string; aheadBy: number; behindBy: number }
     }
   | OffBranch

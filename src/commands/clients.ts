@@ -19,7 +19,7 @@ export interface GitHubOptions extends Pick<CredentialSources, 'flags' | 'env' |
 /**
  * The deadline starts here. One client for each repository, because a token is narrowed to one.
  *
- * @throws UsageError where there are no credentials, or the key cannot be read
+ * @throws UsageError if there are no credentials, or the key cannot be read
  */
 export async function openGitHub({ config, http, log, ...sources }: GitHubOptions): Promise<{
   deadline: Deadline

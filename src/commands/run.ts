@@ -104,7 +104,7 @@ async function leave(status: number): Promise<never> {
   process.exit(status)
 }
 
-/** Nothing where nobody watches: in a log each of its lines would stay. */
+/** Does nothing without a terminal: in a log each of its lines would stay. */
 function createProgress(): { show(text: string): void; clear(): void } {
   let shown = false
   const clear = () => {
@@ -136,7 +136,7 @@ function parse<O extends Options>({ name, options, args }: Command<O>) {
   }
 }
 
-/** The configuration's file, where the option or the environment names one. */
+/** The configuration's file, if the option or the environment names one. */
 export function configFile(
   flag: string | undefined,
   env: Readonly<Record<string, string | undefined>>,

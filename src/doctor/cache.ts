@@ -14,7 +14,7 @@ import type { Fleet } from './hydra.ts'
 const TIMEOUT_MS = 15_000
 const NO_URL = 'there is no cache.url in the configuration'
 
-/** Every binary cache of Nix says of which store it is. */
+/** Every binary cache of Nix names its store directory. */
 export async function checkCache({ cache }: Config, http: Http): Promise<Answer<string>> {
   if (cache?.url === undefined) return notChecked(NO_URL)
   const url = `${cache.url}/nix-cache-info`
@@ -54,7 +54,7 @@ export async function checkCachePath(options: CachePathOptions): Promise<Answer<
   })
 }
 
-/** A channel that is at its candidate; an error where GitHub did not say where all of them are, and no other is. */
+/** A channel that is at its candidate. An error if there is none, and GitHub did not list all branches. */
 async function findMoved({
   fleet,
   repositories,

@@ -1,7 +1,7 @@
 // How doctor makes a check: what it becomes when it fails, and when it cannot be made at all.
 import { messageOf, OperatorError } from '../base/errors.ts'
 
-/** What is checked, in the order in which it is said. */
+/** The checks, in the order of their output. */
 export const CHECK_NAMES = [
   'configuration',
   'rules',
@@ -39,7 +39,7 @@ export interface Check {
   hint: string[]
 }
 
-/** A check with what later ones need of it; undefined where those cannot be made. */
+/** A check, and what later checks need of it; undefined if they cannot run. */
 export interface Checked<Found> extends Check {
   found: Found | undefined
 }

@@ -34,7 +34,7 @@ export interface DoctorOptions {
   /** `offline` looks at the file alone */
   mode: 'offline' | 'online'
   env: Readonly<Record<string, string | undefined>>
-  /** whom this runs as; undefined where users have no numbers */
+  /** the user that this runs as; undefined on a system without user ids */
   uid: number | undefined
   now: number
   http: Http
@@ -80,7 +80,7 @@ function checkConfiguration(file: string): Answer<Config> {
   return { message: `${file} has ${count(rules, 'rule')}`, found: config }
 }
 
-/** Without a configuration there is nobody to ask. */
+/** Without a configuration there is no server to ask. */
 function notMade(configuration: Promise<Checked<Config>>): Online {
   const names = CHECK_NAMES.filter(name => name !== 'configuration' && name !== 'rules')
   return {

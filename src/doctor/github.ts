@@ -172,7 +172,7 @@ async function checkRepository(
   return { message: `${name}: neither archived nor renamed`, found }
 }
 
-/** GitHub's refusals do not say of which repository they are. */
+/** GitHub's refusals do not name the repository. */
 function of(name: string, error: unknown): unknown {
   if (!(error instanceof OperatorError)) return error
   return new OperatorError(`${name}: ${error.message}`, { hint: error.hint, cause: error })

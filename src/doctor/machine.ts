@@ -15,7 +15,7 @@ const INSTANCE = '-nix-store-00000000000000000000000000000000\\x2ddoctor'
 export interface MachineOptions {
   config: Config
   env: Readonly<Record<string, string | undefined>>
-  /** whom this runs as; undefined where users have no numbers */
+  /** the user that this runs as; undefined on a system without user ids */
   uid: number | undefined
 }
 

@@ -1,4 +1,4 @@
-// What can be said of the rules by themselves, without asking anybody: in the derivation that builds a system, too.
+// What the rules alone tell, without a request. Nix runs this when it builds a system.
 
 import { count } from '../base/log.ts'
 import { jobsetsOf, type Rule } from '../channels/rule.ts'

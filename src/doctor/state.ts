@@ -135,7 +135,7 @@ export function checkKick({ hook }: Config, now: number): Answer<never> {
   return { message: `${directory} is there and writable; ${waiting}` }
 }
 
-/** Minutes; undefined where there is no such file. */
+/** Minutes; undefined if there is no such file. */
 function ageOf(path: string, now: number): number | undefined {
   try {
     return Math.max(0, Math.floor((now - statSync(path).mtimeMs) / MINUTE_MS))

@@ -12,7 +12,7 @@ import type { Access } from './token-cache.ts'
 /**
  * Two requests: the installation on the repository, and a token that is narrowed to it.
  *
- * @throws OperatorError where the App is not installed, suspended, lacks `contents: write`, or its key is refused
+ * @throws OperatorError if the App is not installed, suspended, lacks `contents: write`, or its key is refused
  */
 export async function mintToken(
   credentials: AppCredentials,
@@ -57,7 +57,7 @@ export async function createAppClient(
   return createClient(options, { authStrategy: createAppAuth, auth: { appId, privateKey } })
 }
 
-/** @throws PermissionError where the App is not installed on the repository */
+/** @throws PermissionError if the App is not installed on the repository */
 export async function findInstallation(client: GitHubClient, repository: string) {
   const [owner = '', repo = ''] = repository.split('/')
   const { data: installation, url } = await client.rest.apps
@@ -84,7 +84,7 @@ function checkGranted({ suspended_at: since, permissions }: Installation): void 
   }
 }
 
-/** The App's own page says where it can be installed; a key that is refused is found out on the way. */
+/** The App's own page says where it can be installed. This request also tells if the key is refused. */
 async function notInstalled(client: GitHubClient, error: RequestError): Promise<PermissionError> {
   const { data: app } = await client.rest.apps.getAuthenticated()
   return new PermissionError(

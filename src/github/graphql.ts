@@ -1,4 +1,4 @@
-// How branches stand to commits: a hundred branches in one request, where REST would need one for each pair.
+// How branches stand to commits: a hundred branches in one request. REST needs one for each pair.
 // https://docs.github.com/graphql/reference/objects#ref
 import * as z from 'zod/mini'
 import { LATER, messageOf, OperatorError } from '../base/errors.ts'

@@ -45,7 +45,7 @@ function isComparison(data: {
   return data.status !== undefined && Boolean(data.base_commit) && Boolean(data.merge_base_commit)
 }
 
-/** The commit that a branch is at; undefined where there is no such branch (or no such repository). */
+/** The commit that a branch is at; undefined if there is no such branch (or no such repository). */
 export async function findBranch(
   client: GitHubClient,
   repository: RepositoryName,
@@ -61,7 +61,7 @@ export async function findBranch(
 }
 
 /**
- * The commit that a sha, a whole ref or `HEAD` means, tags peeled; undefined where neither the repository nor one of its
+ * The commit that a sha, a whole ref or `HEAD` means, tags peeled; undefined if neither the repository nor one of its
  * forks has it.
  */
 export async function findCommit(

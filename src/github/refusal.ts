@@ -9,7 +9,7 @@ import { messageOfAnswer } from './request.ts'
 export interface Asked {
   /** as whom: the token of an App's installation, the App itself (its key), or a person's token */
   as: 'installation' | 'app' | 'person'
-  /** what the token was granted, `{ contents: 'write' }`; undefined where that is not known */
+  /** what the token was granted, `{ contents: 'write' }`; undefined if that is not known */
   granted?: Readonly<Record<string, string>> | undefined
 }
 
@@ -148,7 +148,7 @@ export function isNotAccessible(error: RequestError): boolean {
 
 /**
  * The permissions that `X-Accepted-GitHub-Permissions` asks for and the token lacks: `contents: write`. Undefined
- * where the header is missing or asks for nothing more than what was granted.
+ * if the header is missing or asks for no more than was granted.
  */
 export function lackingPermissions(error: RequestError, granted: Asked['granted']): string | undefined {
   const header = error.response?.headers['x-accepted-github-permissions']

@@ -174,7 +174,7 @@ export function openRepository(options: RepositoryOptions): Survey {
   }
 }
 
-/** After a write whose token was refused; undefined where another one would be refused as well. */
+/** After a write whose token was refused; undefined if another token would be refused as well. */
 function waitForBetterToken(
   access: Access,
   error: RequestError,

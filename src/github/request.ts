@@ -172,10 +172,10 @@ export class RateLimitError extends LimitError {
 
 /**
  * How a write goes on that was not answered with success: how long to wait before everything is looked at again.
- * Undefined where GitHub refused it for good.
+ * Undefined if another attempt would be refused as well.
  *
  * @param sent how often it was sent before
- * @throws RateLimitError where GitHub asks to wait longer than there is time
+ * @throws RateLimitError if GitHub asks to wait longer than there is time
  */
 export function waitAfterWrite(
   error: unknown,
@@ -202,7 +202,7 @@ export function waitAfterWrite(
   return { waitSeconds: retry === 'useless' ? 1 : waitSeconds, mayBeWritten: true, retry }
 }
 
-/** The same after a refused token, where `renewed` says whether another one is on its way. */
+/** The same after a refused token. `renewed`: another token is on its way. */
 export function waitForToken(
   renewed: boolean,
   sent: number,
@@ -212,7 +212,7 @@ export function waitForToken(
 }
 
 /**
- * How long GitHub asks to wait, in seconds, where it refused because of a primary or secondary limit: `retry-after`,
+ * How long GitHub asks to wait, in seconds, if it refused because of a primary or secondary limit: `retry-after`,
  * else until `x-ratelimit-reset` when nothing remains, else a minute. Undefined for every other refusal.
  */
 export function limitSeconds(error: RequestError): number | undefined {
@@ -247,7 +247,7 @@ function askedSeconds(headers: ResponseHeaders): number | undefined {
   return undefined
 }
 
-/** GitHub's own words on one line, without the link that Octokit puts behind them; '' where there was no answer. */
+/** GitHub's own words on one line, without the link that Octokit adds; '' if there was no answer. */
 export function messageOfAnswer(error: RequestError): string {
   const data: unknown = error.response?.data
   if (typeof data === 'object' && data !== null && 'message' in data) return oneLine(String(data.message))

@@ -27,7 +27,7 @@ const accessSchema = z.object({
   permissions: z.record(z.string(), z.string()),
 })
 
-/** An installation token for one repository, with what GitHub said of it when it made the token. */
+/** An installation token for one repository, and what GitHub told about the repository with it. */
 export type Access = z.output<typeof accessSchema>
 
 export interface TokenCache {
@@ -36,7 +36,7 @@ export interface TokenCache {
   drop(): void
 }
 
-/** The folder that systemd or the session made for such files; undefined where there is none. */
+/** The folder that systemd or the session made for such files; undefined if there is none. */
 export function findCacheDirectory(env: Readonly<Record<string, string | undefined>>): string | undefined {
   const directories = [env.RUNTIME_DIRECTORY?.split(':')[0], env.XDG_RUNTIME_DIR]
   return directories.find(directory => directory?.startsWith('/') && isDirectory(directory))
@@ -81,7 +81,7 @@ function remove(file: string): void {
   }
 }
 
-/** Undefined where the file is missing, unreadable, half-written by something else, or not ours alone. */
+/** Undefined if the file is missing, unreadable, half-written by something else, or not ours alone. */
 function readPrivate(file: string): Access | undefined {
   let descriptor: number
   try {

@@ -16,7 +16,7 @@ export interface TokenOptions extends RequestOptions {
 
 export interface InstallationTokens {
   access(): Promise<Access>
-  /** Makes another token in place of a refused one; false where the refused one is only seconds old. */
+  /** Makes another token in place of a refused one; false if the refused one is only seconds old. */
   renew(refused: Access): boolean
   isFresh(): boolean
 }
@@ -41,7 +41,7 @@ export function openTokens(credentials: AppCredentials, options: TokenOptions): 
     origin = 'new'
     newest = undefined
     const minting = mint()
-    // whoever awaits it handles the failure; nobody may, when another part of the run has failed before
+    // its user handles the failure, but after another failure there may be no user
     minting.catch(() => {})
     return minting
   }

@@ -8,7 +8,7 @@ export interface Connection {
   port: number
   user: string
   database: string
-  /** only where Hydra's own connection string carries one; never printed */
+  /** only if Hydra's connection string has one; never printed */
   password?: string
   /** `require`, `verify-full`, …: libpq's sslmode, where the connection string has one */
   sslMode?: string
@@ -48,7 +48,7 @@ export function showConnection({ host, port, user, database, source }: Connectio
 function fromUrl(connectionString: string): Connection {
   const source = 'HYDRA_DATABASE_URL'
   // Not `new URL`: it refuses a host that is a percent-encoded folder. A second “@” ends a password with “/” or “?” in it,
-  // of which a part would be taken for the database, and shown; only a name that is free may have one.
+  // or a part of it would be taken for the database, and shown. Only application_name may contain one.
   const match =
     /^postgres(?:ql)?:\/\/(?:([^:@/?#]*)(?::([^@/?#]*))?@)?(\[[^\]]*\]|[^:/?#@]*)(?::(\d*))?(?:\/([^?#@]*))?(?:\?([^#]*))?$/.exec(
       connectionString,

@@ -8,7 +8,7 @@ import { type Connection, showConnection } from './connection.ts'
 
 const STATEMENT_TIMEOUT_MS = 30_000
 
-/** What is said of a connection that is not there any more: by the client, the network, and the server that ends it. */
+/** The error codes of a lost connection: of the client, the network, and the server. */
 const LOST = new Set(['CONNECTION_CLOSED', 'CONNECTION_ENDED', 'ECONNRESET', 'EPIPE', '57P01'])
 export const CONNECT_TIMEOUT_SECONDS = 10
 const TIMEOUTS = {
@@ -35,7 +35,7 @@ export function openDatabase(connection: Connection, timeouts = TIMEOUTS): Datab
   const turn = new Mutex()
   return {
     look: queries => turn.runExclusive(() => look(queries)),
-    // `end()` alone would wait for ever for a connection that was lost
+    // `end()` alone never returns if the connection was lost
     async close() {
       await client?.sql.end({ timeout: 0 })
       client = undefined
@@ -43,7 +43,7 @@ export function openDatabase(connection: Connection, timeouts = TIMEOUTS): Datab
   }
 
   async function look<T>(queries: (sql: Sql) => Promise<T>): Promise<T> {
-    // one that was left from an earlier look may be lost, and nobody has noticed yet
+    // a connection of an earlier look may be lost without notice
     for (let again = client !== undefined; ; again = false) {
       client ??= openClient(connection, timeouts.connectTimeoutSeconds, () => {
         client = undefined
@@ -52,7 +52,7 @@ export function openDatabase(connection: Connection, timeouts = TIMEOUTS): Datab
       try {
         return await within(timeouts.lookTimeoutMs, snapshot(sql, queries))
       } catch (error) {
-        // whatever became of the transaction, it ends with its connection
+        // the transaction ends with its connection in any case
         client = undefined
         await abandon()
         if (again && LOST.has(codeOf(error) ?? '')) continue
@@ -70,7 +70,7 @@ export interface Client {
 
 /**
  * One connection, dialled once. The postgres client would dial again: after a loss, so that the next query would miss its
- * snapshot; and without end where a server hangs up before it has said a word (a proxy before a PostgreSQL that is down).
+ * snapshot; and without end if a server hangs up before it sends anything (a proxy before a PostgreSQL that is down).
  */
 export function openClient(
   connection: Connection,
@@ -139,7 +139,7 @@ function tlsOf({ host, sslMode = 'prefer' }: Connection): false | 'prefer' | 're
 }
 
 /**
- * Not `sql.begin()`: where the server ends in the middle of it, its rollback is written to a socket that is gone, which
+ * Not `sql.begin()`: if the server ends in the middle of it, its rollback is written to a closed socket, which
  * throws outside of every promise. One connection does as well without.
  */
 async function snapshot<T>(sql: Sql, queries: (sql: Sql) => Promise<T>): Promise<T> {
@@ -163,7 +163,7 @@ export async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T>
   }
 }
 
-/** PGPASSFILE, which Hydra sets, or ~/.pgpass, unless there is PGPASSWORD; '' where none knows a password. */
+/** PGPASSFILE, which Hydra sets, or ~/.pgpass, unless PGPASSWORD is set; '' if neither has a password. */
 function findPassword(connection: Connection): Promise<string> {
   return new Promise(resolve =>
     pgpass(connection, password => resolve(password ?? process.env.PGPASSWORD ?? '')),

@@ -4,7 +4,7 @@
 
 /**
  * What kept a job from being evaluated: the last `error: …` line of its section, or of the one of the whole. Undefined
- * where no section is about the job.
+ * if no section is about the job.
  *
  * @param text `in job ‘nixos-nas.x86_64-linux’:\nerror:\n … while …\n error: attribute 'x' missing\n`
  */

@@ -137,7 +137,7 @@ export function parseTrackedRef(flake: string, expected: { host: string; reposit
 interface Location {
   host: string
   repository: string
-  /** where the path names one; else '' */
+  /** if the path names one; else '' */
   ref: string
 }
 

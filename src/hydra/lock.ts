@@ -7,7 +7,7 @@ import type { Connection } from './connection.ts'
 import { CONNECT_TIMEOUT_SECONDS, explainDatabaseError, openClient, type Sql, within } from './database.ts'
 import { parseRows } from './queries/rows.ts'
 
-/** "hydra-ch" as a number, which nobody else uses in this database. */
+/** "hydra-ch" as a number: the key of our lock, which no other program uses. */
 const LOCK_KEY = '7528510797120398184'
 
 /** A server whose machine has gone, or that has stopped, says nothing at all. */
@@ -28,7 +28,7 @@ export interface Lock {
 
 /**
  * @param wait `wait` until another run has ended; `try` returns who runs
- * @throws OperatorError where the database cannot be asked
+ * @throws OperatorError if the database cannot be asked
  */
 export async function acquireLock(
   connection: Connection,

@@ -198,7 +198,7 @@ export function failedPage(error: unknown): string {
   return document('That did not work', ...texts.map(paragraph))
 }
 
-/** @throws OperatorError where the parameters are not GitHub's answer to our own page */
+/** @throws OperatorError if the parameters are not GitHub's answer to our own page */
 export function codeOfAnswer(parameters: URLSearchParams, state: string): string {
   const given = parameters.get('state')
   if (given === null || !isSame(given, state)) {

@@ -29,7 +29,7 @@ const ATTEMPT_MS = 15_000
 const REQUEST_SECONDS = 90
 
 export interface Waits {
-  /** for the browser to come back from GitHub, where somebody may have to sign in first */
+  /** for the browser to come back from GitHub; its user may have to sign in first */
   browserMs: number
   installationMs: number
   /** between two looks for the installation */
@@ -59,8 +59,8 @@ export interface CreateAppOptions {
 }
 
 /**
- * @throws UsageError where the key could not be stored, before anything is created
- * @throws OperatorError where GitHub is away or refuses, and where nobody came back or installed the App in time
+ * @throws UsageError before anything is created, if the key could not be stored
+ * @throws OperatorError if GitHub is away or refuses, or if nobody comes back or installs the App in time
  */
 export async function createApp(options: CreateAppOptions): Promise<'installed' | 'not awaited'> {
   const { registration, apiUrl, directory, http, log, waits = WAITS } = options
@@ -78,7 +78,7 @@ export async function createApp(options: CreateAppOptions): Promise<'installed' 
   try {
     const { app, keyFile } = await withPage({ ...options, lines, waits }, async code => {
       const app = await convertCode(code, registration, requestOptions(REQUEST_SECONDS))
-      // before anything is said: whatever happens from now on, the key is not lost
+      // first of all: from now on the key cannot be lost
       return { app, keyFile: storeKey(app, directory, registration) }
     })
     for (const line of describeApp(app, keyFile, apiUrl)) log.line(line)
@@ -125,7 +125,7 @@ interface PageOptions extends CreateAppOptions {
   waits: Waits
 }
 
-/** Offers the page until a code arrives, from the browser or the terminal, and shows the browser what became of it. */
+/** Serves the page until a code arrives from the browser or the terminal, and shows the result in the browser. */
 async function withPage<T extends { app: CreatedApp; keyFile: string }>(
   options: PageOptions,
   use: (code: string) => Promise<T>,
@@ -188,7 +188,7 @@ function pastedArrival({ lines, report }: PageOptions, state: string): Promise<A
 }
 
 /**
- * Undefined where somebody does not want to wait any longer.
+ * Undefined if the user stops waiting.
  *
  * @throws OperatorError when the time is over
  */

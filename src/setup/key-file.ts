@@ -62,7 +62,7 @@ export function storeKey(
   })
 }
 
-/** Whole or not at all, for this user alone; EEXIST where anything has that name, even a symbolic link. */
+/** Whole or not at all, for this user alone; EEXIST if anything has that name, even a symbolic link. */
 function createExclusively(file: string, content: string): void {
   const temporary = `${file}.${randomBytes(16).toString('hex')}`
   try {

@@ -7,7 +7,7 @@ import { HttpError } from '../base/http.ts'
 import { appsUrl } from '../base/links.ts'
 import { createClient, type GitHubClient, messageOfAnswer, type RequestOptions } from '../github/request.ts'
 
-/** GitHub wants one for every App; whoever runs Hydra may change it in the App's settings. */
+/** GitHub wants one for every App; it can be changed in the App's settings. */
 const HOMEPAGE = 'https://github.com/NixOS/hydra'
 
 /** All that the channels need, and nothing else: README.md says why. */
@@ -17,7 +17,7 @@ export const PERMISSIONS = { contents: 'write', workflows: 'write', metadata: 'r
 export interface Registration {
   /** `https://github.com`, as a browser knows it */
   webUrl: string
-  /** an organization; undefined: whoever is signed in */
+  /** an organization; undefined: the user who is signed in */
   owner: string | undefined
   name: string
 }
@@ -27,7 +27,7 @@ export function newAppUrl(registration: Registration, state: string): string {
   return `${appsUrl(registration)}/new?${new URLSearchParams({ state })}`
 }
 
-/** JSON. `hook_attributes` is left out: GitHub refuses them without a `url`, even where they say `active: false`. */
+/** JSON. `hook_attributes` is left out: GitHub refuses them without a `url`, even with `active: false`. */
 export function manifestOf({ name }: Registration, redirectUrl: string): string {
   return JSON.stringify({
     name,
@@ -70,7 +70,7 @@ export async function checkApi(options: RequestOptions): Promise<void> {
   try {
     await createClient(options).rest.rateLimit.get()
   } catch (error) {
-    // an Enterprise Server may have no limits (404), or answer nobody who is not signed in (401)
+    // an Enterprise Server may have no limits (404), or want a login (401)
     if (error instanceof RequestError && error.response && error.status < 500) return
     throw new OperatorError(`GitHub could not be asked at ${options.apiUrl}: ${reasonOf(error)}`, {
       hint: 'nothing was created; check --api-url, and https_proxy where there is a proxy, and run this again',
@@ -84,7 +84,7 @@ export interface CreatedApp {
   /** `hydra-channels-alice`: letters, digits, “-” and “_” */
   slug: string
   name: string
-  /** undefined where GitHub does not say */
+  /** undefined if GitHub does not say */
   owner: string | undefined
   /** `https://github.com/apps/hydra-channels-alice` */
   htmlUrl: string
@@ -104,7 +104,7 @@ const conversionSchema = z.object({
   pem: z.string().check(z.regex(PRIVATE_KEY)),
 })
 
-/** What to do where the App was created, and its key did not arrive. */
+/** What to do if the App was created and its key did not arrive. */
 export function withoutKeyHint(registration: Registration): string[] {
   return [
     `the App may be there all the same: delete it at ${appsUrl(registration)}, and run this again`,
@@ -115,7 +115,7 @@ export function withoutKeyHint(registration: Registration): string[] {
 /**
  * Turns the code that the browser brought back into the App and its key; works once, within the hour.
  *
- * @throws OperatorError that shows neither code nor key: whoever has the code can fetch the key
+ * @throws OperatorError that shows neither code nor key: the code is enough to fetch the key
  */
 export async function convertCode(
   code: string,
@@ -155,12 +155,12 @@ export async function openApp(
 }
 
 export interface Installation {
-  /** undefined where GitHub does not say */
+  /** undefined if GitHub does not say */
   account: string | undefined
   repositories: 'all' | 'selected'
 }
 
-/** The first installation of an App; undefined where it has none. */
+/** The first installation of an App; undefined if it has none. */
 export async function findFirstInstallation(client: GitHubClient): Promise<Installation | undefined> {
   const { data } = await client.rest.apps.listInstallations({ per_page: 1 })
   const [first] = data

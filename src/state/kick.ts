@@ -5,7 +5,7 @@ import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
 
 export const DEFAULT_KICK_FILE = '/run/hydra-channels-kick/kick'
 
-/** @throws OperatorError where the file cannot be made */
+/** @throws OperatorError if the file cannot be made */
 export function kick(file: string): void {
   try {
     // one that is there already may be another user's, and says the same
@@ -23,11 +23,11 @@ export function kick(file: string): void {
 }
 
 /**
- * Removes the kick, also where the configuration cannot be used for anything else: a file that stays would start
- * reconcile for ever.
+ * Removes the kick, also if the rest of the configuration is unusable: a kick that stays starts
+ * reconcile again and again.
  *
- * @returns the file that was removed; undefined where there was none
- * @throws OperatorError where it is there and cannot be removed
+ * @returns the file that was removed; undefined if there was none
+ * @throws OperatorError if it exists and cannot be removed
  */
 export function takeKick(configFile: string): string | undefined {
   const file = kickFileOf(configFile)

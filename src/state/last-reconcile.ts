@@ -15,7 +15,7 @@ export interface Stamp {
   counts: Record<string, number>
 }
 
-/** A stamp that cannot be written is said, and is no reason to call a run failed that moved every channel. */
+/** If the stamp cannot be written, report it. The run has still succeeded: every channel has moved. */
 export function writeStamp(stateDirectory: string, run: Omit<Stamp, 'finishedAt'>, log: Log): void {
   const file = join(stateDirectory, STAMP_FILE)
   try {
@@ -27,7 +27,7 @@ export function writeStamp(stateDirectory: string, run: Omit<Stamp, 'finishedAt'
   }
 }
 
-/** Undefined where no reconcile ever ran to its end here, or where that cannot be read: nothing depends on it. */
+/** Undefined if no reconcile has ended here yet, or if the file cannot be read: no decision depends on it. */
 export function readStamp(stateDirectory: string): Pick<Stamp, 'finishedAt'> | undefined {
   try {
     const stamp: unknown = JSON.parse(readFileSync(join(stateDirectory, STAMP_FILE), 'utf8'))

@@ -17,20 +17,20 @@ export interface Question {
 }
 
 export interface Answer {
-  /** of the tip; ISO 8601, undefined where GitHub did not say */
+  /** of the tip; ISO 8601; undefined if GitHub did not tell */
   committedAt: string | undefined
-  /** false where a rule or a protection forbids it */
+  /** false if a rule or a protection forbids it */
   mayPush: boolean | undefined
   /**
    * Undefined also of a commit that GitHub does not have.
    *
-   * @throws OperatorError where GitHub cannot be asked
+   * @throws OperatorError if GitHub cannot be asked
    */
   standOf(sha: string | undefined): Promise<Relation | undefined>
 }
 
 /**
- * @param report is told once where GraphQL did not answer
+ * @param report called once if GraphQL did not answer
  * @returns by channelKey
  */
 export async function compareAll(

@@ -48,13 +48,13 @@ export interface ChannelFacts {
   channel: Channel
   /** undefined of a branch that no job leads to */
   planned: PlannedChannel | undefined
-  /** what is wrong with the rule that could make the branch, where no job leads to it */
+  /** if no job leads to the branch: what is wrong with the rule that could make it */
   ruleTrouble?: OperatorError | undefined
-  /** an error where it cannot be read: it may be one */
+  /** an error if it cannot be read: then it may be a hold */
   hold: Hold | null | OperatorError
   /** what could not be asked, so that all that follows is not known */
   away?: OperatorError | undefined
-  /** undefined where there is no such branch */
+  /** undefined if there is no such branch */
   tip: string | undefined
   /** how the newest commit of the tracked branch, the newest eval's and the candidate stand to the tip */
   stands: { tracked: Stand; newest: Stand; candidate: Stand }
@@ -64,7 +64,7 @@ export interface ChannelFacts {
   offBranch: OffBranch | undefined
   /** why GitHub would not let us move it */
   forbidden: OperatorError | undefined
-  /** undefined where the branch is not there */
+  /** undefined if the branch is not there */
   tracked: Tracked | undefined
   /** why the candidate cannot be found in the cache */
   uncached: string | undefined
@@ -151,7 +151,7 @@ function withdrawn(facts: ChannelFacts, { host }: Surroundings): Found {
   }
 }
 
-/** GitHub has moved on, and Hydra has not looked; or what the jobset follows is no branch. */
+/** GitHub has newer commits that Hydra has not evaluated. */
 function notOnBranch({ offBranch, channel, tracked }: ChannelFacts, { host }: Surroundings): Found {
   if (offBranch?.kind !== 'not-on-branch') return undefined
   return {
@@ -187,7 +187,7 @@ function wayOut({ planned, channel, offBranch }: ChannelFacts, host: string): st
   return `to give up what only the channel has: ${forceCommand(channel, candidate.sha, webUrlOfHost(host))}`
 }
 
-/** The newest eval's commit, where the channel's is neither in its history nor in the tracked branch's. */
+/** The newest eval's commit, if the channel's commit is neither in its history nor in the tracked branch's. */
 function outsideOf({ tip, planned, stands, tracked }: ChannelFacts, host: string) {
   const newest = planned && newestCommit(planned, host)
   if (tip === undefined || !newest || tip === newest.sha || tip === tracked?.sha) return undefined
@@ -310,7 +310,7 @@ function behind({ planned, tip, tracked, stands }: ChannelFacts): Found {
     return { message: `the next reconcile moves it to ${short(candidate.sha)}` }
   }
   if (!candidate && tip === undefined) return { message: 'its job has no good build yet' }
-  // nobody can say what it is behind of
+  // it is not known what the channel is behind
   if (!tracked) return undefined
   const fresh = tracked.unevaluated?.commits ?? 0
   return {
@@ -350,7 +350,7 @@ function isNewest({ tip, tracked }: ChannelFacts): boolean {
   return tip !== undefined && tip === tracked?.sha
 }
 
-/** The newest eval's commit; undefined where it has none of this repository. */
+/** The newest eval's commit; undefined if it has none of this repository. */
 export function newestCommit(
   { channel, facts }: PlannedChannel,
   host: string,
@@ -365,7 +365,7 @@ export function newestCommit(
     : undefined
 }
 
-/** An evaluation that failed as a whole leaves no eval; its error stays for ever, so it counts only while it is current. */
+/** An evaluation that failed as a whole leaves no eval. Its error is never removed, so it counts only while it is current. */
 function fatalError({ error, newestEval }: FoundJobset) {
   return error?.current && error.time > (newestEval?.timestamp ?? 0) ? error : undefined
 }

@@ -1,5 +1,5 @@
 // What every channel is at, how far behind, since when and why. Hydra's database and GitHub are asked side by side, and
-// where one of them is away, what the other says is still shown.
+// if one of them is away, the other's answers are still shown.
 
 import { LATER, OperatorError, operatorErrorOf, PermissionError } from '../base/errors.ts'
 import type { Output } from '../base/output.ts'
@@ -40,10 +40,10 @@ export interface StatusOptions {
   now: Date
 }
 
-/** A channel, and where it is: undefined where there is no such branch, an error where GitHub did not say. */
+/** A channel and its tip: undefined if there is no such branch, an error if GitHub did not answer. */
 interface Entry {
   channel: Channel
-  /** undefined of a branch that no job leads to, and where the database is away */
+  /** undefined if no job leads to the branch, or if the database is away */
   planned: PlannedChannel | undefined
   tip: string | undefined | Error
   ruleTrouble?: OperatorError | undefined
@@ -52,7 +52,7 @@ interface Entry {
 /**
  * The status of all channels, or of some.
  *
- * @throws UsageError for a channel that there is not; OperatorError where neither Hydra nor GitHub could be asked
+ * @throws UsageError for a channel that there is not; OperatorError if neither Hydra nor GitHub could be asked
  */
 export async function findStatus(options: StatusOptions): Promise<FleetStatus> {
   const { rules, host, now, report } = options
@@ -91,7 +91,7 @@ function isOfInterest({ planned, tip }: Entry): boolean {
   return planned?.presence !== 'gone' || typeof tip === 'string'
 }
 
-/** Branches that could not be listed are said of their channels; and here where they have none. */
+/** An error of a list is reported with its channels; if it has none, here. */
 function reportSilent(tips: Tips, entries: readonly Entry[], report: (error: unknown) => void): void {
   const said = new Set(entries.map(({ tip }) => tip))
   for (const { branches } of tips.values()) {
@@ -175,7 +175,7 @@ async function compareEntries(
   const questions = await Promise.all(
     entries.map(async ({ channel, planned, tip }) => {
       if (typeof tip !== 'string') return []
-      // whoever needs it learns below why it could not be found
+      // its error is reported below, if it is needed
       const tracked = planned && (await findTracked(planned).catch(operatorErrorOf))
       const heads = [
         tracked instanceof Error ? undefined : tracked?.sha,
@@ -190,7 +190,7 @@ async function compareEntries(
 
 type GitHubFacts = Pick<ChannelFacts, 'tip' | 'stands' | 'tracked' | 'offBranch' | 'forbidden' | 'away'>
 
-/** GitHub may have said where the branch is, and nothing more. */
+/** GitHub told at most where the branch is. */
 function notKnown({ tip }: Entry): GitHubFacts {
   return {
     tip: typeof tip === 'string' ? tip : undefined,
@@ -201,7 +201,7 @@ function notKnown({ tip }: Entry): GitHubFacts {
   }
 }
 
-/** @throws OperatorError where GitHub cannot be asked */
+/** @throws OperatorError if GitHub cannot be asked */
 async function factsOf(
   { channel, planned, tip }: Entry,
   answer: Answer | undefined,
@@ -267,7 +267,7 @@ async function whyForbidden(
 
 /** What the database has to say once the channels' commits are known. */
 interface MoreOfHydra {
-  /** since when there is an eval that is newer than those of the commit; undefined where no eval was of it */
+  /** since when there is a newer eval than those of the commit; undefined if it has no eval */
   newer: (planned: PlannedChannel, tip: string) => { since: number | undefined } | undefined
   outputs: ReadonlyMap<number, Output[]>
 }
@@ -307,7 +307,7 @@ async function lookAgain(
       }
     })
   } catch (error) {
-    // what it said before still holds
+    // its earlier answers still hold
     report(operatorErrorOf(error))
     return NOTHING_MORE
   }

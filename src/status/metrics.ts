@@ -57,7 +57,7 @@ function metricLines({ name, help, samples }: Metric): string[] {
   return lines.length === 0 ? [] : [`# HELP ${name} ${help}`, `# TYPE ${name} gauge`, ...lines]
 }
 
-/** `{repository="alice/dotfiles",branch="nixos-tested-nas"}`; nothing where there are none. */
+/** `{repository="alice/dotfiles",branch="nixos-tested-nas"}`; nothing if there are none. */
 function renderLabels(labels: Record<string, string>): string {
   const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escapeValue(value)}"`)
   return pairs.length === 0 ? '' : `{${pairs.join(',')}}`

@@ -36,27 +36,27 @@ export interface ChannelStatus {
   project: string | null
   jobset: string | null
   job: string | null
-  /** the commit that the channel is at, 40 digits; null where the branch is not there, or not known */
+  /** the commit that the channel is at, 40 digits; null if the branch is not there, or not known */
   sha: string | null
   committedAt: string | null
   candidate: { sha: string; eval: number; build: number } | null
-  /** commits that the candidate has and the channel has not */
+  /** commits that the candidate has and the channel does not have */
   behindCandidate: number | null
   /** the same of the tracked branch */
   behindBranch: number | null
   reason: Reason
-  /** since when there is something newer than the channel's commit; null where there is nothing newer */
+  /** since when there is something newer than the channel's commit; null if there is nothing newer */
   since: string | null
   /** where to read more, in Hydra or on GitHub */
   url: string | null
-  /** what is wrong, and what mends it, in one line; null where nothing is */
+  /** what is wrong and what to do, in one line; null if nothing is wrong */
   message: string | null
   hold: Hold | null
 }
 
 export interface FleetStatus {
   generatedAt: string
-  /** when reconcile last ran to its end; null where it never did */
+  /** when the last reconcile ended; null if none did */
   lastReconcile: string | null
   channels: ChannelStatus[]
 }

@@ -8,7 +8,7 @@ export interface Standing {
   sha: string
   /** ISO 8601 */
   committedAt: string | undefined
-  /** what rules and protection say of the one who asks; undefined where there are none */
+  /** whether rules and protection let us push; undefined if there are none */
   mayPush: boolean | undefined
   /** by head; GraphQL compares nothing that has no common history, and that is left out */
   sides: Map<string, Related>

@@ -113,7 +113,7 @@ function describeCommit({ sha, committedAt }: ChannelStatus, now: Date): string 
   return committedAt === null ? commit : `${commit} ${age(committedAt, now)}`
 }
 
-/** `12 (3 built)`: 12 commits behind the tracked branch, the first 3 of which lead to one that is built. */
+/** `12 (3 built)`: 12 commits behind the tracked branch, and the candidate is 3 commits ahead. */
 function describeBehind({ behindBranch, behindCandidate }: ChannelStatus): string {
   const behind = String(behindBranch ?? '-')
   if (behindCandidate === null || behindCandidate === behindBranch) return behind
@@ -155,7 +155,7 @@ function startOf(characters: string[], width: number): string[] {
   return characters.slice(0, end === -1 ? undefined : end)
 }
 
-/** `a, b and 2 more: …`: what is wrong with several channels at once is said once. */
+/** `a, b and 2 more: …`: one line for trouble that several channels share. */
 function messageLines(channels: ChannelStatus[], nameOf: (channel: ChannelStatus) => string): string[] {
   const namesByMessage = new Map<string, string[]>()
   for (const channel of channels) {
@@ -193,7 +193,7 @@ function age(time: string, now: Date): string {
   return `${n}${unit.charAt(0)}`
 }
 
-/** What passed between the two, rounded down; nothing where the clocks disagree and `time` is yet to come. */
+/** The time between the two, rounded down; '' if `time` is in the future because clocks disagree. */
 function span(time: string, now: Date): { n: number; unit: 'min' | 'hour' | 'day' | 'year' } {
   const ms = Math.max(0, now.getTime() - Date.parse(time))
   if (ms < HOUR_MS) return { n: Math.floor(ms / MINUTE_MS), unit: 'min' }

@@ -1,4 +1,4 @@
-// The tracked branches, by which "behind" is measured: what is at their tips, and what of it Hydra has not evaluated.
+// The tracked branches, which "behind" is measured by: their tips, and how much of them Hydra has not evaluated.
 
 import { short } from '../base/log.ts'
 import type { PlannedChannel } from '../channels/plan.ts'
@@ -65,7 +65,7 @@ async function findBranch(repository: Survey, ref: string): Promise<TrackedBranc
   }
 }
 
-/** What the branch has, and the newest eval's commit has not. */
+/** The commits that the branch has and the newest eval's commit does not have. */
 async function countUnevaluated(
   repository: Survey,
   { sha, history }: TrackedBranch,
@@ -76,14 +76,14 @@ async function countUnevaluated(
   if (comparison === 'not-found') return undefined
   // another root: how many does not matter
   const commits = comparison === 'unrelated' ? Math.max(1, history.length) : comparison.aheadBy
-  // after main was rewritten, what is new begins where the two parted
+  // if main was rewritten, the new commits begin where the two parted
   const known = comparison === 'unrelated' ? newest : comparison.mergeBaseSha
   return { commits, oldest: commits === 0 ? undefined : firstAfter(known, { sha, history }, commits) }
 }
 
 /**
  * When the branch first had something newer, by the commits that it was at: a merge brings old commits, and is new itself.
- * ISO 8601; undefined where that is not known.
+ * ISO 8601; undefined if that is not known.
  */
 function firstAfter(
   known: string,
@@ -102,7 +102,7 @@ function firstAfter(
   return oldest
 }
 
-/** Whether `ancestor` is in the history of `sha`, as far as a part of a history tells; undefined where it does not. */
+/** Whether `ancestor` is in the history of `sha`, as far as this part of the history tells; else undefined. */
 export function isAncestorIn(
   history: readonly HistoricCommit[],
   ancestor: string,

@@ -26,7 +26,7 @@ export interface Build {
   good: boolean
 }
 
-/** The build, undefined where Hydra has none of that id. */
+/** The build; undefined if Hydra has no build of that id. */
 export async function findBuild(sql: Sql, id: number): Promise<Build | undefined> {
   const [row] = parseRows(
     buildRow,

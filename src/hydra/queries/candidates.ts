@@ -8,9 +8,9 @@ import { type Eval, number, parseRows, seconds, text } from './rows.ts'
 /** A job that is in the newest build set, or was good once. */
 export interface JobFacts {
   job: string
-  /** its build in the newest build set; undefined where it is absent from it */
+  /** its build in the newest build set; undefined if it is absent from it */
   newest: (NewestBuild & { queuedTime?: number | undefined }) | undefined
-  /** undefined where it never had a good build */
+  /** undefined if it never had a good build */
   candidate: { build: number; eval: Eval } | undefined
 }
 

@@ -13,7 +13,7 @@ export interface FoundJobset extends Jobset {
 export interface JobsetFacts {
   project: string
   jobset: string
-  /** undefined where there is none */
+  /** undefined if there is none */
   found: FoundJobset | undefined
   /** the name that it has now */
   renamedTo?: string | undefined

@@ -29,12 +29,12 @@ export interface Jobset {
   checkIntervalSeconds: number
   /** Unix seconds; undefined: never */
   lastCheckedTime: number | undefined
-  /** What the last evaluation that failed said, when, and whether nothing was checked since. */
+  /** The error of the last failed evaluation, its time, and whether it is still the newest check. */
   error: { text: string; time: number; current: boolean } | undefined
 }
 
 /**
- * The jobset of a rule; where there is none, the name that it has now, if it was renamed.
+ * The jobset of a rule; if it was renamed, its name now.
  */
 export async function findJobset(
   sql: Sql,

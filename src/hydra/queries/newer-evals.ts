@@ -11,7 +11,7 @@ const MAX_EVALS = 3000
 
 /**
  * Since when the jobset has had something newer than a commit: the time, in Unix seconds, of the first eval after the
- * newest eval of that commit; undefined where that is the newest. A commit that no eval was of is left out.
+ * newest eval of that commit; undefined if that is the newest. Commits without an eval are left out.
  */
 export async function findNewerSince(
   sql: Sql,

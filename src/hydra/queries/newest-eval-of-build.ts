@@ -6,7 +6,7 @@ import { type Eval, parseRows, text } from './rows.ts'
 
 const evalRow = z.object({ eval: z.nullable(idSchema), flake: z.nullable(text) })
 
-/** The newest eval whose build set contains the build: the newest proof of it. Undefined where no eval has it. */
+/** The newest eval whose build set contains the build: the newest proof of it. Undefined if no eval has it. */
 export async function findNewestEvalOfBuild(sql: Sql, build: number): Promise<Eval | undefined> {
   const [row] = parseRows(
     evalRow,

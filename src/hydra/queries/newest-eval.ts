@@ -14,11 +14,11 @@ const evaluationRow = z.object({
 export interface Evaluation extends Eval {
   /** Unix seconds */
   timestamp: number
-  /** what could not be evaluated (evaluation-error.ts), '' where all could */
+  /** what could not be evaluated (evaluation-error.ts); '' if everything could */
   error: string
 }
 
-/** The jobset's newest eval, whatever came of it; undefined where it has none. */
+/** The jobset's newest eval, good or not; undefined if it has none. */
 export async function findNewestEval(sql: Sql, jobsetId: number): Promise<Evaluation | undefined> {
   const [row] = parseRows(
     evaluationRow,
