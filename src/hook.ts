@@ -88,7 +88,7 @@ async function bringToCandidate(
     const facts = await looking
     if (!facts.good) {
       log.line(
-        `build ${event.build} is not good any more: it is built again or failed since, and its own event will come`,
+        `build ${event.build} is not good any more: it is being built again, or has failed since. Its next event will follow`,
       )
     }
     const plan = (now: Facts) => planJob(event, channels, now, expectedHost(config.github))
@@ -231,7 +231,7 @@ function channelsOf(
         if (!channels.has(channelKey(channel))) channels.set(channelKey(channel), channel)
       } else if (made) invalid.push(unnameable(event, rule, made.why))
     } catch (error) {
-      // one rule that does not come to an end on a name leaves the others alone
+      // one rule that takes too long on a name leaves the others alone
       if (!(error instanceof OperatorError)) throw error
       invalid.push(error)
     }

@@ -49,7 +49,7 @@ async function unitsOf(paths: readonly string[], template: string, options: Cach
     if (length > MAX_UNIT_NAME) {
       throw new OperatorError(
         `cannot copy ${path}: its unit would have a name of ${length} characters, and systemd takes ${MAX_UNIT_NAME}`,
-        { hint: 'a shorter name of the package or system helps: every “-” in it counts four' },
+        { hint: 'a shorter name of the package or system helps: every “-” counts as four characters' },
       )
     }
   }

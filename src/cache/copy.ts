@@ -65,12 +65,11 @@ export function pathsOf(outputs: readonly Output[], log: (line: string) => void)
   }
   const paths = outputs.flatMap(({ path }) => path ?? [])
   if (paths.length === 0) {
-    throw new OperatorError(
-      'no output of the build has a path: there is nothing that could be copied to the cache',
-    )
+    throw new OperatorError('no output of the build has a path: nothing can be copied to the cache')
   }
   for (const path of paths) {
-    if (!isStorePath(path)) throw new OperatorError(`the output ${path} is no store path; it is not copied`)
+    if (!isStorePath(path))
+      throw new OperatorError(`the output ${path} is no store path, so it is not copied`)
   }
   return paths
 }

@@ -168,7 +168,7 @@ function refusedTooOften(raced: string): OperatorError {
   return new OperatorError(
     raced === ''
       ? 'GitHub contradicts itself: the branch and the commit are there, but it cannot compare them'
-      : `GitHub refused ${MAX_LOOKS} times, though each new look said that the channel can move: ${raced}`,
+      : `GitHub refused ${MAX_LOOKS} times, although the channel could move each time we looked: ${raced}`,
     { hint: 'a ruleset or branch protection may forbid it: see the settings of the repository' },
   )
 }

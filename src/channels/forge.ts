@@ -93,7 +93,7 @@ export interface Forge {
 /** A repository that cannot be written to. */
 export const ARCHIVED = {
   why: 'the repository is archived, so it is read-only',
-  hint: 'unarchive it in its settings, or take its rule out of the configuration',
+  hint: 'unarchive it in its settings, or remove its rule',
 }
 
 /** What mends a rule or a protection that stands in the way. */

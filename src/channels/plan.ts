@@ -107,7 +107,7 @@ function jobsOf({ jobs, newestEval }: FoundJobset): JobFacts[] {
   return [...jobs, ...[...failed].map(job => ({ job, newest: undefined, candidate: undefined }))]
 }
 
-/** One rule that does not come to an end on a name leaves the others alone. */
+/** One rule that takes too long on a name leaves the others alone. */
 function tryRule(rule: Rule, jobs: readonly string[]): ReturnType<typeof channelsOfJobs> | OperatorError {
   try {
     return channelsOfJobs(rule, jobs)
@@ -152,13 +152,13 @@ function planChannel(channel: Channel, jobs: readonly Feeder[], host: string): P
 
 function twoRefs({ branch, repository }: Channel, { ref }: Rule): OperatorError {
   return new OperatorError(`two rules make ${branch} in ${repository}, with different values of ref`, {
-    hint: `the first one counts (${ref === undefined ? 'without ref' : `ref ${ref}`}): take one of the two out of the configuration`,
+    hint: `the first one counts (${ref === undefined ? 'without ref' : `ref ${ref}`}): remove one of the two rules`,
   })
 }
 
 function matchesNothing({ branch, project, jobset, job }: Rule): OperatorError {
   return new OperatorError(`the rule for ${branch} matches no job of ${project}:${jobset}: “${job}”`, {
-    hint: 'correct job in the rule, or take the rule out of the configuration',
+    hint: 'correct job in the rule, or remove the rule',
   })
 }
 

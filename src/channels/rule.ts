@@ -85,12 +85,9 @@ function matchAll(rule: Rule, names: readonly string[]): (RegExpExecArray | null
   } catch (error) {
     if (codeOf(error) !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error
     const which = names.length === 1 ? names[0] : `the jobs of ${rule.project}:${rule.jobset}`
-    throw new OperatorError(
-      `the rule “${rule.job}” does not come to an end on ${which}: it nests repetitions`,
-      {
-        hint: 'write job without a repetition inside of a repetition',
-      },
-    )
+    throw new OperatorError(`the rule “${rule.job}” takes too long on ${which}: it nests repetitions`, {
+      hint: 'write job without a repetition inside of a repetition',
+    })
   }
 }
 

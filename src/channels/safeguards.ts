@@ -96,12 +96,12 @@ export async function describeRename(
   const name = await forge.findNewName().catch(() => undefined)
   return (
     name &&
-    `${repository} is called ${name} now, and GitHub redirects: put the new name into the configuration and the jobset`
+    `${repository} is called ${name} now, and GitHub redirects: write the new name in the configuration and the jobset`
   )
 }
 
 export function unknownCommit(sha: string): OperatorError {
   return new OperatorError(`GitHub has no commit ${sha} in this repository`, {
-    hint: 'was it pushed there? Hydra may have fetched it from somewhere else, or it was removed since',
+    hint: 'Hydra may have fetched it from another repository, or it was removed since: was it pushed there?',
   })
 }

@@ -208,6 +208,6 @@ export function describeOffBranch(verdict: OffBranch): string[] {
   }
   return [
     `the commit ${sha} of eval ${evalId} is not in the history of ${followed}, as GitHub has it now`,
-    "Hydra's next evaluation settles it, if the branch was reset; else the commit must first be merged there",
+    "if the branch was reset, Hydra's next evaluation settles it; else the commit must be merged first",
   ]
 }

@@ -105,7 +105,7 @@ function printManual(registration: Registration, log: Log): void {
   for (const line of describeForm(registration)) log.line(`     ${line}`)
   log.line('2. create the App; its page shows the Client ID, which is github.appId of the configuration')
   log.line('3. there: Private keys, Generate a private key; move the .pem file to this machine, chmod 600,')
-  log.line('   and delete it where the browser put it; its path here is github.privateKeyFile')
+  log.line('   and delete the download; its path on this machine is github.privateKeyFile')
   log.line("4. there: Install App, on the flake's repository only")
   log.line(`the App's page is listed at ${appsUrl(registration)}`)
 }

@@ -33,7 +33,7 @@ mend it. It writes nothing and moves nothing.
                   systemd knows the unit, and hydra-notify may start it (asked as root only)
   cache, cache-path
                   a binary cache is at cache.url, and has what a channel has moved to
-  reconcile       it has run to its end within the last hour
+  reconcile       the last one ended less than an hour ago
   holds           which channels are held; none past its end
   kick            a detached hook can ask for a reconcile, and reconcile comes
 

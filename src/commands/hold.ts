@@ -8,7 +8,7 @@ import { parseUntil, removeHold, writeHold } from '../channels/holds.ts'
 import { readConfig } from '../config.ts'
 import { type Command, configFile, type Invocation } from './run.ts'
 
-const COMMON_HELP = `  CHANNEL        a branch, or OWNER/REPO:BRANCH where the rules name several repositories
+const COMMON_HELP = `  CHANNEL        a branch, or OWNER/REPO:BRANCH if the rules name several repositories
 
 Options:
   --config FILE  the configuration

@@ -117,7 +117,7 @@ function writeMetrics(file: string, metrics: string): void {
     writeAtomically(file, metrics, 0o644)
   } catch (error) {
     throw new OperatorError(`cannot write the metrics ${file}: ${messageOf(error)}`, {
-      hint: 'its folder must be there, and writable for this user: the file is replaced as a whole',
+      hint: 'its folder must exist and be writable for this user: the file is replaced as a whole',
       cause: error,
     })
   }

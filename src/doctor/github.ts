@@ -85,7 +85,7 @@ async function checkApp(credentials: AppCredentials, request: RequestOptions): P
   const { data: app } = await client.rest.apps.getAuthenticated().catch(error => {
     throw explainRefusal(error, { as: 'app' })
   })
-  if (!app) throw new OperatorError(`${request.apiUrl} does not say which App the key is of`)
+  if (!app) throw new OperatorError(`${request.apiUrl} does not tell which App the key belongs to`)
   const called = `“${app.name}” (${app.html_url})`
   if (appId !== String(app.id) && appId !== app.client_id) {
     throw new OperatorError(
@@ -114,7 +114,7 @@ async function checkClock({ http, apiUrl, attemptTimeoutMs }: RequestOptions): P
   return {
     result: 'failed',
     message,
-    hint: 'GitHub refuses keys by the wrong time: let systemd-timesyncd set the clock (NixOS: services.timesyncd.enable), and see timedatectl',
+    hint: 'GitHub refuses a key if the clock is wrong: let systemd-timesyncd set the clock (NixOS: services.timesyncd.enable), and see timedatectl',
   }
 }
 
@@ -144,7 +144,7 @@ function checkPermissions({ contents, workflows }: Granted, name: string): Answe
   if (workflows !== 'write') {
     return {
       result: 'note',
-      message: `${name}: contents: write, but not workflows: write, without which a commit cannot be moved to whose .github/workflows no branch has`,
+      message: `${name}: contents: write, but not workflows: write, so a channel cannot move to a commit whose files in .github/workflows are on no branch`,
       hint: `if the repository has workflows: ${grantPermission('workflows: write')}`,
       found: true,
     }

@@ -129,12 +129,12 @@ async function checkUsers({ database, role }: Opened): Promise<Answer<never>> {
   )
   const [users] = parseRows(usersRow, rows)
   if (!users?.readable) {
-    return { message: `the role ${role} may not read users, where Hydra keeps the hashes of passwords` }
+    return { message: `the role ${role} cannot read users, which has Hydra's password hashes` }
   }
   return {
     result: 'note',
-    message: `the role ${role} may read users, where Hydra keeps the hashes of passwords; this program never does`,
-    hint: `revoke all on users from ${role}; where Hydra itself uses that role, give this program another one`,
+    message: `the role ${role} can read users, which has Hydra's password hashes; this program never does`,
+    hint: `revoke all on users from ${role}; if Hydra itself uses that role, give this program another one`,
   }
 }
 
@@ -218,7 +218,7 @@ function checkRule({ rule, index, jobsets, host }: RuleOptions): Answer<never> {
   if (present.length === 0) {
     throw new OperatorError(
       `channels[${index}]: the rule for ${branch} matches only jobs that are not in ${project}:${jobset} any more: ${someOf(channels.map(({ job }) => job.job))}`,
-      { hint: 'correct job in the rule, or take the rule out of the configuration' },
+      { hint: 'correct job in the rule, or remove the rule' },
     )
   }
   const jobs = present.reduce((sum, each) => sum + each.jobs.length, 0)
@@ -237,7 +237,7 @@ function checkOverlap(channels: readonly PlannedChannel[]): Answer<never> {
   if (!first) return { message: 'no channel has two jobs that lead to it' }
   return {
     result: 'failed',
-    message: `${count(errors.length, 'channel')} cannot move, as several jobs lead to each: ${someOf(errors.map(({ channel }) => channel.branch))}`,
+    message: `${count(errors.length, 'channel')} cannot move, because several jobs lead to each: ${someOf(errors.map(({ channel }) => channel.branch))}`,
     hint: [`${first.channel.branch} is ${first.error.message}`, ...first.error.hint],
   }
 }

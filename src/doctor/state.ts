@@ -19,16 +19,16 @@ const MAX_KICK_MINUTES = 15
 export function checkReconcile({ stateDirectory }: Config, now: number): Answer<never> {
   const stamp = readStamp(stateDirectory)
   const hint = [
-    'is its timer there and active? systemctl list-timers hydra-channels-reconcile.timer',
-    `what did it say? ${journalCommand('hydra-channels-reconcile')}`,
+    'is its timer active? systemctl list-timers hydra-channels-reconcile.timer',
+    `see its log: ${journalCommand('hydra-channels-reconcile')}`,
   ]
   if (!stamp) {
-    throw new OperatorError(`no reconcile has run to its end here, as far as ${stateDirectory} knows`, {
+    throw new OperatorError(`no reconcile has ended yet, according to ${stateDirectory}`, {
       hint,
     })
   }
   const minutes = Math.max(0, Math.floor((now - Date.parse(stamp.finishedAt)) / MINUTE_MS))
-  const message = `reconcile last ran to its end ${minutes} min ago (${stamp.finishedAt})`
+  const message = `the last reconcile ended ${minutes} min ago (${stamp.finishedAt})`
   if (minutes >= MAX_RECONCILE_MINUTES) throw new OperatorError(message, { hint })
   return { message }
 }
@@ -90,7 +90,8 @@ function readHold(stateDirectory: string, name: string): Hold | OperatorError {
   try {
     const hold = findHold(stateDirectory, { repository, branch }, Number.NEGATIVE_INFINITY)
     return (
-      hold ?? new OperatorError(`the hold ${name}.json is called as no hold is`, { hint: 'remove the file' })
+      hold ??
+      new OperatorError(`the hold ${name}.json has a name that no hold has`, { hint: 'remove the file' })
     )
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error
@@ -116,7 +117,7 @@ export function checkKick({ hook }: Config, now: number): Answer<never> {
   const minutes = ageOf(kickFile, now)
   if (minutes !== undefined && minutes >= MAX_KICK_MINUTES) {
     throw new OperatorError(
-      `${kickFile} was written ${minutes} min ago, and no reconcile has taken it since`,
+      `${kickFile} was written ${count(minutes, 'minute')} ago, and no reconcile has started since`,
       {
         hint: 'is the path unit that watches it active? systemctl status hydra-channels-reconcile.path',
       },
@@ -131,8 +132,11 @@ export function checkKick({ hook }: Config, now: number): Answer<never> {
       hint: 'it must be for hydra-notify and for reconcile: ask as one of them, or as root',
     }
   }
-  const waiting = minutes === undefined ? 'nobody waits for a reconcile' : `a kick waits since ${minutes} min`
-  return { message: `${directory} is there and writable; ${waiting}` }
+  const waiting =
+    minutes === undefined
+      ? 'no reconcile is requested'
+      : `a reconcile was requested ${count(minutes, 'minute')} ago`
+  return { message: `${directory} exists and is writable; ${waiting}` }
 }
 
 /** Minutes; undefined if there is no such file. */

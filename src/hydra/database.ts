@@ -190,7 +190,7 @@ const HINTS: Readonly<Record<string, string>> = {
   EAI_AGAIN: 'the name of the host could not be looked up; the next run tries again',
   EACCES: 'this user may not open the socket',
   '28000': 'the server does not let this user in under that role: see pg_hba.conf and the ident map',
-  '28P01': 'the password in the connection string or in PGPASSFILE is wrong, or there is none',
+  '28P01': 'the password in the connection string or in PGPASSFILE is wrong or missing',
   '3D000': 'check "database" in the configuration',
   '42P01': 'is this the database of a Hydra?',
   '42703': 'this Hydra has other columns than this program knows: is one of the two very old?',

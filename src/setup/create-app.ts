@@ -148,7 +148,7 @@ async function withPage<T extends { app: CreatedApp; keyFile: string }>(
       sleep(waits.browserMs, undefined, { signal: stop.signal }),
     ])
     if (!arrival) {
-      throw new OperatorError(`nobody came back from GitHub within ${minutes(waits.browserMs)}`, {
+      throw new OperatorError(`GitHub did not send the browser back within ${minutes(waits.browserMs)}`, {
         hint: ['run this again', ...withoutKeyHint(options.registration).slice(0, 1)],
       })
     }

@@ -18,7 +18,7 @@ export function checkDirectory(directory: string, name: string): void {
     rmSync(probe)
   } catch (error) {
     throw new UsageError(`cannot store a private key in ${directory}: ${messageOf(error)}`, {
-      hint: 'nothing was created; name a folder that is there and writable with --output',
+      hint: 'nothing was created; name an existing, writable folder with --output',
       cause: error,
     })
   }
@@ -26,7 +26,7 @@ export function checkDirectory(directory: string, name: string): void {
   const slug = name.toLowerCase().replace(/[^a-z0-9_]+/g, '-')
   const file = join(directory, keyFileName(slug))
   if (existsSync(file)) {
-    throw new UsageError(`${file} is there already: it may be the key of an App of this name`, {
+    throw new UsageError(`${file} exists already: it may be the key of an App of this name`, {
       hint: 'nothing was created; choose another --name or --output, or move the file away',
     })
   }

@@ -73,7 +73,7 @@ export async function checkApi(options: RequestOptions): Promise<void> {
     // an Enterprise Server may have no limits (404), or want a login (401)
     if (error instanceof RequestError && error.response && error.status < 500) return
     throw new OperatorError(`GitHub could not be asked at ${options.apiUrl}: ${reasonOf(error)}`, {
-      hint: 'nothing was created; check --api-url, and https_proxy where there is a proxy, and run this again',
+      hint: 'nothing was created; check --api-url, and https_proxy if there is a proxy, and run this again',
       cause: error,
     })
   }

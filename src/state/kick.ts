@@ -15,7 +15,7 @@ export function kick(file: string): void {
     throw new OperatorError(
       `cannot ask for a reconcile: cannot write ${file} (hook.kickFile): ${messageOf(error)}`,
       {
-        hint: 'its folder must be there, and both hydra-notify and reconcile must be allowed to write to it',
+        hint: 'its folder must exist, and both hydra-notify and reconcile must be able to write to it',
         cause: error,
       },
     )

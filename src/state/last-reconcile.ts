@@ -1,4 +1,4 @@
-// When reconcile last ran to its end: for people and for status, and for no decision.
+// When the last reconcile ended: for people and for status, and for no decision.
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemClock } from '../base/clock.ts'

@@ -210,7 +210,7 @@ function jobGone({ planned, channel, ruleTrouble }: ChannelFacts, { host }: Surr
   if (!planned && ruleTrouble) return { message: oneLine(ruleTrouble) }
   if (!planned) {
     return {
-      message: `no job of the rules leads to it any more; where nothing follows it: ${ghApi('DELETE', channel, webUrlOfHost(host))}`,
+      message: `no job of the rules leads to it any more; if no host follows it: ${ghApi('DELETE', channel, webUrlOfHost(host))}`,
     }
   }
   if (planned.presence !== 'gone') return undefined

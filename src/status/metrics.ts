@@ -17,7 +17,7 @@ export function renderMetrics({ channels, lastReconcile }: FleetStatus): string 
   const metrics: Metric[] = [
     {
       name: 'hydra_channels_commits_behind',
-      help: 'Commits that the tracked branch has and the channel has not.',
+      help: 'Commits that the tracked branch has and the channel does not have.',
       samples: channels.map(channel => ({ labels: labelsOf(channel), value: channel.behindBranch })),
     },
     {
@@ -35,7 +35,7 @@ export function renderMetrics({ channels, lastReconcile }: FleetStatus): string 
     },
     {
       name: 'hydra_channels_last_reconcile_timestamp_seconds',
-      help: 'When reconcile last ran to its end.',
+      help: 'When the last reconcile ended.',
       samples: [{ labels: {}, value: unixSeconds(lastReconcile) }],
     },
   ]

@@ -182,9 +182,9 @@ function countsOf(channels: ChannelStatus[]): string {
 }
 
 function describeReconcile(lastReconcile: string | null, now: Date): string {
-  if (lastReconcile === null) return 'reconcile has never run to its end here'
+  if (lastReconcile === null) return 'no reconcile has ended yet'
   const { n, unit } = span(lastReconcile, now)
-  return `reconcile last ran to its end ${unit === 'min' ? `${n} min` : count(n, unit)} ago`
+  return `the last reconcile ended ${unit === 'min' ? `${n} min` : count(n, unit)} ago`
 }
 
 /** `4m`, `3h`, `2d`, `1y`: at most four characters, the units of `hold --until`. */

@@ -214,14 +214,14 @@ const CACHE: Case[] = [
     event: () => withOutputs([{ name: 'out', path: null }]),
     config: () => ({ cache: { unit: 'copy-cache@.service' } }),
     status: 1,
-    message: 'no output of the build has a path: there is nothing that could be copied to the cache',
+    message: 'no output of the build has a path: nothing can be copied to the cache',
   },
   {
     what: 'an output that is no store path',
     event: () => withOutputs([{ name: 'out', path: '/nix/store/../../etc/passwd' }]),
     config: () => ({ cache: { unit: 'copy-cache@.service' } }),
     status: 1,
-    message: 'the output /nix/store/../../etc/passwd is no store path; it is not copied',
+    message: 'the output /nix/store/../../etc/passwd is no store path, so it is not copied',
   },
   {
     what: 'a unit name that systemd would not take',

@@ -327,7 +327,7 @@ test('an outage during the wait is waited out', async t => {
 test('the waits are bounded', async t => {
   const scene = await sceneFor(t)
   const nobody = run(scene, { waits: { browserMs: 1 } })
-  await assert.rejects(nobody.ended, /^OperatorError: nobody came back from GitHub within 1 minute$/)
+  await assert.rejects(nobody.ended, /^OperatorError: GitHub did not send the browser back within 1 minute$/)
   await assert.rejects(fetch(await nobody.page))
 
   scene.github.fault({ kind: 'status', status: 403, path: '/app/installations', times: Infinity })
@@ -478,7 +478,7 @@ const FOLDERS: [string, (directory: string) => string, RegExp][] = [
       writeFileSync(join(directory, KEY), 'mine')
       return directory
     },
-    /hydra-channels-alice\.private-key\.pem is there already: it may be the key of an App of this name$/,
+    /hydra-channels-alice\.private-key\.pem exists already: it may be the key of an App of this name$/,
   ],
 ]
 

@@ -69,7 +69,7 @@ test('a healthy set-up', async t => {
   const plain = log
     .replace(/PostgreSQL .* answers/, 'PostgreSQL VERSION answers')
     .replace(/of \d+ tables/, 'of N tables')
-    .replace(/ran to its end [01] min ago \(20\S+Z\)/, 'ran to its end 0 min ago (TIME)')
+    .replace(/reconcile ended [01] min ago \(20\S+Z\)/, 'reconcile ended 0 min ago (TIME)')
     .replace(/polkit: not checked: .*/, 'polkit: not checked: WHY')
   assert.equal(
     plain,
@@ -83,7 +83,7 @@ test('a healthy set-up', async t => {
 ✓ repository: alice/dotfiles: neither archived nor renamed
 ✓ database: ${host}:5432, database ${database}, role hydra (configuration): PostgreSQL VERSION answers
 ✓ read-only: the role hydra may write to none of N tables
-✓ users: the role hydra may not read users, where Hydra keeps the hashes of passwords
+✓ users: the role hydra cannot read users, which has Hydra's password hashes
 ✓ tables: Hydra's tables and columns are as expected (9 queries)
 ✓ jobsets: dotfiles:main (1 job)
 ✓ jobs: channels[0]: 1 job of dotfiles:main, 1 channel: ${CHANNEL}
@@ -93,9 +93,9 @@ test('a healthy set-up', async t => {
 – polkit: not checked: WHY
 ✓ cache: ${stage.cache.url} is a binary cache of /nix/store
 ✓ cache-path: ${stage.cache.url} has 1 output of build ${build}, which ${CHANNEL} is at
-✓ reconcile: reconcile last ran to its end 0 min ago (TIME)
+✓ reconcile: the last reconcile ended 0 min ago (TIME)
 ✓ holds: no channel is held
-✓ kick: ${dirname(kickFile)} is there and writable; nobody waits for a reconcile
+✓ kick: ${dirname(kickFile)} exists and is writable; no reconcile is requested
 22 ok, 1 not checked
 `,
   )
@@ -182,7 +182,8 @@ const BREAKAGES: Breakage[] = [
     failed: {
       rules:
         /^channels\[0\], channels\[1\] lead jobs of dotfiles:main, dotfiles:other to one channel, alice\/dotfiles:tested-fleet/,
-      overlap: /^1 channel cannot move, as several jobs lead to each: tested-fleet \/ tested-fleet is ambig/,
+      overlap:
+        /^1 channel cannot move, because several jobs lead to each: tested-fleet \/ tested-fleet is ambig/,
     },
     without: ['cache-path'],
   },
@@ -291,7 +292,9 @@ const BREAKAGES: Breakage[] = [
   {
     when: 'the repository is called otherwise now',
     breaks: ({ stage }) => stage.repository.rename('alice/config'),
-    noted: { repository: /^alice\/dotfiles is called alice\/config now, and GitHub redirects: put the new/ },
+    noted: {
+      repository: /^alice\/dotfiles is called alice\/config now, and GitHub redirects: write the new/,
+    },
   },
   {
     when: 'the database is away',
@@ -331,7 +334,7 @@ const BREAKAGES: Breakage[] = [
   {
     when: 'the role may read the users',
     breaks: ({ stage }) => stage.hydra.sql`grant select (password) on users to hydra`,
-    noted: { users: /^the role hydra may read users, .* \/ revoke all on users from hydra/ },
+    noted: { users: /^the role hydra can read users, .* \/ revoke all on users from hydra/ },
   },
   {
     when: 'the jobset is called otherwise now',
@@ -446,7 +449,7 @@ const BREAKAGES: Breakage[] = [
     when: 'no reconcile ever ran',
     breaks: ({ stateDirectory }) => rmSync(stateDirectory, { recursive: true }),
     failed: {
-      reconcile: /^no reconcile has run to its end here, .* \/ .*hydra-channels-reconcile\.timer \/ /,
+      reconcile: /^no reconcile has ended yet, .* \/ .*hydra-channels-reconcile\.timer \/ /,
     },
   },
   {
@@ -455,7 +458,7 @@ const BREAKAGES: Breakage[] = [
       const finishedAt = new Date(Date.now() - 2 * 3_600_000).toISOString()
       writeFileSync(join(stateDirectory, 'last-reconcile.json'), JSON.stringify({ finishedAt }))
     },
-    failed: { reconcile: /^reconcile last ran to its end 12[01] min ago \(2\S+Z\) \/ / },
+    failed: { reconcile: /^the last reconcile ended 12[01] min ago \(2\S+Z\) \/ / },
   },
   {
     when: 'one hold is past its end, another is not',
@@ -500,7 +503,7 @@ const BREAKAGES: Breakage[] = [
       utimesSync(kickFile, then, then)
     },
     failed: {
-      kick: /^\S+\/kick\/kick was written 2[01] min ago, and no reconcile has taken it since \/ .*\.path$/,
+      kick: /^\S+\/kick\/kick was written 2[01] minutes ago, and no reconcile has started since \/ .*\.path$/,
     },
   },
   {

@@ -93,7 +93,7 @@ const TABLE: Case[] = [
     status: 1,
     says: [
       'cannot move tested in alice/dotfiles: GitHub has no commit 0123456789012345678901234567890123456789 in this repository',
-      'was it pushed there? Hydra may have fetched it from somewhere else, or it was removed since',
+      'Hydra may have fetched it from another repository, or it was removed since: was it pushed there?',
     ],
   },
   {
@@ -106,7 +106,7 @@ const TABLE: Case[] = [
     ends: 'missing',
     says: [
       /^cannot move tested in alice\/dotfiles: GitHub has no (such )?commit/,
-      'was it pushed there? Hydra may have fetched it from somewhere else, or it was removed since',
+      'Hydra may have fetched it from another repository, or it was removed since: was it pushed there?',
     ],
   },
   {
@@ -130,7 +130,7 @@ const TABLE: Case[] = [
     status: 1,
     says: [
       /^cannot move tested in alice\/dotfiles: the repository is archived, so it is read-only/,
-      'unarchive it in its settings, or take its rule out of the configuration',
+      'unarchive it in its settings, or remove its rule',
     ],
   },
   {
@@ -139,7 +139,7 @@ const TABLE: Case[] = [
     status: 0,
     ends: 'c2',
     says: [
-      'alice/dotfiles is called alice/nix-config now, and GitHub redirects: put the new name into the configuration and the jobset',
+      'alice/dotfiles is called alice/nix-config now, and GitHub redirects: write the new name in the configuration and the jobset',
       'alice/dotfiles tested: fast-forwarded SHA1..SHA2 (1 commit)',
     ],
   },

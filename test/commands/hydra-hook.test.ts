@@ -109,7 +109,7 @@ test('a build that is built again: the channel stays, and exit 0', async t => {
   const result = await stage.hook(event)
   assert.equal(result.status, 0)
   assert.deepEqual(words(result.log).slice(1), [
-    `build ${build} is not good any more: it is built again or failed since, and its own event will come`,
+    `build ${build} is not good any more: it is being built again, or has failed since. Its next event will follow`,
     `alice/dotfiles ${CHANNEL}: not moved: the job has no good build now`,
   ])
   assert.equal(await stage.repository.branch(CHANNEL), undefined)

@@ -334,12 +334,12 @@ function output(
 
 const UNNAMEABLE = /^cannot name a channel for dotfiles:main:.* it contains a control character\n/
 const NOT_UNDERSTOOD =
-  /^Hydra's database answered what this program does not understand: .*build: is "2", expected an id\nis this Hydra newer/
+  /^this program does not understand an answer of Hydra's database: .*build: is "2", expected an id\nis this Hydra newer/
 const NO_FLAKE = /^cannot move .*: the jobset dotfiles:main is no flake, so its evals name no commit\n/
 const UNKNOWN = /^cannot move .*: GitHub has no commit f{40} in this repository\n/
 const NO_BRANCH =
   /^cannot move .*: the flake of the jobset cannot be read as this repository's, .*\n.*channels\[\]\.ref/
-const NO_STORE_PATH = /^cannot move .*: the output .* is no store path; it is not copied$/s
+const NO_STORE_PATH = /^cannot move .*: the output .* is no store path, so it is not copied$/s
 
 const ROWS: readonly Row[] = [
   withoutFlakeref('an eval without flakeref', flake('null'), 2),

@@ -138,7 +138,7 @@ const untilReset = (seconds: number) => ({
   'x-ratelimit-remaining': '0',
   'x-ratelimit-reset': String(Math.floor(Date.now() / 1000) + seconds),
 })
-const OFTEN = /GitHub refused 4 times, though each new look said that the channel can move/
+const OFTEN = /GitHub refused 4 times, although the channel could move each time we looked/
 const NO_REPOSITORY = /GitHub shows no such repository to us/
 const NOT_JSON = /GitHub could not be asked: the answer \(status 200\) is not JSON/
 const ENDED = /GitHub could not be asked: the connection was closed before an answer/

@@ -21,8 +21,8 @@ export function parseRows<Row extends z.core.$ZodType>(row: Row, rows: readonly 
     const result = z.safeParse(row, candidate, { reportInput: true })
     if (result.success) return result.data
     throw new OperatorError(
-      `Hydra's database answered what this program does not understand: ${explainIssues(result.error.issues).join('; ')}`,
-      { hint: 'is this Hydra newer than this program? An update of hydra-channels may know its tables' },
+      `this program does not understand an answer of Hydra's database: ${explainIssues(result.error.issues).join('; ')}`,
+      { hint: 'if this Hydra is newer than this program, update hydra-channels' },
     )
   })
 }

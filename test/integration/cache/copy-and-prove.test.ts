@@ -118,7 +118,7 @@ test('only store paths are copied', async t => {
     `/nix/../${OUT}`,
     '--help',
   ]) {
-    await rejects(copy([{ name: 'out', path }]), /is no store path; it is not copied$/)
+    await rejects(copy([{ name: 'out', path }]), /is no store path, so it is not copied$/)
   }
   assert.deepEqual(systemd.calls(), [])
 })

@@ -227,7 +227,7 @@ describe('a dry run', () => {
 describe('a commit that GitHub does not have', () => {
   const trouble = [
     `GitHub has no commit ${NOWHERE} in this repository`,
-    'was it pushed there? Hydra may have fetched it from somewhere else, or it was removed since',
+    'Hydra may have fetched it from another repository, or it was removed since: was it pushed there?',
   ]
   const compare = `GET /compare/refs/heads/channel...${NOWHERE}`
 
@@ -266,7 +266,7 @@ describe('a repository', () => {
     repo.archived = true
     assert.deepEqual(await scene.trouble(move()), [
       'the repository is archived, so it is read-only (PATCH API/repos/alice/dotfiles/git/refs/heads%2Fchannel)',
-      'unarchive it in its settings, or take its rule out of the configuration',
+      'unarchive it in its settings, or remove its rule',
     ])
     assert.deepEqual(scene.requests(), [COMPARE, MOVE])
     assert.equal(await repo.branch('channel'), c1)
@@ -296,7 +296,7 @@ describe('a repository', () => {
     await repo.setBranch('channel', c1)
     repo.protect('channel', 'Reference update failed')
     assert.deepEqual(await scene.trouble(move()), [
-      'GitHub refused 4 times, though each new look said that the channel can move: Reference update failed',
+      'GitHub refused 4 times, although the channel could move each time we looked: Reference update failed',
       'a ruleset or branch protection may forbid it: see the settings of the repository',
     ])
     assert.deepEqual(scene.requests(), Array.from({ length: 4 }, () => [COMPARE, MOVE]).flat())
@@ -536,7 +536,7 @@ describe('between the look and the write the channel', () => {
     scene.github.fault({ ...hook, method: 'POST', run: () => repo.setBranch('channel', c1) })
     assert.deepEqual(
       (await scene.trouble(move()))[0],
-      'GitHub refused 4 times, though each new look said that the channel can move: Reference already exists',
+      'GitHub refused 4 times, although the channel could move each time we looked: Reference already exists',
     )
     assert.equal(scene.requests().length, 10)
   })

@@ -508,7 +508,7 @@ describe('a renamed repository', () => {
       `PATCH ${byId('/git/refs/heads/channel')}`,
     ])
     const line =
-      'alice/dotfiles is called alice/nix-config now, and GitHub redirects: put the new name into the configuration and the jobset'
+      'alice/dotfiles is called alice/nix-config now, and GitHub redirects: write the new name in the configuration and the jobset'
     assert.equal(await describeRename(repository, CHANNEL.repository), line)
     assert.deepEqual(scene.requests(), ['GET ', `GET ${byId('')}`])
     assert.equal(await scene.repo.branch('channel'), c2)

@@ -199,7 +199,7 @@ test('the password is asked of PGPASSFILE', async t => {
   assert.ok(refusal instanceof OperatorError)
   assert.match(refusal.message, /: .*"guarded".* \(28P01\)$/)
   assert.deepEqual(refusal.hint, [
-    'the password in the connection string or in PGPASSFILE is wrong, or there is none',
+    'the password in the connection string or in PGPASSFILE is wrong or missing',
   ])
 
   process.env.PGPASSFILE = join(scene.directory, 'pgpass')

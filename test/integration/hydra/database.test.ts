@@ -89,6 +89,6 @@ test('a row that this program does not understand is an error that names the fie
   )
   await assert.rejects(
     asked,
-    /^OperatorError: Hydra's database answered what this program does not understand: job: is null, expected text$/,
+    /^OperatorError: this program does not understand an answer of Hydra's database: job: is null, expected text$/,
   )
 })

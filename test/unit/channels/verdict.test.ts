@@ -122,7 +122,7 @@ const VERDICTS: { verdict: Verdict; lines: string[]; trouble?: boolean }[] = [
     trouble: true,
     lines: [
       `the commit ${SHA} of eval 991 is not in the history of main, as GitHub has it now`,
-      "Hydra's next evaluation settles it, if the branch was reset; else the commit must first be merged there",
+      "if the branch was reset, Hydra's next evaluation settles it; else the commit must be merged first",
       `${NAME}: not-on-branch, not moved: 3f2c9d1 is not in the history of main`,
     ],
   },

@@ -12,7 +12,7 @@ const LATER = 'the next run tries again'
 const RULE_HINT = 'let the App bypass the ruleset or branch protection, or let the rule leave this branch out'
 const KEY_HINT =
   "check that App id and key belong to the same App, that the key was not deleted there, and this machine's clock"
-const ARCHIVED_HINT = 'unarchive it in its settings, or take its rule out of the configuration'
+const ARCHIVED_HINT = 'unarchive it in its settings, or remove its rule'
 const WORKFLOWS =
   'GitHub refuses the write: the commit has files in .github/workflows that no branch has, and the App lacks the permission workflows: write'
 

@@ -168,7 +168,7 @@ describe('where it is, whose it is and who may move it', () =>
       what: 'main was reset on GitHub, and Hydra has not looked since',
       facts: { ...ONE_BEHIND, offBranch: NOT_ON_BRANCH },
       reason: 'not-on-branch',
-      message: `the commit ${X} of eval 9 is not in the history of main, as GitHub has it now; Hydra's next evaluation settles it, if the branch was reset; else the commit must first be merged there`,
+      message: `the commit ${X} of eval 9 is not in the history of main, as GitHub has it now; if the branch was reset, Hydra's next evaluation settles it; else the commit must be merged first`,
       url: compareUrl(X, C4),
     },
     {
@@ -386,7 +386,7 @@ describe('where it is, whose it is and who may move it', () =>
       },
       reason: 'job-gone',
       message:
-        'no job of the rules leads to it any more; where nothing follows it: gh api -X DELETE repos/alice/dotfiles/git/refs/heads/nixos-tested-nas',
+        'no job of the rules leads to it any more; if no host follows it: gh api -X DELETE repos/alice/dotfiles/git/refs/heads/nixos-tested-nas',
     },
     {
       what: 'a rule that could make it is in trouble: its job may be there',

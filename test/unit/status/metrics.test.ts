@@ -97,7 +97,7 @@ test('the samples of a fleet stand together by metric', () => {
   )
   assert.equal(
     renderMetrics(status),
-    `# HELP hydra_channels_commits_behind Commits that the tracked branch has and the channel has not.
+    `# HELP hydra_channels_commits_behind Commits that the tracked branch has and the channel does not have.
 # TYPE hydra_channels_commits_behind gauge
 hydra_channels_commits_behind{repository="alice/dotfiles",branch="nixos-tested-nas"} 12
 hydra_channels_commits_behind{repository="bob/infra",branch="nixos-tested-web"} 0
@@ -108,7 +108,7 @@ hydra_channels_since_timestamp_seconds{repository="alice/dotfiles",branch="nixos
 # TYPE hydra_channels_reason gauge
 hydra_channels_reason{repository="alice/dotfiles",branch="nixos-tested-nas",reason="build-failed"} 1
 hydra_channels_reason{repository="bob/infra",branch="nixos-tested-web",reason="up-to-date"} 1
-# HELP hydra_channels_last_reconcile_timestamp_seconds When reconcile last ran to its end.
+# HELP hydra_channels_last_reconcile_timestamp_seconds When the last reconcile ended.
 # TYPE hydra_channels_last_reconcile_timestamp_seconds gauge
 hydra_channels_last_reconcile_timestamp_seconds 1795521360.5
 `,

@@ -93,7 +93,7 @@ test('the table has the worst first, then what mends it, then the counts', () =>
     'nixos-tested-old: no job leads to it: remove the branch',
     'nixos-tested-nas: build 4123 failed, see https://hydra.example.org/build/4123',
     '',
-    '4 channels: 1 job-gone, 1 build-failed, 1 building, 1 up-to-date; reconcile last ran to its end 4 min ago',
+    '4 channels: 1 job-gone, 1 build-failed, 1 building, 1 up-to-date; the last reconcile ended 4 min ago',
   ])
 })
 
@@ -102,10 +102,7 @@ test('a fleet without channels is one line that says so', () => {
 })
 
 test('where nothing is wrong, the counts follow the table', () => {
-  assert.deepEqual(render([{}]).slice(2), [
-    '',
-    '1 channel: 1 up-to-date; reconcile last ran to its end 4 min ago',
-  ])
+  assert.deepEqual(render([{}]).slice(2), ['', '1 channel: 1 up-to-date; the last reconcile ended 4 min ago'])
 })
 
 test('the branch is enough in a fleet of one repository, however that is spelt', () => {
@@ -202,17 +199,17 @@ for (const { branch, candidate, cell } of BEHIND) {
 }
 
 const AGES: { since: string | null; cell: string; reconcile: string }[] = [
-  { since: null, cell: '', reconcile: 'reconcile has never run to its end here' },
-  { since: ago(-60, 'm'), cell: '0m', reconcile: 'reconcile last ran to its end 0 min ago' },
-  { since: ago(59, 's'), cell: '0m', reconcile: 'reconcile last ran to its end 0 min ago' },
-  { since: ago(60, 's'), cell: '1m', reconcile: 'reconcile last ran to its end 1 min ago' },
-  { since: ago(3599, 's'), cell: '59m', reconcile: 'reconcile last ran to its end 59 min ago' },
-  { since: ago(60, 'm'), cell: '1h', reconcile: 'reconcile last ran to its end 1 hour ago' },
-  { since: ago(2879, 'm'), cell: '47h', reconcile: 'reconcile last ran to its end 47 hours ago' },
-  { since: ago(48, 'h'), cell: '2d', reconcile: 'reconcile last ran to its end 2 days ago' },
-  { since: ago(364, 'd'), cell: '364d', reconcile: 'reconcile last ran to its end 364 days ago' },
-  { since: ago(365, 'd'), cell: '1y', reconcile: 'reconcile last ran to its end 1 year ago' },
-  { since: ago(100 * 365, 'd'), cell: '99y', reconcile: 'reconcile last ran to its end 99 years ago' },
+  { since: null, cell: '', reconcile: 'no reconcile has ended yet' },
+  { since: ago(-60, 'm'), cell: '0m', reconcile: 'the last reconcile ended 0 min ago' },
+  { since: ago(59, 's'), cell: '0m', reconcile: 'the last reconcile ended 0 min ago' },
+  { since: ago(60, 's'), cell: '1m', reconcile: 'the last reconcile ended 1 min ago' },
+  { since: ago(3599, 's'), cell: '59m', reconcile: 'the last reconcile ended 59 min ago' },
+  { since: ago(60, 'm'), cell: '1h', reconcile: 'the last reconcile ended 1 hour ago' },
+  { since: ago(2879, 'm'), cell: '47h', reconcile: 'the last reconcile ended 47 hours ago' },
+  { since: ago(48, 'h'), cell: '2d', reconcile: 'the last reconcile ended 2 days ago' },
+  { since: ago(364, 'd'), cell: '364d', reconcile: 'the last reconcile ended 364 days ago' },
+  { since: ago(365, 'd'), cell: '1y', reconcile: 'the last reconcile ended 1 year ago' },
+  { since: ago(100 * 365, 'd'), cell: '99y', reconcile: 'the last reconcile ended 99 years ago' },
 ]
 
 for (const { since, cell, reconcile } of AGES) {
