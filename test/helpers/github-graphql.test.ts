@@ -550,38 +550,39 @@ describe('whoever asks', () => {
       `{ repository(owner: "alice", name: "dotfiles") { ref(qualifiedName: "refs/heads/main") { ${selection} } } }`
     const commits = (args: string) => main(`compare(headRef: "one") { commits${args} { totalCount } }`)
     const history = (args: string) => main(`target { ... on Commit { history${args} { totalCount } } }`)
-    const at = 'at repository.ref.target'
+    const id = '{ repository(owner: "alice", name: "dotfiles") { id } }'
     for (const [text, mistake] of [
-      ['{ nothing }', "Field 'nothing' doesn't exist at nothing"],
-      ['{ repository(owner: $owner) { id } }', 'Variable $owner is used but not declared'],
-      ['query ($owner: String!) { nothing }', 'Variable $owner is declared but not used'],
-      ['query ($x: String!) { nothing(x: $x) }', 'Variable $x of type String! was provided invalid value'],
-      [refs(1, ''), "Field 'refs' must have selections"],
-      [refs(101, '{ totalCount }'), /^first: Too big/],
-      [main('target { committedDate }'), `Field 'committedDate' doesn't exist ${at}.committedDate`],
-      [main('target { ... on Commit { tree } }'), `Field 'tree' doesn't exist ${at}.tree`],
-      [main('target { ... on Comit { oid } }'), `Fragment '... on Comit' can't be spread ${at}`],
-      [main('... on Commit { oid }'), "Fragment '... on Commit' can't be spread at repository.ref"],
-      [main('target { ...facts }'), 'Expected on, not facts'],
-      [main('target { ... on Commit }'), 'Expected {, not }'],
+      ['{ nothing }', /"nothing" on type "Query"/],
+      ['{ repository(owner: $owner, name: "dotfiles") { id } }', /"\$owner" is not defined/],
+      [`query ($owner: String!) ${id}`, /"\$owner" is never used/],
+      [`query ($x: String!) ${id.replace('"alice"', '$x')}`, /"\$x" of required type "String!"/],
+      [refs(1, ''), /"refs" of type "RefConnection" must have a selection/],
+      [refs(101, '{ totalCount }'), /^first: .* not 101$/],
+      [main('target { committedDate }'), /"committedDate" on type "GitObject"/],
+      [main('target { ... on Commit { trees } }'), /"trees" on type "Commit"/],
+      // GitHub has it, and this GitHub does not
+      [main('target { ... on Commit { tree { oid } } }'), /Commit\.tree/],
+      [main('target { ... on Comit { oid } }'), /Unknown type "Comit"/],
+      [main('... on Commit { oid }'), /type "Ref" can never be of type "Commit"/],
+      [main('target { ...facts }'), /Unknown fragment "facts"/],
+      [main('target { ... on Commit }'), /^Syntax Error: Expected "{", found "}"/],
+      [main('compare(headRef: "one") { ahead }'), /"ahead" on type "Comparison"/],
+      [main('compare { status }'), /"headRef" of type "String!" is required/],
+      [commits(''), /^first: .* not undefined$/],
+      [commits('(first: 101)'), /^first: .* not 101$/],
+      [history('(first: 0)'), /^first: .* not 0$/],
+      [history('(first: 101)'), /^first: .* not 101$/],
       [
-        main('compare(headRef: "one") { ahead }'),
-        "Field 'ahead' doesn't exist at repository.ref.compare.ahead",
+        '{ repository(owner: "alice", name: "dotfiles") { ref { name } } }',
+        /"qualifiedName" of type "String!" is required/,
       ],
-      [main('compare { status }'), /^headRef: Invalid input/],
-      [commits(''), /^first: Invalid input/],
-      [commits('(first: 101)'), /^first: Too big/],
-      [history('(first: 0)'), /^first: Too small/],
-      [history('(first: 101)'), /^first: Too big/],
-      ['{ repository(owner: "alice", name: "dotfiles") { ref { name } } }', /^qualifiedName: Invalid input/],
-      ['query { repository', 'Expected more, not the end'],
+      ['query { repository', /^Syntax Error: .*<EOF>/],
     ] as const) {
       const { status, json } = await ask(text, search)
       assert.deepEqual([status, json.data, json.errors?.length], [200, undefined, 1])
       const [, , violation] = github.violations.splice(0)
       const said = violation?.replace('POST /graphql: ', '') ?? ''
-      if (typeof mistake === 'string') assert.equal(said, mistake)
-      else assert.match(said, mistake)
+      assert.match(said, mistake)
     }
     await ask('{ repository(owner: "alice", name: "dotfiles") { id } }', {})
     assert.deepEqual(github.violations.splice(0), [

@@ -1,9 +1,18 @@
-// GraphQL: the query of a repository's refs, https://docs.github.com/graphql/reference/objects#ref, and the
+// GraphQL, over GitHub's published schema: the query of a repository's refs, https://docs.github.com/graphql/reference/objects#ref, and the
 // mutation that moves many of them or none, https://docs.github.com/graphql/reference/mutations#updaterefs.
 // Its errors about refs are not documented: their messages here are those of REST, a stale `beforeOid` speaks
 // as createCommitOnBranch does.
 
-import { z } from 'zod'
+import { readFileSync } from 'node:fs'
+import {
+  buildASTSchema,
+  execute,
+  GraphQLError,
+  type GraphQLFormattedError,
+  type GraphQLSchema,
+  parse,
+  validate,
+} from 'graphql'
 import { Ancestry } from './github-ancestry.ts'
 import { isVisible, Refusal, requireContents, requireWorkflows } from './github-auth.ts'
 import { statusOf } from './github-compare.ts'
@@ -17,7 +26,6 @@ import {
   toZulu,
   ZERO_SHA,
 } from './github-git.ts'
-import { DocumentError, type GraphError, parseOperation, select } from './github-graphql-document.ts'
 import { bringsWorkflows, tryMoves } from './github-refs.ts'
 import type { TokenRoute } from './github-routes.ts'
 import { nodeId } from './github-shapes.ts'
@@ -39,36 +47,65 @@ export const graphqlRoute: TokenRoute = {
       throw new Refusal(400, 'A query attribute must be specified and must be a string.')
     }
     const answer = { status: 200, checked: false, headers: { 'x-ratelimit-resource': 'graphql' } }
-    try {
-      const operation = parseOperation(query, (variables ?? {}) as Record<string, unknown>)
-      const caller = { state, token }
-      const root = operation.kind === 'query' ? queries(caller) : mutations(caller)
-      const errors: GraphError[] = []
-      const data = await select(root, operation.fields, errors)
-      return { ...answer, body: { data, ...(errors.length > 0 && { errors }) } }
-    } catch (error) {
-      if (!(error instanceof DocumentError)) throw error
-      // A client may take the errors for a reason to go over REST, so the test hears of it.
-      const violations = [`POST /graphql: ${error.message}`]
-      return { ...answer, violations, body: { errors: [{ message: error.message }] } }
+    const { data, errors = [] } = await run({ state, token }, query, variables)
+    // A client may take the errors for a reason to go over REST, so the test hears of what is its own mistake.
+    const mistakes = errors.filter(error => !(error.originalError instanceof Refusal))
+    const violations = mistakes.map(({ message }) => `POST /graphql: ${message}`)
+    const told = {
+      ...(data !== undefined && mistakes.length === 0 && { data }),
+      ...(errors.length > 0 && { errors: errors.map(formatError) }),
     }
+    return { ...answer, violations, body: told }
   },
 }
 
-function argumentsOf<Args>(schema: z.ZodType<Args>, args: unknown): Args {
-  const parsed = schema.safeParse(args)
-  if (parsed.success) return parsed.data
-  const issues = parsed.error.issues.map(
-    ({ path, message }) => `${path.join('.') || 'arguments'}: ${message}`,
-  )
-  throw new DocumentError(issues.join('; '))
+let known: GraphQLSchema | undefined
+
+/** It has 1.2 MB, so only the tests that ask wait for it. */
+function schema(): GraphQLSchema {
+  if (!known) {
+    const entry = import.meta.resolve('@octokit/graphql-schema')
+    const text = readFileSync(new URL('schema.graphql', entry), 'utf8')
+    const document = parse(text, { noLocation: true })
+    known = buildASTSchema(document, { assumeValid: true, assumeValidSDL: true })
+  }
+  return known
 }
 
-const RepositoryArguments = z.strictObject({ owner: z.string(), name: z.string() })
+async function run(caller: Caller, query: string, variables: unknown) {
+  try {
+    const document = parse(query)
+    const errors = validate(schema(), document)
+    if (errors.length > 0) return { errors }
+    return await execute({
+      schema: schema(),
+      document,
+      rootValue: { ...queries(caller), ...mutations(caller) },
+      variableValues: (variables ?? {}) as Record<string, unknown>,
+    })
+  } catch (error) {
+    if (error instanceof GraphQLError) return { errors: [error] }
+    throw error
+  }
+}
+
+const TYPES: Record<number, string> = { 403: 'FORBIDDEN', 404: 'NOT_FOUND', 409: 'STALE_DATA' }
+
+/** GitHub names a type beside what the specification has. */
+function formatError(error: GraphQLError): GraphQLFormattedError & { type?: string } {
+  const { originalError: refusal } = error
+  const type = refusal instanceof Refusal ? (TYPES[refusal.status] ?? 'UNPROCESSABLE') : undefined
+  return { ...(type !== undefined && { type }), ...error.toJSON() }
+}
+
+/** Optional in GitHub's schema, and yet GitHub wants `first` or `last` of every connection. */
+function requireFirst(first: number | undefined): number {
+  if (first !== undefined && first >= 1 && first <= 100) return first
+  throw new GraphQLError(`first: expected 1 to 100, not ${first}`)
+}
 
 const queries = ({ state, token }: Caller) => ({
-  repository(args: unknown) {
-    const { owner, name } = argumentsOf(RepositoryArguments, args)
+  repository({ owner, name }: { owner: string; name: string }) {
     const repository = state.findRepository(`${owner}/${name}`)
     if (!repository || !isVisible(token, repository)) {
       throw new Refusal(404, `Could not resolve to a Repository with the name '${owner}/${name}'.`)
@@ -79,8 +116,8 @@ const queries = ({ state, token }: Caller) => ({
       nameWithOwner: repository.fullName,
       isArchived: repository.archived,
       defaultBranchRef: () => findRef(snapshot, `refs/heads/${repository.defaultBranch}`),
-      ref: (args: unknown) => findRef(snapshot, argumentsOf(RefArguments, args).qualifiedName),
-      refs: (args: unknown) => refConnection(snapshot, args),
+      ref: ({ qualifiedName }: { qualifiedName: string }) => findRef(snapshot, qualifiedName),
+      refs: (args: RefsArguments) => refConnection(snapshot, args),
     }
   },
 })
@@ -127,8 +164,6 @@ class Snapshot {
   }
 }
 
-const RefArguments = z.strictObject({ qualifiedName: z.string() })
-
 /** By its full name, or else by its short one. */
 async function findRef(snapshot: Snapshot, name: string) {
   const refs = await snapshot.refs()
@@ -136,31 +171,29 @@ async function findRef(snapshot: Snapshot, name: string) {
   return found ? refNode(snapshot, found) : null
 }
 
-// Optional in GitHub's schema, where GitHub yet wants `first` or `last` of every connection.
-const First = z.int().min(1).max(100)
+interface RefsArguments {
+  refPrefix: string
+  query?: string
+  first?: number
+  after?: string
+}
 
-const RefsArguments = z.strictObject({
-  refPrefix: z.string().endsWith('/'),
-  query: z.string().nullish(),
-  first: First,
-  after: z.string().nullish(),
-})
-
-async function refConnection(snapshot: Snapshot, args: unknown) {
-  const { refPrefix, query, first, after } = argumentsOf(RefsArguments, args)
+async function refConnection(snapshot: Snapshot, { refPrefix, query, after, ...page }: RefsArguments) {
+  if (!refPrefix.endsWith('/')) throw new GraphQLError('refPrefix: expected a slash at its end')
+  const first = requireFirst(page.first)
   const refs = (await snapshot.refs()).filter(
     ref => ref.ref.startsWith(refPrefix) && shortName(ref).includes(query ?? ''),
   )
   const start = after ? refs.findIndex(ref => cursorOf(ref) === after) + 1 : 0
-  const page = refs.slice(start, start + first)
-  const last = page.at(-1)
+  const found = refs.slice(start, start + first)
+  const last = found.at(-1)
   return {
     totalCount: refs.length,
     pageInfo: {
       hasNextPage: start + first < refs.length,
       endCursor: last ? cursorOf(last) : null,
     },
-    nodes: page.map(ref => refNode(snapshot, ref)),
+    nodes: found.map(ref => refNode(snapshot, ref)),
   }
 }
 
@@ -174,26 +207,21 @@ function refNode(snapshot: Snapshot, ref: Ref) {
     name: shortName(ref),
     prefix: ref.ref.slice(0, -shortName(ref).length),
     target: targetNode(snapshot, ref),
-    compare: (args: unknown) => compare(snapshot, ref, args),
+    compare: ({ headRef }: { headRef: string }) => compare(snapshot, ref, headRef),
     refUpdateRule: repository.protectionOf(shortName(ref)) === undefined ? null : { viewerCanPush: false },
   }
 }
 
-const OBJECT_TYPES = ['Blob', 'Commit', 'Tag', 'Tree']
-
 function targetNode(snapshot: Snapshot, { ref, sha, type }: Ref): object {
-  const common = { oid: sha }
-  const own =
-    type === 'commit' ? commitNode(snapshot, sha) : type === 'tag' ? tagNode(snapshot, ref, sha) : common
-  const fragments = OBJECT_TYPES.map(name => [
-    `... on ${name}`,
-    name.toLowerCase() === type ? own : undefined,
-  ])
-  return { ...common, ...Object.fromEntries(fragments) }
+  if (type === 'commit') return commitNode(snapshot, sha)
+  return type === 'tag'
+    ? tagNode(snapshot, ref, sha)
+    : { __typename: type === 'blob' ? 'Blob' : 'Tree', oid: sha }
 }
 
 /** Of an annotated tag: the commit behind it. */
 const tagNode = (snapshot: Snapshot, ref: string, oid: string) => ({
+  __typename: 'Tag',
   oid,
   async target() {
     const sha = await snapshot.findCommit(ref)
@@ -201,22 +229,25 @@ const tagNode = (snapshot: Snapshot, ref: string, oid: string) => ({
   },
 })
 
-const ConnectionArguments = z.strictObject({ first: First })
+interface ConnectionArguments {
+  first?: number
+}
 
 function commitNode(snapshot: Snapshot, sha: string): object {
   return {
+    __typename: 'Commit',
     oid: sha,
     committedDate: async () => toZulu((await snapshot.ancestry()).committedAt(sha) * 1000),
-    async parents(args: unknown) {
-      const { first } = argumentsOf(ConnectionArguments, args)
+    async parents(args: ConnectionArguments) {
+      const first = requireFirst(args.first)
       const parents = (await snapshot.ancestry()).parentsOf(sha)
       return {
         totalCount: parents.length,
         nodes: parents.slice(0, first).map(parent => commitNode(snapshot, parent)),
       }
     },
-    async history(args: unknown) {
-      const { first } = argumentsOf(ConnectionArguments, args)
+    async history(args: ConnectionArguments) {
+      const first = requireFirst(args.first)
       const commits = await listHistory(snapshot.repository.gitDir, sha, first)
       return {
         totalCount: async () => (await snapshot.ancestry()).size(sha),
@@ -226,11 +257,8 @@ function commitNode(snapshot: Snapshot, sha: string): object {
   }
 }
 
-const CompareArguments = z.strictObject({ headRef: z.string() })
-
 /** The ref is the base. */
-async function compare(snapshot: Snapshot, { ref }: Ref, args: unknown) {
-  const { headRef } = argumentsOf(CompareArguments, args)
+async function compare(snapshot: Snapshot, { ref }: Ref, headRef: string) {
   const [base, head] = await Promise.all([snapshot.findCommit(ref), snapshot.findCommit(headRef)])
   if (!base || !head) return null
   const ancestry = await snapshot.ancestry()
@@ -239,8 +267,8 @@ async function compare(snapshot: Snapshot, { ref }: Ref, args: unknown) {
   return {
     status: statusOf(sides.aheadBy, sides.behindBy).toUpperCase(),
     ...sides,
-    commits(args: unknown) {
-      const { first } = argumentsOf(ConnectionArguments, args)
+    commits(args: ConnectionArguments) {
+      const first = requireFirst(args.first)
       return {
         totalCount: sides.aheadBy,
         nodes: () =>
@@ -253,28 +281,26 @@ async function compare(snapshot: Snapshot, { ref }: Ref, args: unknown) {
   }
 }
 
-const Oid = z.string().refine(isSha, 'not a GitObjectID')
+interface RefUpdate {
+  name: string
+  beforeOid?: string | null
+  afterOid: string
+  force?: boolean | null
+}
 
-const UpdateRefsArguments = z.strictObject({
-  input: z.strictObject({
-    repositoryId: z.string(),
-    clientMutationId: z.string().nullish(),
-    refUpdates: z.array(
-      z.strictObject({
-        name: z.string(),
-        beforeOid: Oid.nullish(),
-        afterOid: Oid,
-        force: z.boolean().nullish(),
-      }),
-    ),
-  }),
-})
-
-type RefUpdate = z.infer<typeof UpdateRefsArguments>['input']['refUpdates'][number]
+interface UpdateRefsInput {
+  repositoryId: string
+  clientMutationId?: string | null
+  refUpdates: RefUpdate[]
+}
 
 const mutations = ({ state, token }: Caller) => ({
-  async updateRefs(args: unknown) {
-    const { input } = argumentsOf(UpdateRefsArguments, args)
+  async updateRefs({ input }: { input: UpdateRefsInput }) {
+    for (const { beforeOid, afterOid } of input.refUpdates) {
+      // the schema has a scalar of its own for them
+      for (const oid of [beforeOid, afterOid])
+        if (oid && !isSha(oid)) throw new GraphQLError(`${oid} is no GitObjectID`)
+    }
     const repository = state.repositories().find(({ id }) => nodeId('R', id) === input.repositoryId)
     if (!repository || !isVisible(token, repository)) {
       throw new Refusal(404, `Could not resolve to a node with the global id of '${input.repositoryId}'`)
