@@ -643,7 +643,7 @@ test('--manual says what to enter, and creates nothing', async () => {
     '     Where can this GitHub App be installed: Only on this account',
     '2. create the App; its page shows the Client ID, which is github.appId of the configuration',
     '3. there: Private keys, Generate a private key; move the .pem file to this machine, chmod 600,',
-    '   and delete it where the browser put it; its path here is github.privateKeyFile',
+    '   and delete the download; its path on this machine is github.privateKeyFile',
     "4. there: Install App, on the flake's repository only",
     "the App's page is listed at https://github.com/organizations/nix-org/settings/apps",
   ])
