@@ -334,7 +334,7 @@ function output(
 
 const UNNAMEABLE = /^cannot name a channel for dotfiles:main:.* it contains a control character\n/
 const NOT_UNDERSTOOD =
-  /^this program does not understand an answer of Hydra's database: .*build: is "2", expected an id\nis this Hydra newer/
+  /^this program does not understand an answer of Hydra's database: .*build: is "2", expected an id\nif this Hydra is newer/
 const NO_FLAKE = /^cannot move .*: the jobset dotfiles:main is no flake, so its evals name no commit\n/
 const UNKNOWN = /^cannot move .*: GitHub has no commit f{40} in this repository\n/
 const NO_BRANCH =
