@@ -311,6 +311,26 @@ test('one wave of writes asks once where the tracked branch is, and an upload en
   assert.deepEqual(uploading.asked, ['on HEAD 2', 'on HEAD 2', `write ${A}`])
 })
 
+test('a batch whose answer is lost is looked at, and not sent again', async t => {
+  const all = namesOf(12)
+  const fleet = open(t, all)
+  const { updateBranches } = fleet.forge
+  const error = new OperatorError('no answer')
+  fleet.forge = {
+    ...fleet.forge,
+    async updateBranches(updates, sent) {
+      await updateBranches(updates, sent)
+      return { kind: 'not-answered', error, waitSeconds: 1, mayBeWritten: true, retry: 'worthwhile' }
+    },
+  }
+  await fleet.run()
+  assert.deepEqual(
+    fleet.verdicts.map(([, verdict]) => verdict),
+    all.map(() => ({ kind: 'fast-forwarded', from: C0, sha: C2, commits: 2, answerLost: true })),
+  )
+  assert.equal(writes(fleet.asked).length, 1)
+})
+
 test('a batch that is refused is halved until the bad one is alone', async t => {
   const all = namesOf(16)
   const fleet = open(t, all)
