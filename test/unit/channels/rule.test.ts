@@ -12,7 +12,7 @@ import {
 import { explainIssues } from '../../../src/base/schema.ts'
 import { branchProblem } from '../../../src/channels/branch-name.ts'
 import { channelKey } from '../../../src/channels/channel.ts'
-import { channelOfJob, channelsOfJobs, type Rule, ruleSchema } from '../../../src/channels/rule.ts'
+import { channelOfJob, type Rule, ruleSchema } from '../../../src/channels/rule.ts'
 
 const RULE = {
   project: 'dotfiles',
@@ -324,25 +324,4 @@ describe('names of GitHub', () => {
     assert.equal(sameRepository('alice/dotfiles', 'alice/dotfiles2'), false)
     assert.equal(channelKey({ repository: 'Alice/Dotfiles', branch: 'Nas' }), 'alice/dotfiles:Nas')
   })
-})
-
-test('a rule that nests repetitions does not hang on a name that is made for it', () => {
-  const job = 'nixos-(?<host>(?:[a-z0-9]+-?)+)\\.x86_64-linux'
-  const rule = ruleSchema.parse({
-    project: 'p',
-    jobset: 'j',
-    job,
-    repository: 'a/b',
-    branch: 'tested-{host}',
-  })
-  assert.deepEqual(channelOfJob(rule, 'nixos-nas.x86_64-linux'), { kind: 'channel', branch: 'tested-nas' })
-  const name = `nixos-${'a'.repeat(200)}.aarch64-linux`
-  assert.throws(
-    () => channelOfJob(rule, name),
-    /takes too long on nixos-a+\.aarch64-linux: it nests repetitions$/,
-  )
-  assert.throws(
-    () => channelsOfJobs(rule, ['nixos-nas.x86_64-linux', name]),
-    /takes too long on the jobs of p:j: it nests repetitions$/,
-  )
 })
