@@ -28,7 +28,7 @@ export function holdFile(stateDirectory: string, channel: Channel): string {
 }
 
 /**
- * The channel's hold; undefined if there is none, or where it has ended.
+ * The channel's hold; undefined if there is none, or if it has ended.
  *
  * @throws OperatorError for everything but a missing file: a hold that cannot be read may be one
  */

@@ -151,7 +151,7 @@ function withdrawn(facts: ChannelFacts, { host }: Surroundings): Found {
   }
 }
 
-/** GitHub has newer commits that Hydra has not evaluated. */
+/** The tracked branch was reset, and Hydra has not evaluated it since; or the jobset follows no branch. */
 function notOnBranch({ offBranch, channel, tracked }: ChannelFacts, { host }: Surroundings): Found {
   if (offBranch?.kind !== 'not-on-branch') return undefined
   return {
