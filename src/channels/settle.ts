@@ -11,7 +11,7 @@ import { OperatorError } from '../base/errors.ts'
 import { count } from '../base/log.ts'
 import type { Output } from '../base/output.ts'
 import { advance, decide, look, lookFrom, type Seen, verdictOfWrite, type Write } from './advance.ts'
-import { getTip, listTips, prefixesIn, type Tips } from './branches.ts'
+import { getTip, listTips, type Prefix, prefixesIn, type Tips } from './branches.ts'
 import type { Candidate } from './candidate.ts'
 import { type Channel, channelKey } from './channel.ts'
 import type { BranchUpdate, Forge, NotAnswered } from './forge.ts'
@@ -85,6 +85,7 @@ class Settling {
   /** channels that are proven, and wait for their turn to be written */
   readonly #ready: Mover[] = []
   readonly #proving = new Set<Promise<void>>()
+  #prefixes: readonly Prefix[] = []
   #many = false
   #hasWritten = false
 
@@ -94,6 +95,7 @@ class Settling {
   }
 
   async run(planned: readonly PlannedChannel[]): Promise<void> {
+    this.#prefixes = prefixesIn(planned)
     const movers: Mover[] = []
     await Promise.all(
       planned.map(each =>
@@ -153,8 +155,8 @@ class Settling {
     if (!candidate) return { kind: 'no-good-build' }
     const { sha } = candidate
     const forge = this.#tools.forge(channel.repository)
-    // what was listed when the run began counts only once
-    const tips = plans === 1 ? this.#tools.tips : undefined
+    // the list of the run's beginning counts only once
+    const tips = plans === 1 ? this.#tools.tips : await this.#listAgain()
     const wave = this.#wave
     const looking = tips
       ? lookFrom(forge, getTip(tips, planned), sha)
@@ -170,6 +172,13 @@ class Settling {
 
     const mover = { planned, channel, candidate, forge, seen, decision, wave, plans }
     return this.#findHeld(mover) ?? (await this.#object(mover, onTracked)) ?? mover
+  }
+
+  /** A new eval may change the candidates of a whole fleet: then all of them share one list. */
+  async #listAgain(): Promise<Tips | undefined> {
+    if (!this.#many) return undefined
+    if (this.#wave.isOld()) this.#onWait()
+    return this.#wave.list(() => listTips({ repository: this.#tools.forge }, this.#prefixes))
   }
 
   /** A channel that is further than its candidate may be off the tracked branch. */
@@ -367,8 +376,15 @@ class Wave {
   readonly #since = systemClock.elapsed()
   readonly #answers = new Map<string, Promise<OnTracked>>()
 
+  #tips: Promise<Tips> | undefined
+
   isOld(): boolean {
     return systemClock.elapsed() - this.#since > MAX_WAVE_MS
+  }
+
+  list(question: () => Promise<Tips>): Promise<Tips> {
+    this.#tips ??= question()
+    return this.#tips
   }
 
   ask(key: string, question: () => Promise<OnTracked>): Promise<OnTracked> {

@@ -110,8 +110,13 @@ function watched(forge: Forge, asked: string[]): Forge {
   return {
     ...forge,
     compare(base, head) {
+      if (base.startsWith('refs/')) note(`look ${base.slice('refs/heads/'.length)}`)
       if (head === 'HEAD' || head.startsWith('refs/')) note(`on ${head} ${base.slice(0, 1)}`)
       return forge.compare(base, head)
+    },
+    listBranches(prefix) {
+      note(`list ${prefix}`)
+      return forge.listBranches(prefix)
     },
     createBranch(branch, commit, sent) {
       note(`write ${branch}`)
@@ -300,6 +305,7 @@ test('one wave of writes asks once where the tracked branch is, and an upload en
   await fleet.run()
   // all are judged and written without a wait; the second hundred waited for its second
   assert.deepEqual(fleet.asked, [
+    'list nixos-tested-',
     'on HEAD 2',
     `write ${all.slice(0, 100).join()}`,
     'on HEAD 2',
@@ -308,7 +314,29 @@ test('one wave of writes asks once where the tracked branch is, and an upload en
 
   const uploading = open(t, [A])
   await uploading.run({ prove: async () => 'copied' })
-  assert.deepEqual(uploading.asked, ['on HEAD 2', 'on HEAD 2', `write ${A}`])
+  assert.deepEqual(uploading.asked, [
+    'list nixos-tested-',
+    'on HEAD 2',
+    `look ${A}`,
+    'on HEAD 2',
+    `write ${A}`,
+  ])
+})
+
+test('if a new eval changes the candidates of many, they share one list of branches', async t => {
+  const all = namesOf(12)
+  const fleet = open(t, all)
+  const running = fleet.run()
+  fleet.planned = fleet.planned.map(each => ({ ...each, ...candidateAt(C3, 3) }))
+  const kinds = await running
+  assert.deepEqual(kinds, Object.fromEntries(all.map(branch => [branch, 'fast-forwarded'])))
+  assert.deepEqual(fleet.asked, [
+    'list nixos-tested-',
+    'on HEAD 2',
+    'list nixos-tested-',
+    'on HEAD 3',
+    `write ${all.join()}`,
+  ])
 })
 
 test('a batch whose answer is lost is looked at, and not sent again', async t => {
