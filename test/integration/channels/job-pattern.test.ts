@@ -1,7 +1,9 @@
 // A regular expression that would take years, ended by node:vm after a second of real time.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { planFleet } from '../../../src/channels/plan.ts'
 import { channelOfJob, channelsOfJobs, ruleSchema } from '../../../src/channels/rule.ts'
+import type { FoundJobset } from '../../../src/hydra/queries/jobset-facts.ts'
 
 test('a rule that nests repetitions takes a second, and no more, on a name that is made for it', () => {
   const job = 'nixos-(?<host>(?:[a-z0-9]+-?)+)\\.x86_64-linux'
@@ -21,5 +23,36 @@ test('a rule that nests repetitions takes a second, and no more, on a name that 
   assert.throws(
     () => channelsOfJobs(rule, ['nixos-nas.x86_64-linux', name]),
     /takes too long on the jobs of p:j: it nests repetitions$/,
+  )
+})
+
+test('a rule that takes too long leaves the others alone', () => {
+  const rule = (job: string, branch: string) =>
+    ruleSchema.parse({ project: 'dotfiles', jobset: 'main', job, repository: 'alice/dotfiles', branch })
+  const rules = [
+    rule('nixos-(?:[a-z]+-?)+', 'slow'),
+    rule('nixos-(?<host>[^/]*)\\.x86_64-linux', 'tested-{host}'),
+  ]
+  const jobs = ['nixos-nas.x86_64-linux', `nixos-${'a'.repeat(60)}!`].map(job => ({
+    job,
+    newest: { build: 7, finished: true, status: 0 },
+    candidate: undefined,
+  }))
+  const found: FoundJobset = {
+    ...{ id: 1, type: 'flake', flake: 'github:alice/dotfiles', enabled: true, checkIntervalSeconds: 0 },
+    ...{ lastCheckedTime: undefined, error: undefined, newestEval: undefined, jobs },
+  }
+  const { channels, problems } = planFleet(
+    rules,
+    [{ project: 'dotfiles', jobset: 'main', found }],
+    'github.com',
+  )
+  assert.deepEqual(
+    channels.map(({ channel }) => channel.branch),
+    ['tested-nas'],
+  )
+  assert.deepEqual(
+    problems.map(({ error }) => error.message),
+    ['the rule “nixos-(?:[a-z]+-?)+” takes too long on the jobs of dotfiles:main: it nests repetitions'],
   )
 })

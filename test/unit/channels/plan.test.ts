@@ -189,15 +189,6 @@ describe('the channels of a fleet', () => {
       ],
     },
     {
-      what: 'a rule that does not come to an end leaves the others alone',
-      rules: [{ job: 'nixos-(?:[a-z]+-?)+', branch: 'slow' }, {}],
-      jobsets: [{ jobs: [present(NAS), present(`nixos-${'a'.repeat(60)}!`)] }],
-      expected: [
-        nas,
-        'the rule “nixos-(?:[a-z]+-?)+” takes too long on the jobs of dotfiles:main: it nests repetitions',
-      ],
-    },
-    {
       what: 'a jobset that is not there',
       rules: [{ jobset: 'nothing' }, {}],
       expected: [nas, web, 'Hydra has no jobset dotfiles:nothing, which a rule names'],
