@@ -1,6 +1,6 @@
 // node:https, with connections that are under way before there is a request for them.
 import https from 'node:https'
-import { connect, isIP, type Socket } from 'node:net'
+import net from 'node:net'
 import type { Duplex } from 'node:stream'
 
 /**
@@ -8,26 +8,30 @@ import type { Duplex } from 'node:stream'
  * the authorities that Node knows, for 50 ms: that happens while TCP is under way.
  */
 export class EarlyAgent extends https.Agent {
-  readonly #early: { tcp: Socket; secure: Promise<Duplex | null | undefined> }[] = []
+  readonly #dialled: net.Socket[] = []
+  /** not taken by a request yet */
+  readonly #early: Promise<Duplex | null | undefined>[] = []
+  #isDestroyed = false
 
   connect({ hostname, port }: URL, connections: number): void {
     // as https.request does it
     const host = hostname.replace(/^\[|\]$/g, '')
-    const tls = { host, servername: isIP(host) ? '' : host, ALPNProtocols: ['http/1.1'] }
+    const tls = { host, servername: net.isIP(host) ? '' : host, ALPNProtocols: ['http/1.1'] }
     for (let n = 0; n < connections; n++) {
-      const tcp = connect(Number(port) || 443, host)
+      const tcp = net.connect(Number(port) || 443, host)
       // if it fails, its request connects anew, and learns why
       tcp.on('error', () => {})
       const secure = new Promise<Duplex | null | undefined>(resolve => {
         tcp.once('connect', () => {
-          const options: https.AgentOptions & { socket: Socket } = { ...tls, socket: tcp }
+          const options: https.AgentOptions & { socket: net.Socket } = { ...tls, socket: tcp }
           const socket = super.createConnection(options)
           socket?.on('error', () => {})
           resolve(socket)
         })
         tcp.once('close', () => resolve(undefined))
       })
-      this.#early.push({ tcp, secure })
+      this.#dialled.push(tcp)
+      this.#early.push(secure)
     }
   }
 
@@ -35,7 +39,9 @@ export class EarlyAgent extends https.Agent {
     const [options, created] = args
     const early = created && this.#early.shift()
     if (!early) return super.createConnection(...args)
-    early.secure.then(socket => {
+    early.then(socket => {
+      // its request has ended, too
+      if (this.#isDestroyed) return
       const usable = socket && !socket.destroyed ? socket : super.createConnection(options)
       created(null, usable as Duplex)
     })
@@ -43,7 +49,9 @@ export class EarlyAgent extends https.Agent {
   }
 
   override destroy(): void {
-    for (const { tcp } of this.#early) tcp.destroy()
+    this.#isDestroyed = true
+    // also those that a request waits for: until TCP gives up, they would keep the process alive
+    for (const tcp of this.#dialled) tcp.destroy()
     super.destroy()
   }
 }

@@ -4,7 +4,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import { type AddressInfo, connect, createServer as createNetServer, type Socket } from 'node:net'
+import net, { type AddressInfo, connect, createServer as createNetServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
@@ -410,6 +410,29 @@ test('a request does not wait for a connection that was opened early and lost', 
   await http.fetch(plain.origin, LONG)
   assert.equal(await (await http.fetch(origin, LONG)).text(), 'ok')
   assert.equal(sockets.length, 2)
+})
+
+test('an early connection that never comes about ends with the others', async t => {
+  setEnvironment(t, {})
+  const { origin, sockets } = await serveTls(t, () => {})
+  // what TCP does where every packet is lost
+  const silent: net.Socket[] = []
+  t.mock.method(net, 'connect', () => {
+    const socket = new net.Socket()
+    silent.push(socket)
+    return socket
+  })
+  const http = open(t)
+  await http.connect(origin, 2)
+  const error = await failure(http.fetch(origin, SHORT))
+  assert.match(error.message, /^no answer within/)
+  const closed = silent.map(socket => once(socket, 'close'))
+  http.close()
+  await Promise.all(closed)
+  assert.equal(silent.length, 2)
+  // a request that has ended dials no more
+  await new Promise(resolve => setImmediate(resolve))
+  assert.deepEqual(sockets, [])
 })
 
 test('an early connection to nobody is the error of the request', async t => {
