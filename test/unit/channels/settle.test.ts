@@ -424,7 +424,15 @@ test('each channel gets one verdict, and only what a verdict says has moved', as
           return { ...planned, ...candidateAt(candidate, build) }
         })
         const held = new Set(all.filter((_, n) => channels[n]?.held))
+        /** where somebody else took a channel from: a write may still tell of that */
+        const rolledBack = new Map<string, string>()
         const next = <T>(stream: Iterator<T>): T => stream.next().value as T
+        const rollBack = (branch: string) => {
+          const tip = github.branches.get(branch)
+          if (tip === undefined) return
+          rolledBack.set(branch, tip)
+          github.branches.set(branch, C0)
+        }
         const happen = () => {
           const branch = all[Math.floor(all.length / 2)] ?? ''
           switch (next(happens)) {
@@ -440,7 +448,7 @@ test('each channel gets one verdict, and only what a verdict says has moved', as
               fleet.planned = fleet.planned.filter(each => each.channel.branch !== branch)
               return
             case 'roll back':
-              return void (github.branches.has(branch) && github.branches.set(branch, C0))
+              return rollBack(branch)
             case 'reset':
               return void github.branches.set('main', C2)
           }
@@ -492,7 +500,9 @@ test('each channel gets one verdict, and only what a verdict says has moved', as
           if (verdict.kind === 'created' || verdict.kind === 'fast-forwarded') {
             const last = moves.at(-1)
             assert.equal(last?.to, verdict.sha)
-            assert.equal(last?.from, verdict.kind === 'created' ? undefined : verdict.from)
+            const from = verdict.kind === 'created' ? undefined : verdict.from
+            // what was seen counts for a few seconds, and GitHub does not say where a write found the channel
+            if (from !== rolledBack.get(branch) || from === undefined) assert.equal(last?.from, from)
           }
           for (const { to } of moves) assert.notEqual(to, S1, 'never on a branch')
           const { ambiguous, presence } = channels[all.indexOf(branch)] ?? {}
