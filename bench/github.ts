@@ -15,9 +15,9 @@ import {
   requireToken,
   requireVisible,
   type TokenRequest,
-} from '../test/helpers/github-auth.ts'
-import { type CommitFacts, isSha, readCommits } from '../test/helpers/github-git.ts'
-import { packAnswer, readBody, send } from '../test/helpers/github-send.ts'
+} from '../test/helpers/github/auth.ts'
+import { type CommitFacts, isSha, readCommits } from '../test/helpers/github/git.ts'
+import { packAnswer, readBody, send } from '../test/helpers/github/send.ts'
 import {
   commitShape,
   comparisonUrls,
@@ -26,8 +26,8 @@ import {
   nodeId,
   refShape,
   repositoryShape,
-} from '../test/helpers/github-shapes.ts'
-import { type Repository, State } from '../test/helpers/github-state.ts'
+} from '../test/helpers/github/shapes.ts'
+import { type Repository, State } from '../test/helpers/github/state.ts'
 import { listBranches, readBranch, writeBranch } from './refs.ts'
 import { serve } from './server-process.ts'
 

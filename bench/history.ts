@@ -1,6 +1,6 @@
 // The repository that both sides work with: one line of commits, of which main has the first 7,000. Those after them are
 // in the object store already, and main gains them in the course of the run.
-import { git, type NewCommit, writeCommits } from '../test/helpers/github-git.ts'
+import { git, type NewCommit, writeCommits } from '../test/helpers/github/git.ts'
 import { writeBranch } from './refs.ts'
 
 export const COMMITS = 7_000

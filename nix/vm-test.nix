@@ -2,7 +2,7 @@
 # has finished and the NOTIFY that says so move a branch. For pkgs.testers.runNixOSTest.
 { pkgs, lib, ... }:
 let
-  appId = "Iv23liTestTestTest00"; # test/helpers/github.ts
+  appId = "Iv23liTestTestTest00"; # test/helpers/github/github.ts
 
   # The package with its tests and what they need, as it is before it is installed.
   tests = (pkgs.callPackage ./package.nix { doCheck = true; }).overrideAttrs {

@@ -12,7 +12,7 @@ import { webUrlOf } from '../../src/base/links.ts'
 import { createLog } from '../../src/base/log.ts'
 import { createApp, WAITS } from '../../src/setup/create-app.ts'
 import { keepLog, keepSecrets } from '../helpers/command.ts'
-import { startGitHub } from '../helpers/github.ts'
+import { startGitHub } from '../helpers/github/github.ts'
 
 const CHROMIUM = '/usr/bin/chromium'
 const FLAGS = [

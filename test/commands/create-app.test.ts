@@ -26,7 +26,7 @@ import { webUrlOf } from '../../src/base/links.ts'
 import { createLog } from '../../src/base/log.ts'
 import { type CreateAppOptions, createApp, type Waits } from '../../src/setup/create-app.ts'
 import { cleanEnvironment, keepLog, keepSecrets } from '../helpers/command.ts'
-import { startGitHub, type TestGitHub } from '../helpers/github.ts'
+import { startGitHub, type TestGitHub } from '../helpers/github/github.ts'
 
 const COMMAND = fileURLToPath(new URL('../../dist/hydra-channels.cjs', import.meta.url))
 const NAME = 'hydra-channels-alice'

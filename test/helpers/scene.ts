@@ -11,7 +11,7 @@ import type { AppCredentials, Credentials } from '../../src/github/credentials.t
 import { openRepository, type RepositoryOptions } from '../../src/github/repository.ts'
 import type { RequestOptions } from '../../src/github/request.ts'
 import type { Survey } from '../../src/status/survey.ts'
-import { type GitHubOptions, startGitHub, type TestGitHub, type TestRepository } from './github.ts'
+import { type GitHubOptions, startGitHub, type TestGitHub, type TestRepository } from './github/github.ts'
 
 export interface Scene {
   github: TestGitHub

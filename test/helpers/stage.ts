@@ -7,7 +7,7 @@ import { delimiter, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { startCache, type TestCache } from './cache.ts'
 import { keepSecrets, type Result, type RunOptions, runCommand } from './command.ts'
-import { type GitHubOptions, startGitHub, type TestGitHub, type TestRepository } from './github.ts'
+import { type GitHubOptions, startGitHub, type TestGitHub, type TestRepository } from './github/github.ts'
 import { createHydra, flakeOf, type TestHydra } from './hydra.ts'
 import { createSystemd, type TestSystemd } from './systemd.ts'
 

@@ -14,7 +14,7 @@ import { openDatabase } from '../../src/hydra/database.ts'
 import { findStatus } from '../../src/status/find-status.ts'
 import type { ChannelStatus, FleetStatus } from '../../src/status/shape.ts'
 import type { Survey } from '../../src/status/survey.ts'
-import type { Fault } from './github.ts'
+import type { Fault } from './github/github.ts'
 import { type Stage, stageFor } from './stage.ts'
 
 export const job = (host: string) => `nixos-${host}.x86_64-linux`

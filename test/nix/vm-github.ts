@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
-import { startGitHub } from '../helpers/github.ts'
+import { startGitHub } from '../helpers/github/github.ts'
 
 const directory = process.argv[2] ?? '.'
 const github = await startGitHub()

@@ -1,8 +1,8 @@
 // The GitHub in memory behind HTTP, for tests that ask thousands of times: no git is started for an answer. What goes wrong
-// on the way is what the other test GitHub has (github-faults.ts); who may do what it does not ask.
+// on the way is what the other test GitHub has (faults.ts); who may do what it does not ask.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { type Fault, Faults } from '../helpers/github-faults.ts'
+import { type Fault, Faults } from '../helpers/github/faults.ts'
 import {
   answerInstead,
   answerSpoilt,
@@ -11,7 +11,7 @@ import {
   send,
   sendHalf,
   sendSlowly,
-} from '../helpers/github-send.ts'
+} from '../helpers/github/send.ts'
 import type { MemoryGitHub } from './memory-github.ts'
 
 export interface MemoryServer {

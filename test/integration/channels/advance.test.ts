@@ -4,7 +4,7 @@ import { describe, type TestContext, test } from 'node:test'
 import { advance, decide, type Move, type Seen } from '../../../src/channels/advance.ts'
 import type { Verdict } from '../../../src/channels/verdict.ts'
 import type { Survey } from '../../../src/status/survey.ts'
-import type { TestRepository } from '../../helpers/github.ts'
+import type { TestRepository } from '../../helpers/github/github.ts'
 import { type Scene, sceneFor } from '../../helpers/scene.ts'
 
 const COMPARE = 'GET /compare/refs/heads/channel...c3'

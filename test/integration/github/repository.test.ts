@@ -8,7 +8,7 @@ import { systemClock } from '../../../src/base/clock.ts'
 import { PermissionError } from '../../../src/base/errors.ts'
 import type { NotAnswered, Written } from '../../../src/channels/forge.ts'
 import { checkWritable, describeRename } from '../../../src/channels/safeguards.ts'
-import type { Permissions } from '../../helpers/github.ts'
+import type { Permissions } from '../../helpers/github/github.ts'
 import { type Scene, sceneFor } from '../../helpers/scene.ts'
 import { until } from '../../helpers/until.ts'
 

@@ -8,7 +8,7 @@ import { OperatorError, PermissionError } from '../../../src/base/errors.ts'
 import type { Forge } from '../../../src/channels/forge.ts'
 import { createClient, limitSeconds, messageOfAnswer } from '../../../src/github/request.ts'
 import type { Survey } from '../../../src/status/survey.ts'
-import type { Fault } from '../../helpers/github.ts'
+import type { Fault } from '../../helpers/github/github.ts'
 import { type Scene, sceneFor } from '../../helpers/scene.ts'
 
 const LATER = 'the next run tries again'

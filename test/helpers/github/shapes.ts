@@ -1,7 +1,7 @@
 // The JSON that GitHub answers with, whole: a client must find its fields among all the others.
 
-import type { CommitFacts, FileChange, Ref } from './github-git.ts'
-import type { Installation, Repository, State } from './github-state.ts'
+import type { CommitFacts, FileChange, Ref } from './git.ts'
+import type { Installation, Repository, State } from './state.ts'
 
 const HTML = 'https://github.com'
 const BORN = '2024-01-02T03:04:05Z'

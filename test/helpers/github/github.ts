@@ -8,23 +8,15 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { credentialsOf, looksLikeJwt } from './github-auth.ts'
-import { type Arrival, answerOf } from './github-dispatch.ts'
-import { type Fault, Faults } from './github-faults.ts'
-import { answerBrowser, type Creation, isWebPage } from './github-manifest.ts'
-import {
-  answerInstead,
-  answerSpoilt,
-  packAnswer,
-  readBody,
-  send,
-  sendHalf,
-  sendSlowly,
-} from './github-send.ts'
-import { type Permissions, State, type TestRepository } from './github-state.ts'
+import { credentialsOf, looksLikeJwt } from './auth.ts'
+import { type Arrival, answerOf } from './dispatch.ts'
+import { type Fault, Faults } from './faults.ts'
+import { answerBrowser, type Creation, isWebPage } from './manifest.ts'
+import { answerInstead, answerSpoilt, packAnswer, readBody, send, sendHalf, sendSlowly } from './send.ts'
+import { type Permissions, State, type TestRepository } from './state.ts'
 
-export type { Fault } from './github-faults.ts'
-export type { CommitOptions, Permissions, RefMove, TestRepository } from './github-state.ts'
+export type { Fault } from './faults.ts'
+export type { CommitOptions, Permissions, RefMove, TestRepository } from './state.ts'
 
 export interface RequestRecord {
   method: string

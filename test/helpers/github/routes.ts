@@ -1,12 +1,12 @@
 // The REST routes that are about neither refs nor comparisons, the list of all routes, and what a route
 // is made of.
 
-import { chooseToken, Refusal, type TokenRequest } from './github-auth.ts'
-import { compareRoute } from './github-compare.ts'
-import { findCommits, listChanges, listRefs, readCommits } from './github-git.ts'
-import { graphqlRoute } from './github-graphql.ts'
-import { installationsRoute, openRoutes } from './github-manifest.ts'
-import { refRoutes } from './github-refs.ts'
+import { chooseToken, Refusal, type TokenRequest } from './auth.ts'
+import { compareRoute } from './compare.ts'
+import { findCommits, listChanges, listRefs, readCommits } from './git.ts'
+import { graphqlRoute } from './graphql.ts'
+import { installationsRoute, openRoutes } from './manifest.ts'
+import { refRoutes } from './refs.ts'
 import {
   appShape,
   commitShape,
@@ -14,8 +14,8 @@ import {
   fullRepositoryShape,
   installationShape,
   repositoryShape,
-} from './github-shapes.ts'
-import type { Repository, State, Token } from './github-state.ts'
+} from './shapes.ts'
+import type { Repository, State, Token } from './state.ts'
 
 export interface Answer {
   status: number

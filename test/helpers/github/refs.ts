@@ -1,6 +1,6 @@
 // Refs: https://docs.github.com/rest/git/refs. The order of the checks decides which refusal is seen.
 
-import { Refusal, requireWorkflows } from './github-auth.ts'
+import { Refusal, requireWorkflows } from './auth.ts'
 import {
   findCommits,
   GitError,
@@ -10,10 +10,10 @@ import {
   listRefs,
   listWorkflows,
   type Ref,
-} from './github-git.ts'
-import type { RepositoryRoute } from './github-routes.ts'
-import { refShape } from './github-shapes.ts'
-import type { RefMove, Repository, Token } from './github-state.ts'
+} from './git.ts'
+import type { RepositoryRoute } from './routes.ts'
+import { refShape } from './shapes.ts'
+import type { RefMove, Repository, Token } from './state.ts'
 
 const getRef: RepositoryRoute = {
   operation: 'GET /repos/{owner}/{repo}/git/ref/{ref}',

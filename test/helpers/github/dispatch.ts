@@ -1,17 +1,10 @@
 // From a request to an answer: the route, who asks, where the repository is now, and GitHub's schemas.
 
-import {
-  credentialsOf,
-  Refusal,
-  requireApp,
-  requireContents,
-  requireToken,
-  requireVisible,
-} from './github-auth.ts'
-import { type Answer, type Request, type Route, routes } from './github-routes.ts'
-import { checkAnswer, checkRequest } from './github-schema.ts'
-import { errorShape } from './github-shapes.ts'
-import type { Repository, State } from './github-state.ts'
+import { credentialsOf, Refusal, requireApp, requireContents, requireToken, requireVisible } from './auth.ts'
+import { type Answer, type Request, type Route, routes } from './routes.ts'
+import { checkAnswer, checkRequest } from './schema.ts'
+import { errorShape } from './shapes.ts'
+import type { Repository, State } from './state.ts'
 
 export interface Arrival {
   method: string

@@ -1,7 +1,7 @@
 // Who descends from whom, for many pairs at once: git is asked one time for all parents, because a process
 // for each of a hundred refs takes longer than all the rest of the request.
 
-import { git, listCommits } from './github-git.ts'
+import { git, listCommits } from './git.ts'
 
 export class Ancestry {
   readonly #parents = new Map<string, string[]>()

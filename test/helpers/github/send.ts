@@ -3,9 +3,9 @@
 import { randomBytes } from 'node:crypto'
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import { gzipSync } from 'node:zlib'
-import type { FinalFault } from './github-faults.ts'
-import type { Answer } from './github-routes.ts'
-import { errorShape } from './github-shapes.ts'
+import type { FinalFault } from './faults.ts'
+import type { Answer } from './routes.ts'
+import { errorShape } from './shapes.ts'
 
 const LIMIT = 5000
 

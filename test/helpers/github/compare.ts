@@ -1,9 +1,9 @@
 // Compare: https://docs.github.com/rest/commits/commits#compare-two-commits, over git's own answers.
 
-import { Refusal } from './github-auth.ts'
-import { findCommits, findMergeBase, listChanges, readCommits, readSides } from './github-git.ts'
-import type { RepositoryRoute } from './github-routes.ts'
-import { commitShape, comparisonUrls, fileShape } from './github-shapes.ts'
+import { Refusal } from './auth.ts'
+import { findCommits, findMergeBase, listChanges, readCommits, readSides } from './git.ts'
+import type { RepositoryRoute } from './routes.ts'
+import { commitShape, comparisonUrls, fileShape } from './shapes.ts'
 
 const MAX_UNPAGED = 250
 const MAX_FILES = 300

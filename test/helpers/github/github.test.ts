@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { createPrivateKey, generateKeyPairSync, sign } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { afterEach, beforeEach, describe, test } from 'node:test'
+import { until } from '../until.ts'
 import { type GitHubOptions, startGitHub, type TestGitHub, type TestRepository } from './github.ts'
-import { until } from './until.ts'
 
 let github: TestGitHub
 let repo: TestRepository

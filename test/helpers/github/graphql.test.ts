@@ -3,6 +3,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { createAppAuth } from '@octokit/auth-app'
 import { Octokit } from '@octokit/rest'
+import { git } from './git.ts'
 import {
   type GitHubOptions,
   type Permissions,
@@ -10,7 +11,6 @@ import {
   type TestGitHub,
   type TestRepository,
 } from './github.ts'
-import { git } from './github-git.ts'
 
 const ZERO = '0'.repeat(40)
 const UPDATE = 'mutation ($input: UpdateRefsInput!) { updateRefs(input: $input) { clientMutationId } }'

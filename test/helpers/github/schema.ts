@@ -10,7 +10,7 @@ interface Slice {
 }
 
 const slice: Slice = JSON.parse(
-  readFileSync(new URL('../../fixtures/openapi-slice.json', import.meta.url), 'utf8'),
+  readFileSync(new URL('../../../fixtures/openapi-slice.json', import.meta.url), 'utf8'),
 )
 const ajv = new Ajv2020({ strict: false, validateFormats: true, allErrors: true })
 // The package is CommonJS: under NodeNext its default export sits one step further in the types.

@@ -3,8 +3,8 @@
 import { type KeyObject, randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { git, listRefs, type NewCommit, updateRefs, writeCommits } from './github-git.ts'
-import type { Creation } from './github-manifest.ts'
+import { git, listRefs, type NewCommit, updateRefs, writeCommits } from './git.ts'
+import type { Creation } from './manifest.ts'
 
 export type Permissions = Record<string, string>
 

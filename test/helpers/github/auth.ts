@@ -1,7 +1,7 @@
 // Who asks, and what they may do. Statuses and messages are GitHub's.
 
 import { verify } from 'node:crypto'
-import type { Permissions, Repository, State, Token } from './github-state.ts'
+import type { Permissions, Repository, State, Token } from './state.ts'
 
 /** An answer that is not a success; thrown, because it ends a request wherever it is noticed. */
 export class Refusal extends Error {

@@ -13,23 +13,14 @@ import {
   parse,
   validate,
 } from 'graphql'
-import { Ancestry } from './github-ancestry.ts'
-import { isVisible, Refusal, requireContents, requireWorkflows } from './github-auth.ts'
-import { statusOf } from './github-compare.ts'
-import {
-  findCommits,
-  isSha,
-  listHistory,
-  listRefs,
-  type Ref,
-  refsNamed,
-  toZulu,
-  ZERO_SHA,
-} from './github-git.ts'
-import { bringsWorkflows, tryMoves } from './github-refs.ts'
-import type { TokenRoute } from './github-routes.ts'
-import { nodeId } from './github-shapes.ts'
-import type { Repository, State, Token } from './github-state.ts'
+import { Ancestry } from './ancestry.ts'
+import { isVisible, Refusal, requireContents, requireWorkflows } from './auth.ts'
+import { statusOf } from './compare.ts'
+import { findCommits, isSha, listHistory, listRefs, type Ref, refsNamed, toZulu, ZERO_SHA } from './git.ts'
+import { bringsWorkflows, tryMoves } from './refs.ts'
+import type { TokenRoute } from './routes.ts'
+import { nodeId } from './shapes.ts'
+import type { Repository, State, Token } from './state.ts'
 
 interface Caller {
   state: State

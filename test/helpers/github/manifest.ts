@@ -3,12 +3,12 @@
 
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Refusal } from './github-auth.ts'
-import type { AppRoute, OpenRoute } from './github-routes.ts'
-import { checkAnswer } from './github-schema.ts'
-import { readBody } from './github-send.ts'
-import { accountShape, appShape, installationShape } from './github-shapes.ts'
-import type { State } from './github-state.ts'
+import { Refusal } from './auth.ts'
+import type { AppRoute, OpenRoute } from './routes.ts'
+import { checkAnswer } from './schema.ts'
+import { readBody } from './send.ts'
+import { accountShape, appShape, installationShape } from './shapes.ts'
+import type { State } from './state.ts'
 
 /** An App that was created from a manifest, and the code for its key. */
 export interface Creation {
