@@ -1,6 +1,7 @@
 // The repository that both sides work with: one line of commits, of which main has the first 7,000. Those after them are
 // in the object store already, and main gains them in the course of the run.
-import { git, type NewCommit, writeCommits } from '../test/helpers/github/git.ts'
+import { GitGraph, git } from '../test/helpers/github/git-graph.ts'
+import type { NewCommit } from '../test/helpers/github/graph.ts'
 import { writeBranch } from './refs.ts'
 
 export const COMMITS = 7_000
@@ -17,7 +18,9 @@ export async function createHistory(gitDir: string, later: number): Promise<stri
       date: 1_500_000_000 + index * 36_000,
     }
   })
-  const shas = await writeCommits(gitDir, commits)
+  const graph = await GitGraph.open(gitDir)
+  const shas = await graph.write(commits)
+  graph.head = 'main'
   // what no branch leads to would not be packed
   writeBranch(gitDir, 'main', shas.at(-1) ?? '')
   await git(gitDir, ['repack', '-a', '-d', '--quiet', '--write-bitmap-index'])

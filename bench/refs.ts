@@ -1,8 +1,23 @@
 // The branches of a bare repository, without git: its own files, so that git and the bench's GitHub see the same.
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import type { RefStore } from '../test/helpers/github/memory-graph.ts'
 
 const HEADS = 'refs/heads'
+
+/** What a graph in memory needs of them. */
+export function openRefs(gitDir: string): RefStore {
+  const branchOf = (ref: string) => (ref.startsWith(`${HEADS}/`) ? ref.slice(HEADS.length + 1) : undefined)
+  return {
+    get(ref) {
+      const branch = branchOf(ref)
+      return branch === undefined ? undefined : readBranch(gitDir, branch)
+    },
+    set: (ref, sha) => writeBranch(gitDir, branchOf(ref) ?? '', sha),
+    delete: ref => rmSync(join(gitDir, ref), { force: true }),
+    entries: () => listBranches(gitDir, '').map(([branch, sha]) => [`${HEADS}/${branch}`, sha]),
+  }
+}
 
 export function readBranch(gitDir: string, branch: string): string | undefined {
   try {

@@ -1,6 +1,5 @@
 // What both sides meet: one bare repository behind two servers, the ways to them, and one database of Hydra's.
 import { execFileSync } from 'node:child_process'
-import { generateKeyPairSync } from 'node:crypto'
 import {
   copyFileSync,
   existsSync,
@@ -15,7 +14,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cleanEnvironment } from '../test/helpers/command.ts'
-import { git } from '../test/helpers/github/git.ts'
 import { createHydra, flakeOf, type TestHydra } from '../test/helpers/hydra.ts'
 import { type Certificates, createCertificates } from './certificates.ts'
 import type { GitServerOptions, GitServerReady, GitServerTaken } from './git-server.ts'
@@ -32,7 +30,6 @@ export type RoundTripMs = (typeof ROUND_TRIPS_MS)[number]
 export const REPOSITORY = 'alice/dotfiles'
 export const CHANNEL = 'nixos-tested-nas'
 const JOB = 'nixos-nas.x86_64-linux'
-const APP = { id: 424_242, clientId: 'Iv23liBenchBench000', slug: 'hydra-channels-bench' }
 
 /** So many commits does main gain at most in one run. */
 const LATER = 400
@@ -83,16 +80,11 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 export async function createScene(): Promise<Scene> {
   const directory = mkdtempSync(join(tmpdir(), 'hc-bench-'))
   const programs = copyPrograms(directory)
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
-  const privateKeyPem = privateKey.export({ type: 'pkcs1', format: 'pem' }).toString()
-  const keyFile = join(directory, 'app.pem')
-  writeFileSync(keyFile, privateKeyPem, { mode: 0o600 })
   const certificates = createCertificates(directory)
 
   const root = join(directory, 'repositories')
   const gitDir = join(root, `${REPOSITORY}.git`)
   mkdirSync(gitDir, { recursive: true })
-  await git(gitDir, ['init', '--quiet', '--bare', '--template=', '--initial-branch=main', gitDir])
   const shas = await createHistory(gitDir, LATER)
   let position = COMMITS - 1
   const newest = () => shas[position] ?? ''
@@ -107,14 +99,15 @@ export async function createScene(): Promise<Scene> {
       fullName: REPOSITORY,
       gitDir,
       shas,
-      app: { ...APP, privateKeyPem },
       cert,
       key,
     }),
     startServer<GitServerOptions, GitServerReady, GitServerTaken>('git-server.ts', { root, cert, key }),
   ])
+  const keyFile = join(directory, 'app.pem')
+  writeFileSync(keyFile, gitHub.ready.privateKeyPem, { mode: 0o600 })
   const proxy = await startServer<ProxyOptions, ProxyReady, Traffic>('proxy.ts', {
-    routes: [gitHub.ready, gitServer.ready].flatMap(port =>
+    routes: [gitHub.ready.port, gitServer.ready].flatMap(port =>
       ROUND_TRIPS_MS.map(roundTripMs => ({ port, roundTripMs })),
     ),
   })
@@ -161,7 +154,7 @@ export async function createScene(): Promise<Scene> {
       writeFileSync(
         config,
         JSON.stringify({
-          github: { appId: APP.clientId, privateKeyFile: keyFile, apiUrl },
+          github: { appId: gitHub.ready.clientId, privateKeyFile: keyFile, apiUrl },
           database: hydra.config,
           stateDirectory: join(directory, 'state'),
           channels: [{ ...channel, ...rule }],

@@ -12,6 +12,7 @@ import { openRepository, type RepositoryOptions } from '../../src/github/reposit
 import type { RequestOptions } from '../../src/github/request.ts'
 import type { Survey } from '../../src/status/survey.ts'
 import { type GitHubOptions, startGitHub, type TestGitHub, type TestRepository } from './github/github.ts'
+import type { Graph } from './github/graph.ts'
 
 export interface Scene {
   github: TestGitHub
@@ -35,9 +36,12 @@ export interface Scene {
   trouble(promise: Promise<unknown>): Promise<string[]>
 }
 
-export async function sceneFor(t: TestContext, options: GitHubOptions = {}): Promise<Scene> {
+export async function sceneFor(
+  t: TestContext,
+  { graph, ...options }: GitHubOptions & { graph?: Graph } = {},
+): Promise<Scene> {
   const github = await startGitHub(options)
-  const repo = await github.createRepository('alice/dotfiles')
+  const repo = await github.createRepository('alice/dotfiles', graph ? { graph } : {})
   const http = createHttp({})
   const directory = mkdtempSync(join(tmpdir(), 'hc-scene-'))
   const unhandled: unknown[] = []

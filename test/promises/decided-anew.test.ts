@@ -6,11 +6,10 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { removeHold, writeHold } from '../../src/channels/holds.ts'
-import type { Fault } from '../helpers/github/github.ts'
+import { type Fault, writtenBranches } from '../helpers/github/github.ts'
 import type { TestHydra } from '../helpers/hydra.ts'
 import { CHANNEL, JOB, type Stage, stageFor } from '../helpers/stage.ts'
 import { verdictOf } from '../helpers/verdict.ts'
-import { writtenBranches } from './memory-server.ts'
 import { C0, C1, C2, C3, named, openRuns, type Ran, type RunScene, type Runs, runSceneFor } from './runs.ts'
 
 type Caller = 'hook' | 'reconcile' | 'reconcile of many' | 'channel-update'
@@ -274,7 +273,7 @@ interface CellRan extends Omit<Ran, 'reasons' | 'tookMs'> {
 
 /** @param create whether the channel is nowhere when it begins */
 async function runCell(
-  { github: { memory }, hydra, directory, run, configured }: Scene,
+  { github: { graph }, hydra, directory, run, configured }: Scene,
   {
     caller,
     answer,
@@ -287,8 +286,7 @@ async function runCell(
     stateDirectory: join(directory, 'state'),
     build: 2,
     async put(branch, commit) {
-      if (commit) memory.branches.set(branch, { c0: C0, c1: C1, c2: C2, c3: C3 }[commit])
-      else memory.branches.delete(branch)
+      graph.setBranch(branch, commit && { c0: C0, c1: C1, c2: C2, c3: C3 }[commit])
     },
   }
   const channels = create ? [] : channelsOf(caller).map(branch => [branch, C1])
@@ -299,7 +297,7 @@ async function runCell(
       faults: faultsOf(answer, create ? CREATE : writeOf(caller), () => happening.play(cell)),
       ...(answer.cold && { cold: true }),
     })
-    const tips = Object.fromEntries([...memory.branches].map(([branch, sha]) => [branch, named(sha)]))
+    const tips = Object.fromEntries([...graph.branches()].map(([branch, sha]) => [branch, named(sha)]))
     return { ...ran, log: ran.log.map(named), said: ran.said.map(named), tips }
   } finally {
     await happening.undo?.(cell)

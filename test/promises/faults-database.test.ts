@@ -664,7 +664,7 @@ describe('PostgreSQL', { concurrency: 2 }, () => {
         const { github, hydra, directory } = scene
         const proxy = await startPostgresProxy(hydra, point && { point })
         t.after(() => proxy.close())
-        github.memory.branches.set(CHANNEL, C1)
+        github.graph.setBranch(CHANNEL, C1)
         await before?.(scene)
         const file = join(directory, 'command.json')
         const config = scene.configFor(scene.configured({ host: proxy.directory, ...connection }))
@@ -686,8 +686,8 @@ describe('PostgreSQL', { concurrency: 2 }, () => {
         else assert.equal(ended.stderr, '')
         assert.doesNotMatch(shown, /unexpected error|uncaught|node:internal|^ {4}at /im)
         assert.deepEqual(
-          github.memory.moves.map(({ branch, from, to }) => ({ branch, from, to })),
-          at ? [{ branch: CHANNEL, from: C1, to: C2 }] : [],
+          github.repository.moves.map(({ ref, from, to }) => ({ ref, from, to })),
+          at ? [{ ref: `refs/heads/${CHANNEL}`, from: C1, to: C2 }] : [],
         )
       })
     }

@@ -276,7 +276,7 @@ describe('through the real command', { concurrency: true }, () => {
       assert.ok(fault)
       const systemd = createSystemd(directory)
       fault.break(systemd)
-      github.memory.branches.set(CHANNEL, C1)
+      github.graph.setBranch(CHANNEL, C1)
       const file = join(directory, 'command.json')
       const hook = { mode, kickFile: join(directory, 'kick') }
       writeFileSync(
@@ -297,8 +297,8 @@ describe('through the real command', { concurrency: true }, () => {
       assert.match(message, fault.said)
       assert.match(hints.join('\n'), fault.hint)
       assert.doesNotMatch(ended.stderr, /unexpected error|uncaught|node:internal/i)
-      const moved = github.memory.moves.map(({ branch }) => branch)
-      assert.deepEqual(moved, name === 'hydra-channels' ? ['nixos-tested-web'] : [])
+      const moved = github.repository.moves.map(({ ref }) => ref)
+      assert.deepEqual(moved, name === 'hydra-channels' ? ['refs/heads/nixos-tested-web'] : [])
     })
   }
 })

@@ -2,7 +2,6 @@
 // process, where a second of waiting takes a millisecond. Each cell ends well and with the channel where it belongs; or with
 // an error that an operator understands and with the channel where it was. Some cells run once more as the real command.
 import assert from 'node:assert/strict'
-import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,11 +21,11 @@ import type { BuildFinished } from '../../src/hydra/event.ts'
 import { reconcile } from '../../src/reconcile.ts'
 import { findStatus } from '../../src/status/find-status.ts'
 import type { Fault } from '../helpers/github/github.ts'
+import type { Graph } from '../helpers/github/graph.ts'
+import { MemoryGraph } from '../helpers/github/memory-graph.ts'
 import { createHydra, flakeOf } from '../helpers/hydra.ts'
 import { sceneFor } from '../helpers/scene.ts'
 import { CHANNEL, JOB, stageFor } from '../helpers/stage.ts'
-import { Graph, MemoryGitHub } from './memory-github.ts'
-import { startMemoryServer } from './memory-server.ts'
 
 const NEVER = /^$/
 /** A port that is free a moment ago may be taken by another test; to this one only root may listen. */
@@ -319,44 +318,22 @@ interface How {
   meanwhile: () => void
 }
 
-/** What the runs ask: the GitHub in memory, or the other one. */
 interface GitHub {
   apiUrl: string
   appId: string
   privateKey: string
   commits: { c1: string; c2: string }
   fault(fault: Fault): void
+  expireTokens(): void
   channel(): Promise<string | undefined>
   setChannel(sha: string | undefined): Promise<void>
 }
 
-async function quickGitHub(t: TestContext): Promise<GitHub & { expireTokens(): void }> {
-  const graph = new Graph()
-  const [c1, c2] = ['1'.repeat(40), '2'.repeat(40)]
-  graph.add({ sha: c1, parents: [], date: 1_760_000_000 })
-  graph.add({ sha: c2, parents: [c1], date: 1_760_000_060 })
-  const memory = new MemoryGitHub(graph, async () => {})
-  memory.branches.set('main', c2)
-  const server = await startMemoryServer(memory)
-  t.after(() => server.close())
-  return {
-    apiUrl: server.apiUrl,
-    appId: 'Iv23liTestTestTest00',
-    privateKey: PRIVATE_KEY,
-    commits: { c1, c2 },
-    fault: fault => server.fault(fault),
-    expireTokens: () => server.expireTokens(),
-    channel: async () => memory.branches.get(CHANNEL),
-    async setChannel(sha) {
-      if (sha === undefined) memory.branches.delete(CHANNEL)
-      else memory.branches.set(CHANNEL, sha)
-    },
-  }
-}
-
-/** The one that knows what a JWT is worth, and asks git. */
-async function strictGitHub(t: TestContext, clockSkewSeconds: number): Promise<GitHub> {
-  const { github, repo } = await sceneFor(t, { clockSkewSeconds })
+async function gitHubFor(
+  t: TestContext,
+  options: { graph?: Graph; clockSkewSeconds?: number },
+): Promise<GitHub> {
+  const { github, repo } = await sceneFor(t, options)
   const [c1 = '', c2 = ''] = await repo.history(2)
   await repo.setBranch('main', c2)
   return {
@@ -365,13 +342,11 @@ async function strictGitHub(t: TestContext, clockSkewSeconds: number): Promise<G
     privateKey: github.app.privateKeyPem,
     commits: { c1, c2 },
     fault: fault => github.fault(fault),
+    expireTokens: () => github.tokens.expireAll(),
     channel: () => repo.branch(CHANNEL),
     setChannel: sha => (sha === undefined ? repo.deleteBranch(CHANNEL) : repo.setBranch(CHANNEL, sha)),
   }
 }
-
-const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
-const PRIVATE_KEY = privateKey.export({ type: 'pkcs1', format: 'pem' }).toString()
 
 /** main: c1 - c2   builds of both good   channel at c1, or nowhere where it is to be created */
 async function benchFor(t: TestContext, github: GitHub): Promise<Bench> {
@@ -544,7 +519,7 @@ for (const command of Object.keys(REQUESTS) as Command[]) {
   describe(command, () => {
     for (const request of REQUESTS[command]) {
       test(`${request.name} meets everything`, async t => {
-        const bench = await benchFor(t, await quickGitHub(t))
+        const bench = await benchFor(t, await gitHubFor(t, { graph: new MemoryGraph() }))
         const problems: string[] = []
         for (const row of ROWS) {
           const ends = typeof row.ends === 'function' ? row.ends(request, command) : row.ends
@@ -561,7 +536,7 @@ for (const command of Object.keys(REQUESTS) as Command[]) {
 
     for (const clockSkewSeconds of [-1200, 1200]) {
       test(`GitHub's clock is ${clockSkewSeconds / 60} minutes ahead`, async t => {
-        const { run } = await benchFor(t, await strictGitHub(t, clockSkewSeconds))
+        const { run } = await benchFor(t, await gitHubFor(t, { clockSkewSeconds }))
         for (const cold of [true, false]) {
           assert.deepEqual(await run(command, { cold }), { error: undefined, at: goalOf(command) })
           cells++
@@ -570,7 +545,7 @@ for (const command of Object.keys(REQUESTS) as Command[]) {
     }
 
     test('the token expires in mid-run', async t => {
-      const github = await quickGitHub(t)
+      const github = await gitHubFor(t, { graph: new MemoryGraph() })
       const { run } = await benchFor(t, github)
       for (const request of REQUESTS[command].filter(({ kind }) => kind !== 'app')) {
         // one that was kept: what is a second old does not expire

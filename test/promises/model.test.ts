@@ -1,5 +1,5 @@
 // The promises, over random histories of everything that can happen: the real hook, reconcile and status, on Hydra's real
-// schema in PostgreSQL, and a GitHub in memory (memory-github.ts). After each step its log of moves is held against what
+// schema in PostgreSQL, and the test GitHub, asked in this process and with its commits in memory. After each step its log of moves is held against what
 // naive.ts reads off the world. HYDRA_CHANNELS_TEST_HISTORIES makes it longer, HYDRA_CHANNELS_TEST_SEED repeats a run.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -13,6 +13,7 @@ import type { Http } from '../../src/base/http.ts'
 import { removeHold, writeHold } from '../../src/channels/holds.ts'
 import { statusOptionsOf } from '../../src/commands/status.ts'
 import { type Config, parseConfig } from '../../src/config.ts'
+import { openRepository } from '../../src/github/repository.ts'
 import { handleBuild } from '../../src/hook.ts'
 import { findConnection } from '../../src/hydra/connection.ts'
 import { type Database, openDatabase } from '../../src/hydra/database.ts'
@@ -20,8 +21,9 @@ import type { BuildFinished } from '../../src/hydra/event.ts'
 import { reconcile } from '../../src/reconcile.ts'
 import { findStatus } from '../../src/status/find-status.ts'
 import type { ChannelStatus } from '../../src/status/shape.ts'
+import { type RefMove, startGitHub, type TestGitHub, type TestRepository } from '../helpers/github/github.ts'
+import { MemoryGraph } from '../helpers/github/memory-graph.ts'
 import { createHydraRows, type HydraRows } from './hydra-rows.ts'
-import { Graph, MemoryGitHub, type Move } from './memory-github.ts'
 import { canMove, type Naive, readChannels, truths } from './naive.ts'
 import {
   channelOf,
@@ -44,13 +46,16 @@ test(`${HISTORIES} random histories keep the promises`, async t => {
   const rows = await createHydraRows()
   const directory = mkdtempSync(join(tmpdir(), 'hc-model-'))
   const databases = createDatabases(rows)
+  const github = await startGitHub()
   const unhandled: unknown[] = []
   const note = (error: unknown) => unhandled.push(error)
   process.on('unhandledRejection', note)
   t.after(async () => {
     process.off('unhandledRejection', note)
+    await github.close()
     await databases.close()
     await rows.close()
+    assert.deepEqual(github.violations, [])
     rmSync(directory, { recursive: true })
   })
   const seed = Number(process.env.HYDRA_CHANNELS_TEST_SEED ?? Date.now() % 2 ** 31)
@@ -61,7 +66,11 @@ test(`${HISTORIES} random histories keep the promises`, async t => {
   const play = async (script: Script) => {
     await rows.clear()
     const stateDirectory = join(directory, String(++number))
-    const story = new Story(script, { stateDirectory, rows, database: databases.shared, seen })
+    const graph = new MemoryGraph()
+    // the name means the newest repository that has it
+    const repository = await github.createRepository('alice/dotfiles', { graph })
+    const around = { stateDirectory, rows, database: databases.shared, seen, github, graph, repository }
+    const story = new Story(script, around)
     try {
       for (const step of script.steps) await story.play(step)
       await story.end()
@@ -106,16 +115,21 @@ const INTERESTING = [
   'status up-to-date',
 ]
 
+/** By which the log of moves knows who it was. */
+const tokenOf = (by: string) => `ghp_${by.replaceAll(' ', '_')}`
+
 interface Surroundings {
   stateDirectory: string
   rows: HydraRows
   database: Database
   seen: Map<string, number>
+  github: TestGitHub
+  graph: MemoryGraph
+  repository: TestRepository
 }
 
 class Story {
   readonly world: World
-  readonly #github: MemoryGitHub
   readonly #config: Config
   readonly #held = new Set<string>()
   readonly #useCache: boolean
@@ -125,9 +139,7 @@ class Story {
   #checked = 0
 
   constructor({ many, cache, placed }: Script, around: Surroundings) {
-    const graph = new Graph()
-    this.#github = new MemoryGitHub(graph, () => this.#turn())
-    this.world = new World(this.#github.branches, graph, { many, placed })
+    this.world = new World(around.graph, { many, placed })
     this.#useCache = cache
     this.#around = around
     const rule = { project: 'dotfiles', jobset: 'main', repository: 'alice/dotfiles' }
@@ -149,7 +161,7 @@ class Story {
     if (step.kind === 'hold' || step.kind === 'release') this.#hold(step)
     else if (step.kind === 'run') {
       this.#random = step.mix
-      this.#github.lag(step.lag)
+      world.graph.lag(step.lag)
       const builds = step.hooks.flatMap(n => pick(world.events, n) ?? [])
       world.told.push(
         `hooks of builds ${builds.map(({ id }) => id).join(' ')}, ${step.reconciles} reconciles, ${step.lag} old reads`,
@@ -158,7 +170,7 @@ class Story {
         ...builds.map(build => () => this.#hook(build)),
         ...Array.from({ length: step.reconciles }, () => () => this.#reconcile()),
       ])
-      this.#github.lag(0)
+      world.graph.lag(0)
     } else if (step.kind === 'reconcile') {
       world.told.push('a reconcile')
       this.#random = step.mix
@@ -177,9 +189,10 @@ class Story {
     }
     await this.#checkStatus(channels)
 
-    const moves = this.#github.moves.length
+    const { moves } = this.#around.repository
+    const before = moves.length
     await this.#run([() => this.#reconcile()])
-    assert.equal(this.#github.moves.length, moves, 'a second reconcile moves something')
+    assert.equal(moves.length, before, 'a second reconcile moves something')
   }
 
   #read(): Naive[] {
@@ -212,30 +225,31 @@ class Story {
     await this.#around.rows.write(world)
     const before = new Map(this.#read().map(naive => [naive.channel, naive]))
     await Promise.all(runs.map(run => run()))
-    const { moves } = this.#github
+    const { moves } = this.#around.repository
     const made = moves.slice(this.#checked)
     this.#checked = moves.length
     const tips = new Map([...before].map(([channel, { tip }]) => [channel, tip]))
     for (const move of made) {
-      world.told.push(`${move.by}: ${move.branch} ${world.name(move.from)} -> ${world.name(move.to)}`)
-      this.#checkMove(move, before.get(move.branch), tips.get(move.branch))
-      tips.set(move.branch, move.to)
+      const branch = move.ref.replace('refs/heads/', '')
+      world.told.push(`${move.by}: ${branch} ${world.name(move.from)} -> ${world.name(move.to)}`)
+      this.#checkMove(branch, move, before.get(branch), tips.get(branch))
+      tips.set(branch, move.to)
       this.#see(
         move.from === undefined
           ? 'a channel created'
-          : `a channel moved by ${move.by === 'reconcile' ? 'reconcile' : 'a hook'}`,
+          : `a channel moved by ${move.by === tokenOf('reconcile') ? 'reconcile' : 'a hook'}`,
       )
       if (runs.length > 1) this.#see('a move while others ran')
     }
     if (made.length > 10 && runs.length === 1) this.#see('many channels moved at once')
   }
 
-  #checkMove(move: Move, naive: Naive | undefined, tip: string | undefined): void {
+  #checkMove(branch: string, move: RefMove, naive: Naive | undefined, tip: string | undefined): void {
     const { world } = this
-    const { graph, history, main } = world
-    const said = `${move.by} moved ${move.branch} from ${world.name(move.from)} to ${world.name(move.to)}`
+    const { commits, history, main } = world
+    const said = `${move.by} moved ${branch} from ${world.name(move.from)} to ${world.name(move.to)}`
     assert.equal(move.from, tip, `${said}: it was elsewhere`)
-    if (move.from !== undefined) assert.ok(graph.isIn(move.from, move.to), `${said}: not a fast-forward`)
+    if (move.from !== undefined) assert.ok(commits.isIn(move.from, move.to), `${said}: not a fast-forward`)
     assert.ok(naive, `${said}: no job leads to it`)
     assert.ok(!naive.held, `${said}: it is held`)
     assert.equal(naive.jobs.length, 1, `${said}: it is ambiguous`)
@@ -243,10 +257,10 @@ class Story {
     assert.equal(world.name(move.to), world.name(naive.candidate.sha), `${said}: not its candidate`)
     assert.ok(!history.evals.at(-1)?.foreign, `${said}: the newest eval is of another repository`)
     // no run changes it
-    assert.ok(graph.isIn(move.to, main), `${said}: not on the branch`)
+    assert.ok(commits.isIn(move.to, main), `${said}: not on the branch`)
     assert.ok(naive.cached, `${said}: not in the cache`)
     if (move.from === undefined) assert.notEqual(naive.presence, 'gone', `${said}: its job is gone`)
-    assert.notEqual(move.branch, MAIN)
+    assert.notEqual(branch, MAIN)
   }
 
   async #hook(build: WorldBuild): Promise<void> {
@@ -286,10 +300,10 @@ class Story {
     // an upload that is not there is the only thing that may keep a hook from what reconcile would do now
     const copied = !this.#useCache || this.world.cached.has(build.output)
     if (naive?.jobs[0] === build.job && copied && canMove(this.world, naive)) {
-      const { branches, graph } = this.world
-      const tip = branches.get(naive.channel)
+      const { commits, graph } = this.world
+      const tip = graph.branch(naive.channel)
       const sha = naive.candidate?.sha ?? ''
-      assert.ok(tip !== undefined && graph.isIn(sha, tip), `the hook does not move ${naive.channel}`)
+      assert.ok(tip !== undefined && commits.isIn(sha, tip), `the hook does not move ${naive.channel}`)
     }
   }
 
@@ -328,7 +342,7 @@ class Story {
 
   async #checkStatus(channels: readonly Naive[]): Promise<void> {
     const { world } = this
-    const { graph, main } = world
+    const { commits, main } = world
     const reports: unknown[] = []
     const options = this.#options([], reports, 'status')
     const now = new Date(world.now * 1000)
@@ -349,7 +363,7 @@ class Story {
     for (const stray of strays) {
       const found = shown.get(stray)
       if (found) assert.ok(found.reason === 'job-gone' || found.reason === 'held', `stray: ${found.reason}`)
-      assert.equal(found !== undefined, world.branches.has(stray), `${stray} is a stray branch`)
+      assert.equal(found !== undefined, world.graph.branch(stray) !== undefined, `${stray} is a stray branch`)
     }
 
     for (const naive of listed) {
@@ -364,9 +378,9 @@ class Story {
       assert.equal(found.candidate?.sha, naive.candidate?.sha, said)
       assert.equal(found.candidate?.build, naive.candidate?.build.id, said)
       const behind = (sha: string | undefined) =>
-        naive.tip === undefined || sha === undefined || graph.compare(naive.tip, sha) === 'unrelated'
+        naive.tip === undefined || sha === undefined || commits.sides(naive.tip, sha).mergeBase === undefined
           ? null
-          : graph.only(sha, naive.tip).length
+          : commits.missing(naive.tip, sha).length
       assert.equal(found.behindBranch, behind(main), `behindBranch of ${said}`)
       assert.equal(found.behindCandidate, behind(naive.candidate?.sha), `behindCandidate of ${said}`)
       this.#checkMessage(found, naive, said)
@@ -375,24 +389,36 @@ class Story {
 
   /** What the message says beyond the reason. */
   #checkMessage({ reason, message }: ChannelStatus, naive: Naive, said: string): void {
-    const { graph, main } = this.world
+    const { commits, main } = this.world
     assert.equal(message === null, reason === 'up-to-date', said)
     // it has just run
     assert.ok(!message?.includes('the next reconcile moves it'), said)
     if (reason !== 'behind') return
     const newest = naive.newestEval
     const fresh = /still to evaluate (\d+) commit/.exec(message ?? '')
-    if (fresh) assert.equal(Number(fresh[1]), newest && graph.only(main, newest.sha).length, said)
+    if (fresh) assert.equal(Number(fresh[1]), newest && commits.missing(newest.sha, main).length, said)
     if (message?.includes('no good build yet')) assert.equal(naive.candidate, undefined, said)
     if (message?.includes('no newer commit has a good build')) {
-      assert.ok(!naive.candidate || graph.isIn(naive.candidate.sha, naive.tip ?? ''), said)
+      assert.ok(
+        !naive.candidate || (naive.tip !== undefined && commits.isIn(naive.candidate.sha, naive.tip)),
+        said,
+      )
     }
   }
 
   #options(lines: string[], reports: unknown[], by: string) {
-    const repository = this.#github.open(by)
+    const { github } = this.#around
+    const token = tokenOf(by)
+    github.addToken(token)
+    const api = github.inProcess()
     const http: Http = {
-      fetch: async url => {
+      fetch: async (url, request) => {
+        if (url.startsWith(github.apiUrl)) {
+          await this.#turn()
+          const answer = await api.fetch(url, request)
+          await this.#turn()
+          return answer
+        }
         const hash = /\/([0-9a-z]{32})\.narinfo$/.exec(url)?.[1] ?? ''
         const path = [...this.world.cached].find(each => each.includes(`/${hash}-`))
         const text = async () => (path === undefined ? 'not found' : `StorePath: ${path}\n`)
@@ -400,6 +426,13 @@ class Story {
       },
       close: () => {},
     }
+    const deadline = new Deadline(90, () => this.world.now * 1000)
+    const repository = openRepository({
+      ...{ http, deadline, apiUrl: github.apiUrl, attemptTimeoutMs: 20_000, secondMs: 0 },
+      repository: 'alice/dotfiles',
+      credentials: { kind: 'token', token, source: 'GITHUB_TOKEN' },
+      cacheDirectory: undefined,
+    })
     return {
       config: this.#config,
       mode: 'move' as const,
@@ -408,10 +441,7 @@ class Story {
       env: {},
       http,
       secondMs: 0,
-      openGitHub: async () => ({
-        deadline: new Deadline(90, () => this.world.now * 1000),
-        repository: () => repository,
-      }),
+      openGitHub: async () => ({ deadline, repository: () => repository }),
     }
   }
 

@@ -1,5 +1,6 @@
 // What should be, read naively off a world: the definitions of README.md as sentences, with no eye on how fast they are.
 import type { Reason } from '../../src/status/shape.ts'
+import type { Commit } from '../helpers/github/commits.ts'
 import { buildSet, isGood, newest } from '../helpers/history.ts'
 import { channelOf, type World, type WorldBuild, type WorldEval } from './world.ts'
 
@@ -33,7 +34,7 @@ export function readChannels(world: World, held: ReadonlySet<string>, useCache: 
 }
 
 function readChannel(world: World, channel: string, held: boolean, useCache: boolean): Naive | undefined {
-  const { history, graph, main } = world
+  const { history, commits, main } = world
   const last = history.evals.length - 1
   const newestEval = history.evals[last]
   const set = buildSet(history, last) as WorldBuild[]
@@ -60,9 +61,9 @@ function readChannel(world: World, channel: string, held: boolean, useCache: boo
   const foreign = at !== undefined && (at.foreign || newestEval?.foreign === true)
   const build = world.builds.find(({ id }) => id === found?.build)
   const candidate = at && build && !foreign ? { sha: at.sha, build, eval: at.id } : undefined
-  const tip = world.branches.get(channel)
+  const tip = world.graph.branch(channel)
   const newestSha = newestEval && !newestEval.foreign ? newestEval.sha : undefined
-  const isOff = candidate !== undefined && !graph.isIn(candidate.sha, main)
+  const isOff = candidate !== undefined && !commits.isIn(candidate.sha, main)
   return {
     channel,
     tip,
@@ -76,23 +77,26 @@ function readChannel(world: World, channel: string, held: boolean, useCache: boo
     withdrawn: isOff && newestSha !== candidate.sha,
     notOnBranch: isOff && newestSha === candidate.sha,
     outside:
-      tip !== undefined && newestSha !== undefined && !graph.isIn(tip, newestSha) && !graph.isIn(tip, main),
+      tip !== undefined &&
+      newestSha !== undefined &&
+      !commits.isIn(tip, newestSha) &&
+      !commits.isIn(tip, main),
     parted:
       tip !== undefined &&
       candidate !== undefined &&
-      !graph.isIn(tip, candidate.sha) &&
-      !graph.isIn(candidate.sha, tip),
+      !commits.isIn(tip, candidate.sha) &&
+      !commits.isIn(candidate.sha, tip),
     cached: !useCache || candidate === undefined || world.cached.has(candidate.build.output),
   }
 }
 
 /** Whether nothing but a run is missing for it to move. */
 export function canMove(world: World, naive: Naive): boolean {
-  const { graph, main } = world
+  const { commits, main } = world
   const { tip, candidate, presence, held, cached } = naive
-  if (!candidate || held || !cached || !graph.isIn(candidate.sha, main)) return false
+  if (!candidate || held || !cached || !commits.isIn(candidate.sha, main)) return false
   if (tip === undefined) return presence !== 'gone'
-  return tip !== candidate.sha && graph.isIn(tip, candidate.sha)
+  return tip !== candidate.sha && commits.isIn(tip, candidate.sha)
 }
 
 const FAILURES: Record<number, Reason> = {
@@ -105,7 +109,7 @@ const FAILURES: Record<number, Reason> = {
 /** All reasons that are true of a channel, in the order in which they count. */
 export function truths(world: World, naive: Naive): (Reason | 'not-on-branch')[] {
   const { tip, jobs, presence, newestBuild, newestEval, candidate, foreign, held, cached } = naive
-  const { graph, main, jobset } = world
+  const { commits, main, jobset } = world
   const found: (Reason | 'not-on-branch')[] = []
   const say = (reason: (typeof found)[number], is: boolean) => {
     if (is) found.push(reason)
@@ -129,7 +133,7 @@ export function truths(world: World, naive: Naive): (Reason | 'not-on-branch')[]
   if (ended !== null && ended !== undefined && ended !== 0) found.push(FAILURES[ended] ?? 'build-failed')
   const ahead =
     candidate !== undefined &&
-    (tip === undefined || (tip !== candidate.sha && graph.isIn(tip, candidate.sha)))
+    (tip === undefined || (tip !== candidate.sha && commits.isIn(tip, candidate.sha)))
   say('not-cached', ahead && !cached)
   say('building', newestBuild?.finished === false)
   found.push('behind')
@@ -139,15 +143,15 @@ export function truths(world: World, naive: Naive): (Reason | 'not-on-branch')[]
 const EVALUATION_MINUTES = 30
 
 /** Main was somewhere for half an hour where Hydra has not been; or it went back, and Hydra did not. */
-function isNotEvaluated({ graph, main, now }: World, newestEval: WorldEval | undefined): boolean {
+function isNotEvaluated({ commits, main, now }: World, newestEval: WorldEval | undefined): boolean {
   if (!newestEval || newestEval.foreign || newestEval.sha === main) return false
-  if (graph.isIn(main, newestEval.sha)) return true
+  if (commits.isIn(main, newestEval.sha)) return true
   // main's own commits: what a merge brought may be old
   let oldest = now
-  for (let at: string | undefined = main; at !== undefined && !graph.isIn(at, newestEval.sha); ) {
-    const commit = graph.commits.get(at)
-    oldest = commit?.date ?? oldest
-    at = commit?.parents[0]
+  for (let at: string | undefined = main; at !== undefined && !commits.isIn(at, newestEval.sha); ) {
+    const { date, parents }: Commit = commits.get(at)
+    oldest = date
+    at = parents[0]
   }
   return now - oldest >= EVALUATION_MINUTES * 60
 }

@@ -1,6 +1,6 @@
 // The commands in this process, on a GitHub in memory that keeps a log of every move: what a matrix of faults runs
 // hundreds of times. Nothing but arguments and files is left out (src/commands).
-import { generateKeyPairSync } from 'node:crypto'
+import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,15 +21,16 @@ import { acquireLock } from '../../src/hydra/lock.ts'
 import { reconcile } from '../../src/reconcile.ts'
 import { findStatus } from '../../src/status/find-status.ts'
 import { type DatabaseScene, openScene, type Timeouts } from '../helpers/database.ts'
-import type { Fault } from '../helpers/github/github.ts'
+import {
+  type Fault,
+  startGitHub,
+  type TestGitHub,
+  type TestRepository,
+  writtenBranches,
+} from '../helpers/github/github.ts'
+import { MemoryGraph } from '../helpers/github/memory-graph.ts'
 import { flakeOf, type TestHydra } from '../helpers/hydra.ts'
 import { CHANNEL, JOB } from '../helpers/stage.ts'
-import { Graph, MemoryGitHub } from './memory-github.ts'
-import { type MemoryServer, startMemoryServer } from './memory-server.ts'
-
-const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
-const PRIVATE_KEY = privateKey.export({ type: 'pkcs1', format: 'pem' }).toString()
-const APP_ID = 'Iv23liTestTestTest00'
 
 export const C0 = 'c0'.repeat(20)
 export const C1 = '1'.repeat(40)
@@ -39,23 +40,28 @@ const COMMITS = [C0, C1, C2, C3]
 const NEVER = /^$/
 
 export interface QuickGitHub {
-  memory: MemoryGitHub
-  server: MemoryServer
+  server: TestGitHub
+  repository: TestRepository
+  graph: MemoryGraph
   /** for `github` of a configuration */
   app: { appId: string; privateKey: string; apiUrl: string }
 }
 
 /** c0 - c1 - c2 - c3     main at c2 */
 export async function startQuickGitHub(t: TestContext): Promise<QuickGitHub> {
-  const graph = new Graph()
+  const graph = new MemoryGraph()
   for (const [n, sha] of COMMITS.entries()) {
     graph.add({ sha, parents: COMMITS.slice(n - 1, n), date: 1_760_000_000 + n * 60 })
   }
-  const memory = new MemoryGitHub(graph, async () => {})
-  memory.branches.set('main', C2)
-  const server = await startMemoryServer(memory)
-  t.after(() => server.close())
-  return { memory, server, app: { appId: APP_ID, privateKey: PRIVATE_KEY, apiUrl: server.apiUrl } }
+  graph.setBranch('main', C2)
+  const server = await startGitHub()
+  const repository = await server.createRepository('alice/dotfiles', { graph })
+  t.after(async () => {
+    await server.close()
+    assert.deepEqual(server.violations, [])
+  })
+  const { clientId: appId, privateKeyPem: privateKey } = server.app
+  return { server, repository, graph, app: { appId, privateKey, apiUrl: server.apiUrl } }
 }
 
 /** channel-update brings the channel to c2; its seconds are real ones */
@@ -131,10 +137,10 @@ export function named(text: string): string {
 
 export async function openRuns(t: TestContext, hydra: TestHydra): Promise<Runs> {
   const github = await startQuickGitHub(t)
-  const { memory, server, app } = github
+  const { server, graph, app } = github
   const directory = mkdtempSync(join(tmpdir(), 'hc-runs-'))
   const keyFile = join(directory, 'app.pem')
-  writeFileSync(keyFile, PRIVATE_KEY, { mode: 0o600 })
+  writeFileSync(keyFile, app.privateKey, { mode: 0o600 })
   const http = createHttp({})
   t.after(() => {
     http.close()
@@ -168,12 +174,11 @@ export async function openRuns(t: TestContext, hydra: TestHydra): Promise<Runs> 
     configFor,
     async run(command, how) {
       const { connection, timeouts, env = {} } = how
-      memory.branches.clear()
+      for (const branch of graph.branches().keys()) graph.setBranch(branch, undefined)
       const branches = how.branches ?? { main: C2, [CHANNEL]: C1 }
-      for (const [branch, sha] of Object.entries(branches)) memory.branches.set(branch, sha)
-      memory.moves.length = 0
-      server.requests.length = 0
-      server.writes.length = 0
+      for (const [branch, sha] of Object.entries(branches)) graph.setBranch(branch, sha)
+      const moved = github.repository.moves.length
+      server.clearRequests()
       const faults = (how.faults ?? []).map(fault => ({ ...fault }))
       for (const fault of faults) server.fault(fault)
       const event = await eventOf(how.build ?? 2)
@@ -270,10 +275,12 @@ export async function openRuns(t: TestContext, hydra: TestHydra): Promise<Runs> 
         said: errors.map(describe),
         log,
         reasons,
-        moves: memory.moves.map(({ branch, from, to }) => `${branch}: ${nameOf(from)}..${nameOf(to)}`),
+        moves: github.repository.moves
+          .slice(moved)
+          .map(({ ref, from, to }) => `${ref.slice('refs/heads/'.length)}: ${nameOf(from)}..${nameOf(to)}`),
         requests: server.requests.map(named),
-        writes: [...server.writes],
-        at: nameOf(memory.branches.get(CHANNEL)),
+        writes: server.records.map(writtenBranches).filter(branches => branches.length > 0),
+        at: nameOf(graph.branch(CHANNEL)),
         tookMs: performance.now() - began,
       }
     },

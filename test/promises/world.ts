@@ -1,6 +1,8 @@
 // A world in which random things happen: a repository, what Hydra makes of it, a cache, holds, and people who push where
 // they should not. In memory, and what Hydra would have in its tables by now is written there (write.ts).
 import fc from 'fast-check'
+import type { Commits } from '../helpers/github/commits.ts'
+import type { MemoryGraph } from '../helpers/github/memory-graph.ts'
 import {
   buildSet,
   buildsOf,
@@ -9,7 +11,6 @@ import {
   type History,
 } from '../helpers/history.ts'
 import { flakeOf } from '../helpers/hydra.ts'
-import { type Commit, Graph } from './memory-github.ts'
 
 const START = 1_760_000_000
 export const MAIN = 'main'
@@ -174,10 +175,9 @@ export type Step = Script['steps'][number]
 export type Happening = Exclude<Step, { kind: 'run' | 'reconcile' | 'hold' | 'release' }>
 
 export class World {
-  readonly graph = new Graph()
   readonly history: WorldHistory = { evals: [] }
-  /** the channels and main; the same map as GitHub's */
-  readonly branches: Map<string, string>
+  /** GitHub's own: with the channels and main */
+  readonly graph: MemoryGraph
   /** where main ever was */
   readonly mains: string[]
   /** builds that ended well at some time, each of which Hydra may have told or not */
@@ -195,22 +195,21 @@ export class World {
   readonly told: string[] = []
   #builds = 0
 
-  constructor(
-    branches: Map<string, string>,
-    graph: Graph,
-    { many, placed }: Pick<Script, 'many' | 'placed'>,
-  ) {
-    this.branches = branches
+  constructor(graph: MemoryGraph, { many, placed }: Pick<Script, 'many' | 'placed'>) {
     this.graph = graph
     this.jobs = many ? [...JOBS, ...MANY_JOBS] : JOBS
     const root = this.#commit([])
     this.mains = [root]
-    branches.set(MAIN, root)
-    if (placed) for (const channel of this.channels) branches.set(channel, root)
+    graph.setBranch(MAIN, root)
+    if (placed) for (const channel of this.channels) graph.setBranch(channel, root)
+  }
+
+  get commits(): Commits {
+    return this.graph.commits
   }
 
   get main(): string {
-    return this.branches.get(MAIN) ?? ''
+    return this.graph.branch(MAIN) ?? ''
   }
 
   get channels(): string[] {
@@ -228,13 +227,13 @@ export class World {
         for (let n = 0; n < step.commits; n++) this.#moveMain(this.#commit([this.main]))
         break
       case 'merge': {
-        let side = pick(this.graph.log(this.main), step.from)?.sha ?? this.main
+        let side = pick(this.commits.log(this.main), step.from)?.sha ?? this.main
         for (let n = 0; n < step.commits; n++) side = this.#commit([side])
         this.#moveMain(this.#commit([this.main, side]))
         break
       }
       case 'force': {
-        const older = pick(this.graph.log(this.main), step.to)?.sha ?? this.main
+        const older = pick(this.commits.log(this.main), step.to)?.sha ?? this.main
         if (step.how === 'reset') this.#moveMain(older)
         else this.#moveMain(this.#commit(step.how === 'rewrite' ? [older] : []))
         break
@@ -258,9 +257,8 @@ export class World {
         break
       case 'by hand': {
         const channel = pick(this.channels, step.channel) ?? ''
-        const to = pick([...this.graph.commits.keys()], step.to) ?? this.main
-        if (step.delete) this.branches.delete(channel)
-        else this.branches.set(channel, to)
+        const to = pick([...this.commits.all()], step.to)?.sha ?? this.main
+        this.graph.setBranch(channel, step.delete ? undefined : to)
         this.told.push(`somebody puts ${channel} ${step.delete ? 'nowhere' : `to ${this.name(to)}`}`)
         break
       }
@@ -280,14 +278,14 @@ export class World {
 
   #commit(parents: string[]): string {
     // seven digits tell it, which is what is shown of it
-    const sha = (this.graph.commits.size + 1).toString(16).padStart(7, '0').padEnd(40, 'c')
+    const sha = (this.commits.count + 1).toString(16).padStart(7, '0').padEnd(40, 'c')
     this.graph.add({ sha, parents, date: this.now })
     this.told.push(`${this.name(sha)} = commit on ${parents.map(each => this.name(each)).join(' and ')}`)
     return sha
   }
 
   #moveMain(sha: string): void {
-    this.branches.set(MAIN, sha)
+    this.graph.setBranch(MAIN, sha)
     this.mains.push(sha)
     this.told.push(`main at ${this.name(sha)}`)
   }
@@ -384,8 +382,8 @@ export function pick<T>(all: readonly T[], n: number): T | undefined {
 
 /** The graph, and what happened in its order. */
 export function draw(world: World): string {
-  const commits = [...world.graph.commits.values()].map(
-    ({ sha, parents }: Commit) => `${world.name(sha)}(${parents.map(each => world.name(each)).join(' ')})`,
+  const commits = [...world.commits.all()].map(
+    ({ sha, parents }) => `${world.name(sha)}(${parents.map(each => world.name(each)).join(' ')})`,
   )
   return [`commits (parents): ${commits.join(' ')}`, ...world.told].join('\n')
 }

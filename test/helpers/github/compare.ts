@@ -1,7 +1,6 @@
-// Compare: https://docs.github.com/rest/commits/commits#compare-two-commits, over git's own answers.
+// Compare: https://docs.github.com/rest/commits/commits#compare-two-commits, over the graph's own answers.
 
 import { Refusal } from './auth.ts'
-import { findCommits, findMergeBase, listChanges, readCommits, readSides } from './git.ts'
 import type { RepositoryRoute } from './routes.ts'
 import { commitShape, comparisonUrls, fileShape } from './shapes.ts'
 
@@ -15,21 +14,20 @@ export const compareRoute: RepositoryRoute = {
   contents: 'read',
   path: /^\/compare\/(.+?)\.\.\.(.+)$/,
   async run({ state, params: [baseName = '', headName = ''], query, found: { repository } }) {
-    const { gitDir } = repository
-    const [base, head] = await findCommits(gitDir, [baseName, headName])
+    const { graph } = repository
+    const [base, head] = await graph.findCommits([baseName, headName])
     if (!base || !head) throw new Refusal(404, 'Not Found')
-    const { ahead, behindBy } = await readSides(gitDir, base, head)
+    const { ahead, behindBy, mergeBase } = await graph.compare(base, head)
     const aheadBy = ahead.length
-    const mergeBase = await findParting(gitDir, { base, head, aheadBy, behindBy })
     if (!mergeBase) throw new Refusal(404, `No common ancestor between ${baseName} and ${headName}.`)
 
     const { page, perPage } = pageOf(query)
     const shas = ahead.slice((page - 1) * perPage, page * perPage)
     const [[baseFacts, mergeBaseFacts, ...facts], changes] = await Promise.all([
-      readCommits(gitDir, [base, mergeBase, ...shas]),
-      page === 1 ? listChanges(gitDir, mergeBase, head) : undefined,
+      graph.readFacts([base, mergeBase, ...shas]),
+      page === 1 ? graph.listChanges(mergeBase, head) : undefined,
     ])
-    if (!baseFacts || !mergeBaseFacts) throw new Error(`git did not tell about ${base} and ${mergeBase}`)
+    if (!baseFacts || !mergeBaseFacts) throw new Error(`there is no ${base} or ${mergeBase}`)
 
     const shape = (fact: typeof baseFacts) => commitShape(state, repository, fact)
     const basehead = `${baseName}...${headName}`
@@ -52,19 +50,6 @@ export const compareRoute: RepositoryRoute = {
       },
     }
   },
-}
-
-interface Sides {
-  base: string
-  head: string
-  aheadBy: number
-  behindBy: number
-}
-
-// Only commits that went apart need git once more.
-async function findParting(gitDir: string, { base, head, aheadBy, behindBy }: Sides) {
-  if (behindBy === 0) return base
-  return aheadBy === 0 ? head : findMergeBase(gitDir, base, head)
 }
 
 export function statusOf(aheadBy: number, behindBy: number): string {

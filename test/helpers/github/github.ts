@@ -1,19 +1,22 @@
-// A GitHub for tests: its REST API and a little GraphQL over HTTP, with a real bare git repository behind each
-// of its repositories, so that git itself answers what is an ancestor. Messages and shapes are GitHub's own.
+// A GitHub for tests: its REST API and a little GraphQL over HTTP, with a real bare git repository behind each of its
+// repositories, so that git itself answers what is an ancestor; or a graph in memory, where a test asks thousands of times.
+// Messages and shapes are GitHub's own.
 
 import { generateKeyPairSync } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Http } from '../../../src/base/http.ts'
 import { credentialsOf, looksLikeJwt } from './auth.ts'
 import { type Arrival, answerOf } from './dispatch.ts'
 import { type Fault, Faults } from './faults.ts'
 import { answerBrowser, type Creation, isWebPage } from './manifest.ts'
 import { answerInstead, answerSpoilt, packAnswer, readBody, send, sendHalf, sendSlowly } from './send.ts'
-import { type Permissions, State, type TestRepository } from './state.ts'
+import { type Permissions, type RepositoryOptions, State, type TestRepository } from './state.ts'
 
 export type { Fault } from './faults.ts'
 export type { CommitOptions, Permissions, RefMove, TestRepository } from './state.ts'
@@ -64,9 +67,11 @@ export interface TestGitHub {
     revokeAll(): void
   }
   /** Installed for the App, on an account that grants it contents, workflows and metadata. */
-  createRepository(fullName: string, options?: { defaultBranch?: string }): Promise<TestRepository>
+  createRepository(fullName: string, options?: RepositoryOptions): Promise<TestRepository>
   /** A personal token, which sees every repository. */
   addToken(token: string, permissions?: Permissions): void
+  /** A way to it without a socket, for tests that ask hundreds of thousands of times. It has no faults, and keeps no log. */
+  inProcess(): Http
   fault(fault: Fault): void
   clearRequests(): void
   /** Until every request that has arrived has had its effect, also those whose client is gone. */
@@ -82,6 +87,10 @@ export interface GitHubOptions {
   slug?: string
   /** How far GitHub's clock is ahead of ours. */
   clockSkewSeconds?: number
+  /** Over TLS, at `https://localhost:PORT`. */
+  tls?: { cert: string; key: string }
+  /** Sent with each answer. */
+  moreHeaders?: Record<string, string>
 }
 
 const PERSONAL: Permissions = { contents: 'write', workflows: 'write', metadata: 'read' }
@@ -97,7 +106,7 @@ function keys(): Keys {
 }
 
 export async function startGitHub(options: GitHubOptions = {}): Promise<TestGitHub> {
-  const { basePath = '', clockSkewSeconds = 0 } = options
+  const { basePath = '', clockSkewSeconds = 0, moreHeaders } = options
   const { publicKey, privateKey } = keys()
   const app = {
     id: options.appId ?? 424_242,
@@ -112,19 +121,21 @@ export async function startGitHub(options: GitHubOptions = {}): Promise<TestGitH
   const faults = new Faults()
   const pending = new Set<Promise<void>>()
   let arrivals = 0
-  const server = createServer((request, response) => {
+  const listener: RequestListener = (request, response) => {
     // a browser has no manners
     const answered = isWebPage(request.url)
       ? answerBrowser(state, request, response)
       : handle(request, response)
     const handled = answered.finally(() => pending.delete(handled))
     pending.add(handled)
-  })
+  }
+  const server = options.tls ? createTlsServer(options.tls, listener) : createServer(listener)
   // a client that is slow on a busy machine must not find its connection closed
   server.keepAliveTimeout = 0
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const host = options.tls ? 'localhost' : '127.0.0.1'
+  await new Promise<void>(resolve => server.listen(0, host, resolve))
   const { port } = server.address() as AddressInfo
-  const origin = `http://127.0.0.1:${port}`
+  const origin = `${options.tls ? 'https' : 'http'}://${host}:${port}`
   const apiUrl = `${origin}${basePath}`
   const state = new State({ app: { ...app, publicKey }, apiUrl, directory, clockSkewSeconds })
   for (const pem of [app.privateKeyPem, app.privateKeyPkcs8Pem]) {
@@ -154,8 +165,17 @@ export async function startGitHub(options: GitHubOptions = {}): Promise<TestGitH
       },
       revokeAll: () => state.tokens.clear(),
     },
-    createRepository: (fullName, { defaultBranch = 'main' } = {}) =>
-      state.createRepository(fullName, defaultBranch),
+    createRepository: (fullName, options) => state.createRepository(fullName, options),
+    inProcess: () => ({
+      async fetch(url, { method = 'GET', headers = {}, body = '' }) {
+        const arrival = arrivalOf(method, url.slice(origin.length), headers)
+        if (body !== '') arrival.body = JSON.parse(body)
+        const answer = await answerOf(state, arrival, github.violations)
+        const text = JSON.stringify(answer.body)
+        return { status: answer.status, url, headers: new Map(), text: async () => text }
+      },
+      close: () => {},
+    }),
     addToken(value, permissions = { ...PERSONAL }) {
       state.addToken({
         value,
@@ -205,10 +225,8 @@ export async function startGitHub(options: GitHubOptions = {}): Promise<TestGitH
   function arrive(request: IncomingMessage): { record: RequestRecord; arrival: Arrival } {
     const { url: rawUrl = '/', method = 'GET' } = request
     const headers = request.headers as Record<string, string | undefined>
-    const [pathAndBase = '', search = ''] = rawUrl.split(/\?(.*)/s)
-    const query = new URLSearchParams(search)
-    const rawPath = pathInside(pathAndBase, basePath)
-    const path = decode(rawPath ?? pathAndBase)
+    const arrival = arrivalOf(method, rawUrl, headers)
+    const { path, query } = arrival
     const credentials = credentialsOf(headers.authorization)
     const token = credentials === undefined ? undefined : state.tokens.get(credentials)
     const record: RequestRecord = {
@@ -228,7 +246,19 @@ export async function startGitHub(options: GitHubOptions = {}): Promise<TestGitH
       state.secrets.push(credentials)
     }
     if (github.strictClient) github.violations.push(...badManners(record))
-    return { record, arrival: { method, path, rawPath, query, headers, body: undefined, malformed: false } }
+    return { record, arrival }
+  }
+
+  function arrivalOf(
+    method: string,
+    rawUrl: string,
+    headers: Readonly<Record<string, string | undefined>>,
+  ): Arrival {
+    const [pathAndBase = '', search = ''] = rawUrl.split(/\?(.*)/s)
+    const rawPath = pathInside(pathAndBase, basePath)
+    const path = decode(rawPath ?? pathAndBase)
+    const query = new URLSearchParams(search)
+    return { method, path, rawPath, query, headers, body: undefined, malformed: false }
   }
 
   async function answer(record: RequestRecord, arrival: Arrival, response: ServerResponse): Promise<void> {
@@ -243,7 +273,8 @@ export async function startGitHub(options: GitHubOptions = {}): Promise<TestGitH
     if (fault?.kind === 'drop') return void response.destroy()
 
     const pack = { acceptEncoding: headers['accept-encoding'], nowMs: state.now(), used: arrivals }
-    const packed = packAnswer(answerSpoilt(fault, proper), pack)
+    const spoilt = answerSpoilt(fault, proper)
+    const packed = packAnswer({ ...spoilt, headers: { ...moreHeaders, ...spoilt.headers } }, pack)
     record.status = packed.status
     if (fault?.kind === 'truncate') sendHalf(response, packed)
     else if (fault?.kind === 'trickle') sendSlowly(response, packed, fault.ends)
@@ -258,6 +289,27 @@ function pathInside(path: string, basePath: string): string | undefined {
     if (path === '/api/v3/graphql') return undefined
   }
   return path.startsWith(`${basePath}/`) ? path.slice(basePath.length) : undefined
+}
+
+/** The branches that a request would move. */
+export function writtenBranches({ method, path, body }: RequestRecord): string[] {
+  const {
+    ref = '',
+    query = '',
+    variables,
+  } = (body ?? {}) as {
+    ref?: string
+    query?: string
+    variables?: { input: { refUpdates: { name: string }[] } }
+  }
+  const refs = query.startsWith('mutation')
+    ? (variables?.input.refUpdates ?? []).map(({ name }) => name)
+    : method === 'PATCH'
+      ? [path.replace(/^.*\/git\//, '')]
+      : method === 'POST' && path.endsWith('/git/refs')
+        ? [ref]
+        : []
+  return refs.map(name => name.slice('refs/heads/'.length))
 }
 
 function badManners({ method, path, headers }: RequestRecord): string[] {

@@ -3,7 +3,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { createAppAuth } from '@octokit/auth-app'
 import { Octokit } from '@octokit/rest'
-import { git } from './git.ts'
+import { git } from './git-graph.ts'
 import {
   type GitHubOptions,
   type Permissions,

@@ -13,10 +13,10 @@ import {
   parse,
   validate,
 } from 'graphql'
-import { Ancestry } from './ancestry.ts'
 import { isVisible, Refusal, requireContents, requireWorkflows } from './auth.ts'
+import type { Commits } from './commits.ts'
 import { statusOf } from './compare.ts'
-import { findCommits, isSha, listHistory, listRefs, type Ref, refsNamed, toZulu, ZERO_SHA } from './git.ts'
+import { type Graph, isSha, type Ref, refsNamed, toZulu, ZERO_SHA } from './graph.ts'
 import { bringsWorkflows, tryMoves } from './refs.ts'
 import type { TokenRoute } from './routes.ts'
 import { nodeId } from './shapes.ts'
@@ -113,12 +113,12 @@ const queries = ({ state, token }: Caller) => ({
   },
 })
 
-/** A repository as one request finds it: git is asked once, for all the fields that want its refs or commits. */
+/** A repository as one request finds it: the graph is asked once, for all the fields that want its refs or commits. */
 class Snapshot {
   readonly repository: Repository
   readonly #token: Token
   #refs: Promise<Ref[]> | undefined
-  #ancestry: Promise<Ancestry> | undefined
+  #commits: Promise<Commits> | undefined
   #tips: Promise<Map<string, string | undefined>> | undefined
 
   constructor(repository: Repository, token: Token) {
@@ -128,19 +128,19 @@ class Snapshot {
 
   async refs(): Promise<Ref[]> {
     requireContents(this.#token, this.repository, 'read')
-    this.#refs ??= listRefs(this.repository.gitDir)
+    this.#refs ??= this.repository.graph.listRefs()
     return this.#refs
   }
 
   /** Read after the refs, so that it knows the commits of them all. */
-  ancestry(): Promise<Ancestry> {
-    this.#ancestry ??= this.refs().then(() => Ancestry.readAll(this.repository.gitDir))
-    return this.#ancestry
+  commits(): Promise<Commits> {
+    this.#commits ??= this.refs().then(() => this.repository.graph.readCommits('all'))
+    return this.#commits
   }
 
   /** The commit of a sha, `refs/heads/x` or `x`. */
   async findCommit(name: string): Promise<string | undefined> {
-    if (isSha(name)) return (await this.ancestry()).has(name) ? name : undefined
+    if (isSha(name)) return (await this.commits()).has(name) ? name : undefined
     this.#tips ??= this.#readTips()
     const tips = await this.#tips
     const ref = refsNamed(name).find(ref => tips.has(ref))
@@ -150,7 +150,7 @@ class Snapshot {
   async #readTips() {
     const refs = await this.refs()
     const shas = refs.map(({ sha }) => sha)
-    const commits = await findCommits(this.repository.gitDir, shas)
+    const commits = await this.repository.graph.findCommits(shas)
     return new Map(refs.map(({ ref }, index) => [ref, commits[index]]))
   }
 }
@@ -228,10 +228,10 @@ function commitNode(snapshot: Snapshot, sha: string): object {
   return {
     __typename: 'Commit',
     oid: sha,
-    committedDate: async () => toZulu((await snapshot.ancestry()).committedAt(sha) * 1000),
+    committedDate: async () => toZulu((await snapshot.commits()).get(sha).date * 1000),
     async parents(args: ConnectionArguments) {
       const first = requireFirst(args.first)
-      const parents = (await snapshot.ancestry()).parentsOf(sha)
+      const parents = (await snapshot.commits()).get(sha).parents
       return {
         totalCount: parents.length,
         nodes: parents.slice(0, first).map(parent => commitNode(snapshot, parent)),
@@ -239,9 +239,9 @@ function commitNode(snapshot: Snapshot, sha: string): object {
     },
     async history(args: ConnectionArguments) {
       const first = requireFirst(args.first)
-      const commits = await listHistory(snapshot.repository.gitDir, sha, first)
+      const commits = await snapshot.repository.graph.listHistory(sha, first)
       return {
-        totalCount: async () => (await snapshot.ancestry()).size(sha),
+        totalCount: async () => (await snapshot.commits()).log(sha).length,
         nodes: commits.map(commit => commitNode(snapshot, commit)),
       }
     },
@@ -252,18 +252,18 @@ function commitNode(snapshot: Snapshot, sha: string): object {
 async function compare(snapshot: Snapshot, { ref }: Ref, headRef: string) {
   const [base, head] = await Promise.all([snapshot.findCommit(ref), snapshot.findCommit(headRef)])
   if (!base || !head) return null
-  const ancestry = await snapshot.ancestry()
-  const sides = ancestry.compare(base, head)
-  if (!sides) return null
+  const all = await snapshot.commits()
+  const { aheadBy, behindBy, mergeBase } = all.sides(base, head)
+  if (mergeBase === undefined) return null
   return {
-    status: statusOf(sides.aheadBy, sides.behindBy).toUpperCase(),
-    ...sides,
+    status: statusOf(aheadBy, behindBy).toUpperCase(),
+    ...{ aheadBy, behindBy },
     commits(args: ConnectionArguments) {
       const first = requireFirst(args.first)
       return {
-        totalCount: sides.aheadBy,
+        totalCount: aheadBy,
         nodes: () =>
-          ancestry
+          all
             .missing(base, head)
             .slice(0, first)
             .map(sha => commitNode(snapshot, sha)),
@@ -303,8 +303,8 @@ const mutations = ({ state, token }: Caller) => ({
 })
 
 async function updateRefs(repository: Repository, token: Token, updates: RefUpdate[]): Promise<void> {
-  const { gitDir } = repository
-  const refs = await listRefs(gitDir)
+  const { graph } = repository
+  const refs = await graph.listRefs('for a write')
   if (refs.length === 0) throw new Refusal(422, 'Git Repository is empty.')
   const current = new Map(refs.map(({ ref, sha }) => [ref, sha]))
   for (const { name, beforeOid } of updates) {
@@ -318,7 +318,7 @@ async function updateRefs(repository: Repository, token: Token, updates: RefUpda
   }
   // This includes 40 zeros, with which GitHub would delete the ref: no client here has a reason to.
   const targets = updates.map(({ afterOid }) => afterOid)
-  const commits = await findCommits(gitDir, targets)
+  const commits = await graph.findCommits(targets)
   if (commits.includes(undefined)) throw new Refusal(422, 'Object does not exist')
 
   const moves = updates.map(({ name, afterOid, force }) => ({
@@ -328,16 +328,16 @@ async function updateRefs(repository: Repository, token: Token, updates: RefUpda
     force,
   }))
   const unforced = moves.filter(({ force }) => !force)
-  await requireFastForwards(gitDir, unforced)
+  await requireFastForwards(graph, unforced)
   // A ref that stays where it is brings nothing: its commit is a branch tip already.
   if (await bringsWorkflows(repository, refs, targets)) requireWorkflows(token)
-  await tryMoves(repository, moves)
+  await tryMoves(repository, token, moves)
 }
 
-async function requireFastForwards(gitDir: string, moves: { from: string | undefined; to: string }[]) {
+async function requireFastForwards(graph: Graph, moves: { from: string | undefined; to: string }[]) {
   const pairs = moves.flatMap(({ from, to }) => (from === undefined || from === to ? [] : [{ from, to }]))
-  const ancestry = await Ancestry.read(gitDir, [...new Set(pairs.map(({ to }) => to))])
-  if (!pairs.every(({ from, to }) => ancestry.isAncestor(from, to))) {
+  const commits = await graph.readCommits([...new Set(pairs.map(({ to }) => to))])
+  if (!pairs.every(({ from, to }) => commits.has(from) && commits.isIn(from, to))) {
     throw new Refusal(422, 'Update is not a fast forward')
   }
 }

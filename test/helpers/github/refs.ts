@@ -1,19 +1,10 @@
 // Refs: https://docs.github.com/rest/git/refs. The order of the checks decides which refusal is seen.
 
 import { Refusal, requireWorkflows } from './auth.ts'
-import {
-  findCommits,
-  GitError,
-  gitTest,
-  isAncestor,
-  isSha,
-  listRefs,
-  listWorkflows,
-  type Ref,
-} from './git.ts'
+import { isSha, type Ref, RefConflict, type RefUpdate } from './graph.ts'
 import type { RepositoryRoute } from './routes.ts'
 import { refShape } from './shapes.ts'
-import type { RefMove, Repository, Token } from './state.ts'
+import type { Repository, Token } from './state.ts'
 
 const getRef: RepositoryRoute = {
   operation: 'GET /repos/{owner}/{repo}/git/ref/{ref}',
@@ -47,10 +38,10 @@ const createRef: RepositoryRoute = {
   contents: 'write',
   path: /^\/git\/refs$/,
   async run({ state, body, found: { repository, token } }) {
-    const refs = await listNonEmpty(repository)
+    const refs = await listNonEmpty(repository, 'for a write')
     const ref = String(body.ref ?? '')
     const sha = requireSha(body.sha)
-    const valid = /^refs\/[^/]+\/./.test(ref) && (await gitTest(repository.gitDir, ['check-ref-format', ref]))
+    const valid = /^refs\/[^/]+\/./.test(ref) && (await repository.graph.isRefName(ref))
     if (!valid) throw new Refusal(422, `${ref} is not a valid ref name.`)
     await requireObject(repository, sha)
     if (refs.some(existing => existing.ref === ref)) throw new Refusal(422, 'Reference already exists')
@@ -66,13 +57,13 @@ const updateRef: RepositoryRoute = {
   contents: 'write',
   path: /^\/git\/refs\/(.+)$/,
   async run({ state, params: [name], body, found: { repository, token } }) {
-    const refs = await listNonEmpty(repository)
+    const refs = await listNonEmpty(repository, 'for a write')
     const sha = requireSha(body.sha)
     const current = refs.find(({ ref }) => ref === `refs/${name}`)
     if (!current) throw new Refusal(422, 'Reference does not exist')
     await requireObject(repository, sha)
     if (current.sha !== sha) {
-      const forced = body.force === true || (await isAncestor(repository.gitDir, current.sha, sha))
+      const forced = body.force === true || (await isForward(repository, current.sha, sha))
       if (!forced) throw new Refusal(422, 'Update is not a fast forward')
       await write(repository, token, refs, { ref: current.ref, from: current.sha, to: sha })
     }
@@ -80,8 +71,8 @@ const updateRef: RepositoryRoute = {
   },
 }
 
-async function listNonEmpty(repository: Repository): Promise<Ref[]> {
-  const refs = await listRefs(repository.gitDir)
+async function listNonEmpty({ graph }: Repository, why?: 'for a write'): Promise<Ref[]> {
+  const refs = await graph.listRefs(why)
   if (refs.length === 0) throw new Refusal(409, 'Git Repository is empty.')
   return refs
 }
@@ -92,39 +83,40 @@ function requireSha(sha: unknown): string {
   throw new Refusal(422, 'The sha parameter must be exactly 40 characters and contain only [0-9a-f].')
 }
 
+async function isForward({ graph }: Repository, from: string, to: string): Promise<boolean> {
+  return (await graph.compare(from, to)).behindBy === 0
+}
+
 async function requireObject(repository: Repository, sha: string): Promise<void> {
-  const [found] = await findCommits(repository.gitDir, [sha])
+  const [found] = await repository.graph.findCommits([sha])
   if (!found) throw new Refusal(422, 'Object does not exist')
 }
 
-async function write(repository: Repository, token: Token, refs: Ref[], move: Move): Promise<void> {
+async function write(repository: Repository, token: Token, refs: Ref[], move: RefUpdate): Promise<void> {
   if (await bringsWorkflows(repository, refs, [move.to])) requireWorkflows(token)
-  await tryMoves(repository, [move])
+  await tryMoves(repository, token, [move])
 }
 
-type Move = Omit<RefMove, 'at'>
-
 /** Throws GitHub's 422, and then none has moved. */
-export async function tryMoves(repository: Repository, moves: Move[]): Promise<void> {
+export async function tryMoves(repository: Repository, token: Token, moves: RefUpdate[]): Promise<void> {
   for (const { ref, from, to } of moves) {
     const refusal = repository.protectionOf(ref.replace(/^refs\/heads\//, ''))
     if (refusal !== undefined && from !== to) throw new Refusal(422, refusal)
   }
   try {
-    await repository.moveRefs(moves)
+    await repository.moveRefs(moves, token.value)
   } catch (error) {
-    // A directory/file conflict, or somebody was faster.
-    if (error instanceof GitError) throw new Refusal(422, 'Reference update failed')
+    if (error instanceof RefConflict) throw new Refusal(422, 'Reference update failed')
     throw error
   }
 }
 
 /** Whether a commit has a workflow file, path and content, that is on no branch tip. */
 export async function bringsWorkflows(repository: Repository, refs: Ref[], shas: string[]): Promise<boolean> {
-  const wanted = await listWorkflows(repository.gitDir, shas)
+  const wanted = await repository.graph.listWorkflows(shas)
   if (wanted.length === 0) return false
   const tips = refs.filter(({ ref }) => ref.startsWith('refs/heads/')).map(ref => ref.sha)
-  const held = new Set(await listWorkflows(repository.gitDir, tips))
+  const held = new Set(await repository.graph.listWorkflows(tips))
   return wanted.some(file => !held.has(file))
 }
 

@@ -3,7 +3,6 @@
 
 import { chooseToken, Refusal, type TokenRequest } from './auth.ts'
 import { compareRoute } from './compare.ts'
-import { findCommits, listChanges, listRefs, readCommits } from './git.ts'
 import { graphqlRoute } from './graphql.ts'
 import { installationsRoute, openRoutes } from './manifest.ts'
 import { refRoutes } from './refs.ts'
@@ -131,17 +130,17 @@ const commitRoute: RepositoryRoute = {
   contents: 'read',
   path: /^\/commits\/(.+)$/,
   async run({ state, params: [ref = ''], headers, found: { repository } }) {
-    const { gitDir } = repository
-    if ((await listRefs(gitDir)).length === 0) throw new Refusal(409, 'Git Repository is empty.')
-    const [sha] = await findCommits(gitDir, [ref])
+    const { graph } = repository
+    if ((await graph.listRefs()).length === 0) throw new Refusal(409, 'Git Repository is empty.')
+    const [sha] = await graph.findCommits([ref])
     if (!sha) throw new Refusal(422, `No commit found for SHA: ${ref}`)
     if (/\bapplication\/vnd\.github(\.v3)?\.sha\b/.test(headers.accept ?? '')) {
       const type = { 'content-type': 'application/vnd.github.sha; charset=utf-8' }
       return { status: 200, body: sha, headers: type, checked: false }
     }
-    const [facts] = await readCommits(gitDir, [sha])
-    if (!facts) throw new Error(`git did not tell about ${sha}`)
-    const changes = await listChanges(gitDir, facts.parents[0], sha)
+    const [facts] = await graph.readFacts([sha])
+    if (!facts) throw new Error(`there is no ${sha}`)
+    const changes = await graph.listChanges(facts.parents[0], sha)
     const additions = changes.reduce((sum, change) => sum + change.additions, 0)
     const deletions = changes.reduce((sum, change) => sum + change.deletions, 0)
     return {

@@ -1,6 +1,6 @@
 // The JSON that GitHub answers with, whole: a client must find its fields among all the others.
 
-import type { CommitFacts, FileChange, Ref } from './git.ts'
+import type { CommitFacts, FileChange, Ref } from './graph.ts'
 import type { Installation, Repository, State } from './state.ts'
 
 const HTML = 'https://github.com'

@@ -1,9 +1,9 @@
 // What the test GitHub knows: accounts, installations, repositories and the tokens it handed out.
 
 import { type KeyObject, randomBytes } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { git, listRefs, type NewCommit, updateRefs, writeCommits } from './git.ts'
+import { GitGraph } from './git-graph.ts'
+import type { Graph, NewCommit, RefUpdate } from './graph.ts'
 import type { Creation } from './manifest.ts'
 
 export type Permissions = Record<string, string>
@@ -35,13 +35,11 @@ export interface App {
   privateKeyPem: string
 }
 
-export interface RefMove {
-  /** `refs/heads/x` */
-  ref: string
-  from: string | undefined
-  to: string
+export interface RefMove extends RefUpdate {
   /** Milliseconds, by the server's clock. */
   at: number
+  /** the token that it was moved with */
+  by: string
 }
 
 export interface CommitOptions {
@@ -56,6 +54,8 @@ export interface CommitOptions {
 export interface TestRepository {
   readonly fullName: string
   readonly id: number
+  readonly graph: Graph
+  /** The folder of git's graph. */
   readonly gitDir: string
   /** Writes a commit that no branch holds yet, and returns its sha. */
   commit(options?: CommitOptions): Promise<string>
@@ -86,6 +86,13 @@ export interface TestRepository {
   readonly moves: readonly RefMove[]
 }
 
+export interface RepositoryOptions {
+  /** default: `main` */
+  defaultBranch?: string
+  /** default: git's, in a folder of the test GitHub */
+  graph?: Graph
+}
+
 export class State {
   readonly app: App
   /** Without a slash at the end. */
@@ -114,10 +121,15 @@ export class State {
     return Date.now() + this.#clockSkewSeconds * 1000
   }
 
-  async createRepository(fullName: string, defaultBranch: string): Promise<Repository> {
+  async createRepository(
+    fullName: string,
+    { defaultBranch = 'main', graph }: RepositoryOptions = {},
+  ): Promise<Repository> {
     const id = 501_000 + this.#repositories.size + 1
-    const repository = new Repository(this, { id, fullName, directory: this.#directory })
-    await git(repository.gitDir, ['init', '--quiet', '--bare', '--template=', repository.gitDir])
+    const repository = new Repository(this, {
+      ...{ id, fullName },
+      graph: graph ?? (await GitGraph.open(join(this.#directory, `${id}.git`))),
+    })
     repository.defaultBranch = defaultBranch
     this.#repositories.set(id, repository)
     this.nameRepository(fullName, id)
@@ -194,7 +206,7 @@ export class State {
 
 export class Repository implements TestRepository {
   readonly id: number
-  readonly gitDir: string
+  readonly graph: Graph
   readonly moves: RefMove[] = []
   readonly protections: { pattern: string; message: string }[] = []
   installed = true
@@ -202,18 +214,22 @@ export class Repository implements TestRepository {
   private = false
   readonly #state: State
   #fullName: string
-  #defaultBranch = ''
   #commits = 0
 
-  constructor(state: State, options: { id: number; fullName: string; directory: string }) {
+  constructor(state: State, options: { id: number; fullName: string; graph: Graph }) {
     this.#state = state
     this.id = options.id
     this.#fullName = options.fullName
-    this.gitDir = join(options.directory, `${options.id}.git`)
+    this.graph = options.graph
   }
 
   get fullName(): string {
     return this.#fullName
+  }
+
+  get gitDir(): string {
+    if (this.graph instanceof GitGraph) return this.graph.gitDir
+    throw new Error(`${this.#fullName} is in memory`)
   }
 
   get owner(): string {
@@ -225,13 +241,11 @@ export class Repository implements TestRepository {
   }
 
   get defaultBranch(): string {
-    return this.#defaultBranch
+    return this.graph.head
   }
 
-  /** Git itself answers what `HEAD` is. */
   set defaultBranch(branch: string) {
-    writeFileSync(join(this.gitDir, 'HEAD'), `ref: refs/heads/${branch}\n`)
-    this.#defaultBranch = branch
+    this.graph.head = branch
   }
 
   get installation(): Installation {
@@ -255,17 +269,16 @@ export class Repository implements TestRepository {
   }
 
   async commit(options: CommitOptions = {}): Promise<string> {
-    const [sha = ''] = await writeCommits(this.gitDir, [this.#next(options)])
+    const [sha = ''] = await this.graph.write([this.#next(options)])
     return sha
   }
 
   async history(count: number, from?: string): Promise<string[]> {
-    if (count === 0) return []
     const commits = Array.from({ length: count }, (_, index) => {
       const parent = index === 0 ? from : `:${index}`
       return this.#next(parent === undefined ? {} : { parents: [parent] })
     })
-    return writeCommits(this.gitDir, commits)
+    return this.graph.write(commits)
   }
 
   // The number makes commits distinct, and the same from run to run.
@@ -280,16 +293,16 @@ export class Repository implements TestRepository {
   }
 
   async setBranch(branch: string, sha: string): Promise<void> {
-    await git(this.gitDir, ['update-ref', `refs/heads/${branch}`, sha])
+    await this.setBranches({ [branch]: sha })
   }
 
   async setBranches(branches: Record<string, string>): Promise<void> {
-    const lines = Object.entries(branches).map(([branch, sha]) => `update refs/heads/${branch} ${sha}\n`)
-    await git(this.gitDir, ['update-ref', '--stdin'], lines.join(''))
+    const refs = Object.entries(branches).map(([branch, sha]) => [`refs/heads/${branch}`, sha])
+    await this.graph.setRefs(Object.fromEntries(refs))
   }
 
   async deleteBranch(branch: string): Promise<void> {
-    await git(this.gitDir, ['update-ref', '-d', `refs/heads/${branch}`])
+    await this.graph.setRefs({ [`refs/heads/${branch}`]: undefined })
   }
 
   async branch(name: string): Promise<string | undefined> {
@@ -297,23 +310,25 @@ export class Repository implements TestRepository {
   }
 
   async branches(): Promise<Record<string, string>> {
-    const refs = await listRefs(this.gitDir)
+    const refs = await this.graph.listRefs('for a write')
     const branches = refs.filter(({ ref }) => ref.startsWith('refs/heads/'))
     return Object.fromEntries(branches.map(({ ref, sha }) => [ref.slice('refs/heads/'.length), sha]))
   }
 
   async setTag(name: string, sha: string, how: 'light' | 'annotated' = 'light'): Promise<void> {
-    const more = how === 'annotated' ? ['--annotate', `--message=${name}`] : []
-    await git(this.gitDir, ['tag', '--force', ...more, name, sha])
+    if (how === 'annotated') await this.graph.annotate(name, sha)
+    else await this.graph.setRefs({ [`refs/tags/${name}`]: sha })
   }
 
   async setPullRequest(number: number, sha: string): Promise<void> {
-    await git(this.gitDir, ['update-ref', `refs/pull/${number}/head`, sha])
+    await this.graph.setRefs({ [`refs/pull/${number}/head`]: sha })
   }
 
   async renameDefaultBranch(name: string): Promise<void> {
     const { defaultBranch } = this
-    await this.setBranch(name, `refs/heads/${defaultBranch}`)
+    const sha = await this.branch(defaultBranch)
+    if (sha === undefined) throw new Error(`there is no branch ${defaultBranch}`)
+    await this.setBranch(name, sha)
     this.defaultBranch = name
     await this.deleteBranch(defaultBranch)
   }
@@ -333,10 +348,10 @@ export class Repository implements TestRepository {
     this.#state.nameRepository(newFullName, this.id)
   }
 
-  /** Compare-and-swap of all or none; git refuses when a ref is not at `from` any more, and that is a GitError. */
-  async moveRefs(moves: Omit<RefMove, 'at'>[]): Promise<void> {
-    await updateRefs(this.gitDir, moves)
+  /** All or none. @throws RefConflict */
+  async moveRefs(moves: readonly RefUpdate[], by: string): Promise<void> {
+    await this.graph.updateRefs(moves)
     const at = this.#state.now()
-    for (const { ref, from, to } of moves) if (from !== to) this.moves.push({ ref, from, to, at })
+    for (const { ref, from, to } of moves) if (from !== to) this.moves.push({ ref, from, to, at, by })
   }
 }

@@ -1,5 +1,5 @@
-// What settle makes of many channels at once: what is asked, in which turn, and that each gets its one verdict. GitHub is
-// the one in memory; where the database, the cache and the lock would answer, the test does.
+// What settle makes of many channels at once: what is asked, in which turn, and that each gets its one verdict. The forge
+// is in memory; where the database, the cache and the lock would answer, the test does.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -13,15 +13,16 @@ import { writeHold } from '../../../src/channels/holds.ts'
 import type { PlannedChannel } from '../../../src/channels/plan.ts'
 import { type SettleTools, settle } from '../../../src/channels/settle.ts'
 import type { Verdict } from '../../../src/channels/verdict.ts'
-import { Graph, MemoryGitHub } from '../../promises/memory-github.ts'
+import { MemoryGraph } from '../../helpers/github/memory-graph.ts'
+import { openMemoryForge } from '../../helpers/memory-forge.ts'
 
 const REPOSITORY = 'alice/dotfiles'
 const sha = (digit: string) => digit.repeat(40)
 const [C0, C1, C2, C3, S1] = [sha('0'), sha('1'), sha('2'), sha('3'), sha('a')]
 
 // c0 - c1 - c2 - c3     main at c3; s1, a child of c0, is on no branch
-function drawGraph(): Graph {
-  const graph = new Graph()
+function drawGraph(): MemoryGraph {
+  const graph = new MemoryGraph()
   const chain: [string, string[]][] = [
     [C0, []],
     [C1, [C0]],
@@ -58,13 +59,13 @@ const candidateAt = (commit: string, build: number) => ({
 function open(t: Pick<TestContext, 'after'>, branches: readonly string[]) {
   const stateDirectory = mkdtempSync(join(tmpdir(), 'hc-settle-'))
   t.after(() => rmSync(stateDirectory, { recursive: true }))
-  const github = new MemoryGitHub(drawGraph(), async () => {})
-  github.branches.set('main', C3)
-  for (const branch of branches) github.branches.set(branch, C0)
+  const graph = drawGraph()
+  graph.setBranch('main', C3)
+  for (const branch of branches) graph.setBranch(branch, C0)
   const asked: string[] = []
-  const memory = github.open('a test')
+  const memory = openMemoryForge(graph)
   const fleet = {
-    ...{ github, asked, stateDirectory },
+    ...{ graph, asked, stateDirectory, moves: memory.moves },
     /** what the database says by now */
     planned: branches.map(branch => plannedOf(branch)),
     forge: watched(memory, asked),
@@ -155,17 +156,17 @@ describe('nothing is proven of a channel that will not be written', () => {
       'the default branch',
       'failed',
       fleet => {
-        fleet.github.branches.set('trunk', C3)
-        fleet.github.defaultBranch = A
+        fleet.graph.setBranch('trunk', C3)
+        fleet.graph.head = A
         fleet.planned = [plannedOf(A, { tracked: { kind: 'name', name: 'trunk' } })]
       },
     ],
-    ['further already', 'already-contained', fleet => fleet.github.branches.set(A, C3)],
+    ['further already', 'already-contained', fleet => fleet.graph.setBranch(A, C3)],
     [
       'its job is gone, and so is it',
       'job-gone',
       fleet => {
-        fleet.github.branches.delete(A)
+        fleet.graph.setBranch(A, undefined)
         fleet.planned = [plannedOf(A, { presence: 'gone' })]
       },
     ],
@@ -218,7 +219,7 @@ describe('what changes during an upload counts', () => {
         return 'copied'
       },
     })
-    return { ...fleet, proven, at: fleet.github.branches.get(A) }
+    return { ...fleet, proven, at: fleet.graph.branch(A) }
   }
 
   test('another candidate is proven in its place', async t => {
@@ -262,7 +263,7 @@ describe('what changes during an upload counts', () => {
   })
 
   test('a reset of the tracked branch is seen', async t => {
-    const ran = await upload(t, fleet => fleet.github.branches.set('main', C1))
+    const ran = await upload(t, fleet => fleet.graph.setBranch('main', C1))
     assert.deepEqual([ran.kinds(), ran.at], [{ [A]: 'not-on-branch' }, C0])
   })
 })
@@ -411,11 +412,10 @@ test('each channel gets one verdict, and only what a verdict says has moved', as
       async (channels, happens, ends, proves, listed) => {
         const all = namesOf(channels.length)
         const fleet = open(t, all)
-        const { github } = fleet
+        const { graph } = fleet
         fleet.planned = channels.map(({ tip, candidate, build, held, presence, ambiguous }, n) => {
           const branch = all[n] ?? ''
-          if (tip) github.branches.set(branch, tip)
-          else github.branches.delete(branch)
+          graph.setBranch(branch, tip)
           if (held) fleet.hold(branch)
           const planned = plannedOf(branch, { presence })
           if (ambiguous) planned.jobs.push(planned.job)
@@ -428,10 +428,10 @@ test('each channel gets one verdict, and only what a verdict says has moved', as
         const rolledBack = new Map<string, string>()
         const next = <T>(stream: Iterator<T>): T => stream.next().value as T
         const rollBack = (branch: string) => {
-          const tip = github.branches.get(branch)
+          const tip = graph.branch(branch)
           if (tip === undefined) return
           rolledBack.set(branch, tip)
-          github.branches.set(branch, C0)
+          graph.setBranch(branch, C0)
         }
         const happen = () => {
           const branch = all[Math.floor(all.length / 2)] ?? ''
@@ -450,7 +450,7 @@ test('each channel gets one verdict, and only what a verdict says has moved', as
             case 'roll back':
               return rollBack(branch)
             case 'reset':
-              return void github.branches.set('main', C2)
+              return void graph.setBranch('main', C2)
           }
         }
         const memory = fleet.forge
@@ -496,7 +496,7 @@ test('each channel gets one verdict, and only what a verdict says has moved', as
 
         assert.deepEqual(fleet.verdicts.map(([branch]) => branch).sort(), [...all].sort())
         for (const [branch, verdict] of fleet.verdicts) {
-          const moves = github.moves.filter(move => move.branch === branch)
+          const moves = fleet.moves.filter(move => move.branch === branch)
           if (verdict.kind === 'created' || verdict.kind === 'fast-forwarded') {
             const last = moves.at(-1)
             assert.equal(last?.to, verdict.sha)
