@@ -78,7 +78,7 @@ export interface Runs {
   measured: number
 }
 
-/** @throws Error where a side did not bring the channel to where it belongs */
+/** @throws Error if a side did not bring the channel to where it belongs */
 export async function compareSides(of: Case, scene: Scene, runs: Runs): Promise<Compared> {
   const { roundTripMs } = of
   const folder = join(scene.directory, 'case')

@@ -1,4 +1,4 @@
-// One process from its start to its end, as whoever started it sees it.
+// One process from its start to its end, as its parent sees it.
 import { spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ export interface Command {
   env: Record<string, string>
 }
 
-/** @throws Error with all that the process said, where it did not end well */
+/** @throws Error with all output of the process, if it did not end well */
 export async function time({ command, args, env }: Command, directory: string): Promise<number> {
   const log = join(directory, 'log')
   const descriptor = openSync(log, 'w')
@@ -28,7 +28,7 @@ export async function time({ command, args, env }: Command, directory: string): 
   }
 }
 
-/** The processes that a command consists of, itself among them; undefined where there is no strace. */
+/** The processes that a command consists of, itself among them; undefined if there is no strace. */
 export async function countProcesses(
   { command, args, env }: Command,
   directory: string,

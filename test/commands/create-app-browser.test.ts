@@ -27,7 +27,7 @@ const FLAGS = [
 ]
 /** A busy machine needs long, and a test that fails must end. */
 const PATIENCE_MS = 120_000
-/** Where pictures of the pages go, for whoever wants to see them. */
+/** The folder for pictures of the pages. */
 const PICTURES = process.env.HYDRA_CHANNELS_TEST_PICTURES
 
 const skip = !existsSync(CHROMIUM) && `there is no ${CHROMIUM}: apt-get install chromium`

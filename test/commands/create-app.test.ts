@@ -52,7 +52,7 @@ async function sceneFor(t: TestContext): Promise<Scene> {
 }
 
 interface Run {
-  /** what was said so far */
+  /** its output so far */
   said: string[]
   /** the address of the page */
   page: Promise<string>
@@ -60,7 +60,7 @@ interface Run {
   ended: ReturnType<typeof createApp>
 }
 
-/** In this process; `onLine` is called with each line as it is said. */
+/** In this process; `onLine` is called with each line of its output. */
 function run(
   { github, directory }: Scene,
   {
@@ -343,7 +343,7 @@ test('the waits are bounded', async t => {
 const LOST = 'cannot get the key of the new App: '
 const UNKNOWN_CODE = `${LOST}GitHub does not take the code that the browser brought back`
 
-/** What can become of the conversion, and what is said of it. */
+/** What can become of the conversion, and the message. */
 const CONVERSIONS: [string, (github: TestGitHub) => void, string][] = [
   [
     'a code that was used or has expired',

@@ -1,4 +1,4 @@
-// The hook where the database or a rule is in trouble: what it says, and that it ends.
+// The hook if the database or a rule is in trouble: its messages, and that it ends.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { CHANNEL, JOB, stageFor } from '../helpers/stage.ts'
@@ -7,7 +7,7 @@ describe('the role of the hook may not read a table', () => {
   for (const table of ['builds', 'jobsetevals', 'jobsetevalmembers', 'jobsets', 'buildoutputs']) {
     test(`${table}: said with what to do, and nothing is moved`, async t => {
       const stage = await stageFor(t)
-      // outputs are looked up where there is a cache to prove them in
+      // outputs are looked up if there is a cache to prove them in
       stage.config.cache = { unit: 'copy-cache@.service' }
       const c1 = await stage.repository.commit()
       await stage.repository.setBranch('main', c1)

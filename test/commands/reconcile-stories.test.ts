@@ -12,7 +12,7 @@ const LIST = 'GET git/matching-refs/heads/nixos-tested-'
 const ON_MAIN = 'GET compare/c3...HEAD'
 const ATTRIBUTE = `in job ‘${JOB}’:\nerror:\n       … while calling the 'head' builtin\n\n       error: attribute 'disko' missing\n`
 
-/** A new build of a job: good, unless it is said otherwise; `null` is still running. */
+/** A new build of a job. Default: good; `null` is still running. */
 const build = (id: number, status: number | null = 0, job = JOB) => ({ id, job, status })
 
 type Builds = Parameters<Stage['eval']>[1]

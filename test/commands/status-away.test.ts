@@ -1,4 +1,4 @@
-// Status where GitHub or the database is away or refuses, and where the facts are odd ones: through the real command.
+// Status if GitHub or the database is away or refuses, and with odd facts: through the real command.
 import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -380,7 +380,7 @@ describe('GitHub answers over REST alone', () => {
     const behind = find(status, channel('behind'))
     assert.deepEqual([behind.reason, behind.sha !== null, behind.behindBranch], ['unknown', true, null])
     assert.match(behind.message ?? '', /^GitHub's rate limit is reached/)
-    // of which nothing had to be asked
+    // which needed no request
     assert.equal(find(status, channel('newest')).reason, 'up-to-date')
   })
 

@@ -125,7 +125,7 @@ async function everyReason(t: TestContext): Promise<Fleet> {
   return { stage, commits, builds }
 }
 
-/** GitHub does not say where the branches of alice/other are. */
+/** GitHub does not list the branches of alice/other. */
 function loseOther({ github }: Stage): void {
   github.fault({
     kind: 'status',

@@ -239,7 +239,7 @@ export const todoOf = (status: number | null) =>
       ? 'restart it in Hydra'
       : 'the channel moves with the next good build'
 
-/** A test for each: the reason, what it says in one line, and where it leads. */
+/** A test for each: the reason, its message in one line, and its link. */
 export function testCases(cases: readonly Case[]): void {
   for (const { what, facts, around, reason, message, url = null } of cases) {
     test(`${what}: ${reason}`, () => {

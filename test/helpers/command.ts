@@ -1,4 +1,4 @@
-// Runs a built command as Hydra or a shell would, and keeps every word that it said for the search for secrets.
+// Runs a built command as Hydra or a shell would, and keeps its output for the search for secrets.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { appendFileSync, closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs'
@@ -16,7 +16,7 @@ export interface Result {
   status: number
   /** both streams in the order in which they were written, as Hydra keeps them */
   log: string
-  /** where the streams were kept apart */
+  /** if the streams were kept apart */
   stdout: string
   stderr: string
 }
@@ -83,7 +83,7 @@ function signalNumber(signal: NodeJS.Signals | null): number {
   return signal === 'SIGKILL' ? 9 : signal === 'SIGTERM' ? 15 : signal === 'SIGINT' ? 2 : 1
 }
 
-/** Where the run keeps what was said and what must not be said; undefined for a single file that is run by hand. */
+/** The folder for all output and all secrets of the run; undefined for a single file that is run by hand. */
 const SUITE = process.env.HYDRA_CHANNELS_TEST_SUITE
 
 export function keepLog(text: string): void {

@@ -80,7 +80,7 @@ export async function openScene(): Promise<DatabaseScene> {
     waitFor: sql =>
       until(`this finds something: ${sql}`, async () => (await hydra.sql.unsafe(sql)).length > 0),
     async checkSurprises() {
-      // a write to a socket that is gone is told a turn later
+      // Node reports a write to a socket that is gone a turn later
       await new Promise(setImmediate)
       await new Promise(setImmediate)
       assert.deepEqual(surprises.splice(0), [])

@@ -118,7 +118,7 @@ function evaluate(history: History, step: Exclude<Step, { build: number }>, ids:
   if (step.kind === 'unchanged') return { id, flake, hasNewBuilds: false, members: [] }
   const members =
     step.kind === 'eval' ? JOBS.flatMap((job, at) => memberFor(job, step.fates[at], before, ids)) : []
-  // Hydra sees new builds where there is one, and where their number is another
+  // Hydra sees new builds if there is one, or if their number has changed
   const changed = members.some(build => !before.includes(build)) || members.length !== before.length
   const first = history.evals.length === 0
   return { id, flake, hasNewBuilds: changed || first, members: changed || first ? members : [] }

@@ -33,7 +33,7 @@ export type JobsetSpec = {
 export type NewBuild = {
   id?: number
   job: string
-  /** Default 0. `null`: no status yet, so not finished unless said otherwise. */
+  /** Default 0. `null`: no status yet, and so not finished unless `finished` says it is. */
   status?: number | null
   finished?: boolean
   outputs?: Record<string, string | null>

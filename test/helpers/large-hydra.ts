@@ -63,7 +63,7 @@ interface PlannedJobset {
   evals: number
   /** how many of a thousand jobs an ordinary eval changes */
   changed: number
-  /** of its first and its last eval, where all of the time is from 0 to 1 */
+  /** of its first and its last eval, on a scale from 0 to 1 */
   begins: number
   ends: number
 }
@@ -92,7 +92,7 @@ function jobsetsOf({ jobs, evals, otherBuilds }: LargeHydraSize): PlannedJobset[
   // an eval of nixpkgs changes many jobs at once: 39 of a hundred, over all evals
   const nixpkgs = { project: 'nixpkgs', evals: 60, changed: 500, ...always } as const
   const nixpkgsJobs = (builds: number) => Math.ceil(builds / nixpkgs.evals / 0.39)
-  // so that most evals are of other jobsets, as where every pull request has one
+  // so that most evals are of other jobsets, as if every pull request had one
   const pullRequests = Array.from({ length: PULL_REQUESTS }, (_, at) => ({
     ...dotfiles,
     name: `pr-${at + 1}`,

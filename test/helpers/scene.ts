@@ -51,7 +51,7 @@ export async function sceneFor(
     http.close()
     await github.close()
     rmSync(directory, { recursive: true })
-    // such a rejection is told a turn later
+    // Node reports such a rejection a turn later
     await new Promise(setImmediate)
     process.off('unhandledRejection', note)
     assert.deepEqual(unhandled, [])

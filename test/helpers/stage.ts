@@ -132,7 +132,7 @@ export async function createStage(options: GitHubOptions = {}): Promise<Stage> {
   return stage
 }
 
-/** A stage that ends with its test, and that fails it where GitHub's schemas were not kept. */
+/** A stage that ends with its test, and fails it if something broke GitHub's schemas. */
 export async function stageFor(t: TestContext, options: GitHubOptions = {}): Promise<Stage> {
   const stage = await createStage(options)
   t.after(() => stage.close())

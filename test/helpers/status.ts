@@ -109,7 +109,7 @@ export const REFUSALS: Record<'errors' | 'badGateway' | 'noRepository' | 'rateLi
     method: 'POST',
     path: '/graphql',
     status: 403,
-    // longer than any deadline, also where seconds are shorter
+    // longer than any deadline, also if seconds are shorter
     headers: { 'retry-after': '9999999' },
     body: { message: 'You have exceeded a secondary rate limit.' },
     times: Number.POSITIVE_INFINITY,

@@ -1,4 +1,4 @@
-// Waits for what another process does: as long as a busy machine needs, but not for ever.
+// Waits for what another process does: as long as a busy machine needs, but not without end.
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const POLL_MS = 10

@@ -13,11 +13,11 @@ const KINDS = [
   ['not-on-branch', /^not-on-branch, not moved/],
 ] as const
 
-/** Kinds of which reconcile says no more than how many there are. */
+/** Kinds that reconcile only counts. */
 const QUIET = ['already-there', 'already-contained', 'no-good-build']
 
 export interface Verdict {
-  /** `failed` where an error was said of the channel; `none` where nothing was */
+  /** `failed` if the channel has an error; `none` if the output does not name it */
   kind: (typeof KINDS)[number][0] | 'failed' | 'none' | (string & {})
   /** what the line says of the channel, or the error's first line */
   said: string

@@ -9,7 +9,7 @@ export const NIX_DIRECTORY = fileURLToPath(new URL('../../nix/', import.meta.url
 const isInstalled = (command: string) =>
   (process.env.PATH ?? '').split(delimiter).some(directory => existsSync(join(directory, command)))
 
-/** What a test says where it cannot run; false where it can. */
+/** Why a test cannot run; false if it can. */
 export const withoutNix = isInstalled('nix-instantiate') ? false : 'nix-instantiate is not installed'
 export const withoutSystemdAnalyze =
   withoutNix || (isInstalled('systemd-analyze') ? false : 'systemd-analyze is not installed')

@@ -12,7 +12,7 @@ const USERS = ['hydra-queue-runner', 'hydra-channels']
 const unitOf = (name: string) => `copy-cache-example@-nix-store-${HASH}\\x2d${name}.service`
 const UNIT = unitOf('nixos\\x2dsystem\\x2dnas\\x2d26.05')
 
-/** As nix/render.nix does, for where there is no Nix; that both are the same is tested below. */
+/** As nix/render.nix does, for machines without Nix; that both are the same is tested below. */
 function render(unit: string, users: string[], store: string): string {
   return readFileSync(`${NIX_DIRECTORY}polkit.rules`, 'utf8')
     .replace('["@USERS@"]', () => JSON.stringify(users))
@@ -29,7 +29,7 @@ interface Question {
   details?: Record<string, string> | undefined
 }
 
-/** What polkit's engine is told: `yes`, or undefined, and then other rules and the defaults decide. */
+/** The rule's answer: `yes`, or undefined, and then other rules and the defaults decide. */
 function ask(question: Question, rule = RULE): unknown {
   const { id = ACTION, user = 'hydra-queue-runner' } = question
   const details = 'details' in question ? (question.details ?? {}) : { unit: UNIT, verb: 'start' }

@@ -21,7 +21,7 @@ const MANY = Array.from({ length: 10 }, (_, n) => `h${n}`)
 const JOBS = [JOB, ...MANY.map(host => `nixos-${host}.x86_64-linux`)]
 const OTHERS = MANY.map(host => `nixos-tested-${host}`)
 
-/** A write, and three more while nobody can say whether one had its effect. */
+/** A write, and three more while it is unknown whether one had its effect. */
 const MAX_WRITES = 4
 
 /** What comes back: a refusal, or nothing that would tell whether it had its effect, without it or with it. */
@@ -111,7 +111,7 @@ interface Happening {
   ends: Record<Effect, End>
   /** a happening that does not concern the others */
   only?: readonly Caller[]
-  /** the other channels, where many move at once, which are not refused for ever */
+  /** the other channels, if many move at once */
   others?: 'stay'
 }
 
@@ -191,7 +191,7 @@ const HAPPENINGS: readonly Happening[] = [
     play: put(CHANNEL, 'c2'),
     ends: {
       refused: { kinds: ['already-there'], at: 'c2', writes: 1 },
-      // nobody can tell whose it was
+      // no answer tells whose move it was
       'lost without effect': { ...FOUND, kinds: ['already-there', 'fast-forwarded'] },
       'lost with effect': FOUND,
     },
@@ -320,7 +320,7 @@ function judge(caller: Caller, { effect }: Answer, happening: Happening, ran: Ce
   if (kind === 'fast-forwarded' || kind === 'created') {
     const isLost = said.includes("(GitHub's answer was lost)")
     expect('whether an answer was lost', isLost, effect !== 'refused' && end.writes === 1)
-    // what is said to have been moved was moved, and from there
+    // what the log calls moved was moved, and from there
     const move = `${CHANNEL}: ${kind === 'created' ? 'missing..c2' : range?.slice(0, 'c1..c2'.length)}`
     if (!isLost)
       expect(

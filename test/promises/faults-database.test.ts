@@ -56,7 +56,7 @@ async function runThrough(
   }
 }
 
-/** `well`, or what is said of the database, with its hint */
+/** `well`, or the message about the database, with its hint */
 type Ending = 'well' | string | RegExp
 
 const ASKED = /^cannot ask Hydra's database at \S+:\d+, database \S+, role \S+ \(configuration\): /
@@ -218,13 +218,13 @@ function endingOf(rounds: readonly string[], round: number, cut: string): Ending
   return known ? 'well' : LOST
 }
 
-/** How a run ends where rows are not as Hydra writes them. */
+/** How a run ends if rows are not as Hydra writes them. */
 interface Expected {
   /** the only error; default: none */
   said?: RegExp
-  /** default: `failed` where something is said */
+  /** default: `failed` if there is a message */
   ended?: 'failed'
-  /** of hook and reconcile; default: c2, and c1 where something is said */
+  /** of hook and reconcile; default: c2, and c1 if there is a message */
   at?: 'c1' | 'c2'
   /** of status; default: behind */
   reason?: string
@@ -237,7 +237,7 @@ interface Row {
   /** build 1 and eval 1 are of c1, build 2 and eval 2 of c2, and the jobset is 1 */
   sql: string
   ends?: Partial<Record<Command, Expected>>
-  /** the hook's build, where a cache is asked for the outputs of build 2; that of build 1 is there */
+  /** the hook's build, if a cache is asked for the outputs of build 2; that of build 1 is there */
   cached?: 1
   /** default: all */
   commands?: readonly Command[]
@@ -247,7 +247,7 @@ const FLAKE_HINT =
   "the jobset's flake should be github:alice/dotfiles or a git+https or git+ssh URL of that repository"
 const flake = (text: string) => `update jobsetevals set flake = ${text} where id = 2`
 
-/** An eval that names no commit: no channel moves for it, and it is said whose flakeref it is. */
+/** An eval that names no commit: no channel moves for it, and the message names the flakeref. */
 function nameless(what: string, sql: string, shown: string, why: string): Row {
   const moved = new RegExp(
     `^cannot move ${CHANNEL} in alice/dotfiles: the flakeref of eval 2 cannot be used: ${quote(shown)}: ${why}\n${quote(FLAKE_HINT)}$`,
@@ -296,7 +296,7 @@ function noGood(what: string, sql: string, reason: string): Row {
   return { what, sql, ends: { hook: { at: 'c1' }, reconcile: { at: 'c1' }, status: { reason } } }
 }
 
-/** No row for our job: said of all, in these words. */
+/** No row for our job: every command says so, in these words. */
 function missing(what: string, sql: string, hook: RegExp, rule: RegExp, commit: RegExp): Row {
   return {
     what,
@@ -316,7 +316,7 @@ const anotherJob = (job: string) =>
    select 3, 1, timestamp, 1, ${job}, drvpath, system, starttime, stoptime, 0 from builds where id = 2;
    insert into jobsetevalmembers values (2, 3, 1)`
 
-/** No channel moves to a build of which not everything can be seen in the cache. */
+/** No channel moves to a build unless all of it is seen in the cache. */
 function output(
   what: string,
   path: string,
@@ -820,7 +820,7 @@ describe('PostgreSQL', { concurrency: 2 }, () => {
         const problems = judge(command, 'nothing is wrong', 'well', undisturbed.ran)
         const [rounds = [], ...others] = undisturbed.rounds
         assert.equal(others.length, 0)
-        // nobody waits for it, so it may not have been asked
+        // no run waits for it, so it may not have been asked
         if (rounds.at(-1) !== 'commit') rounds.push('commit')
         for (const [round, text] of rounds.entries()) {
           for (const cut of CUTS) {

@@ -64,7 +64,7 @@ const REQUESTS: Record<Command, readonly Request[]> = {
   status: [INSTALLATION, TOKEN, LIST, GRAPHQL],
 }
 
-/** `ok`, or what is said */
+/** `ok`, or the message */
 type Ending = 'ok' | RegExp
 
 interface Row {
@@ -86,7 +86,7 @@ const answer = (status: number, message: string, headers: Record<string, string>
 })
 
 /**
- * Passes, or is said in these words; a status goes past GraphQL on to REST.
+ * Passes, or fails with these words; a status goes past GraphQL on to REST.
  *
  * @param effect the request has its effect, and only its answer is lost
  */
@@ -463,7 +463,7 @@ async function benchFor(t: TestContext, github: GitHub): Promise<Bench> {
           })
           const [only, ...others] = channels
           assert.ok(only && others.length === 0)
-          // what went wrong on the way is said, and does not matter where the answer was found
+          // what went wrong on the way is reported, and does not matter if the answer was found
           errors.length = 0
           if (only.reason !== 'behind') errors.push(new OperatorError(`${only.reason}: ${only.message}`))
         },

@@ -593,7 +593,7 @@ const ENDPOINTS: readonly ((repository: Survey) => Promise<unknown>)[] = [
   repository => repository.findConflictingBranch('a/b'),
 ]
 
-/** The error, if it ended with one; keeps where it asked. */
+/** The error, if it ended with one; keeps the addresses that it asked. */
 async function ask(answer: Answered, seen: string[]): Promise<unknown> {
   const http: Http = {
     async fetch(url) {

@@ -1,4 +1,4 @@
-// A world's Hydra as rows of a database: one jobset, of which after each step only what is new or has changed is written.
+// A world's Hydra as rows of a database: one jobset. After each step only what is new or has changed is written.
 import { createHydra, type TestHydra } from '../helpers/hydra.ts'
 import type { World, WorldBuild } from './world.ts'
 

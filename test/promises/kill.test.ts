@@ -35,7 +35,7 @@ async function stop(child: ChildProcess | undefined, signal: Signal): Promise<vo
   await exit
 }
 
-/** A token that can be read is whole, and nobody else's. */
+/** A token that can be read is whole, and only its owner can read it. */
 function assertWhole({ runtimeDirectory }: Stage): void {
   for (const name of readdirSync(runtimeDirectory)) {
     const file = join(runtimeDirectory, name)
@@ -71,7 +71,7 @@ for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
       assert.equal(stopped.status, STATUS[signal], stopped.log)
       if (signal === 'SIGTERM') assert.match(stopped.log, /^hydra-hook: stopped by SIGTERM$/m)
       assertWhole(stage)
-      // the request itself may have its effect when nobody hears the answer
+      // the request may have its effect although its process has ended
       const at = await stage.repository.branch(CHANNEL)
       assert.ok(at === c1 || (request === REQUESTS && at === c2), at)
       await assertHealed(it)

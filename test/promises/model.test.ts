@@ -178,7 +178,7 @@ class Story {
     } else world.happen(step)
   }
 
-  /** After one reconcile every channel is where it belongs, or status says why not, and that is true. */
+  /** After one reconcile every channel is where it belongs, or status gives a reason that is true. */
   async end(): Promise<void> {
     const { world } = this
     world.told.push('the last reconcile')

@@ -12,7 +12,7 @@ export interface Naive {
   presence: 'present' | 'evaluation-failed' | 'gone'
   newestBuild: WorldBuild | undefined
   newestEval: WorldEval | undefined
-  /** undefined also where it cannot be judged */
+  /** undefined also if it cannot be judged */
   candidate: { sha: string; build: WorldBuild; eval: number } | undefined
   foreign: boolean
   held: boolean
@@ -142,7 +142,7 @@ export function truths(world: World, naive: Naive): (Reason | 'not-on-branch')[]
 
 const EVALUATION_MINUTES = 30
 
-/** Main was somewhere for half an hour where Hydra has not been; or it went back, and Hydra did not. */
+/** Main has commits of half an hour ago that Hydra has not evaluated; or it went back, and Hydra did not. */
 function isNotEvaluated({ commits, main, now }: World, newestEval: WorldEval | undefined): boolean {
   if (!newestEval || newestEval.foreign || newestEval.sha === main) return false
   if (commits.isIn(main, newestEval.sha)) return true

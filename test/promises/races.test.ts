@@ -150,7 +150,7 @@ test(`${SOME} hooks race a reconcile that moves the same channels`, async t => {
   const results = await Promise.all([reconcile, ...some.map(build => stage.hook(build))])
   assertAllWell(results)
   await assertAllAt(stage, names, commits[1])
-  // each once, whoever it was
+  // each once, whichever run it was
   assert.equal(stage.repository.moves.length, PROCESSES)
   assertForwardOnly(stage, commits)
 })

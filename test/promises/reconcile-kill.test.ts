@@ -112,7 +112,7 @@ async function reconcileUntil(
   for (const file of jsonFiles(it)) assert.doesNotThrow(() => JSON.parse(readFileSync(file, 'utf8')), file)
 }
 
-/** No channel was ever anywhere but where it was, or at its candidate with all outputs of its build in the cache by then. */
+/** Each channel was always where it had been, or at its candidate, whose outputs were all in the cache by then. */
 async function assertProven({ stage, before, candidate, cachedAt }: Fleet): Promise<void> {
   const branches = { ...before }
   for (const { ref, from, to, at } of stage.repository.moves) {
@@ -137,7 +137,7 @@ async function assertNextRunEnds(it: Fleet, hosts: number) {
   return next
 }
 
-/** What a run keeps, by its real name. */
+/** The files that a run keeps. */
 function jsonFiles({ stage }: Fleet): string[] {
   return ['run', 'state'].flatMap(folder => {
     const directory = join(stage.directory, folder)

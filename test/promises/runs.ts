@@ -89,9 +89,9 @@ export interface How {
   env?: Record<string, string>
   /** of the hook */
   build?: number
-  /** where they are when it begins; default: main at c2, and the channel at c1 */
+  /** at the beginning; default: main at c2, and the channel at c1 */
   branches?: Readonly<Record<string, string>>
-  /** what it meets at GitHub, and nobody after it */
+  /** what it meets at GitHub; later runs do not */
   faults?: readonly Fault[]
   /** whether it begins without a token */
   cold?: boolean

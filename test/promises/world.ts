@@ -15,7 +15,7 @@ import { flakeOf } from '../helpers/hydra.ts'
 const START = 1_760_000_000
 export const MAIN = 'main'
 
-/** The first four have fates of their own, and the others, of which there are many, go with the first. */
+/** The first four have fates of their own. The others, which are many, go with the first. */
 export const JOBS = [
   'nixos-nas.x86_64-linux',
   'nixos-pi.aarch64-linux',
@@ -178,9 +178,9 @@ export class World {
   readonly history: WorldHistory = { evals: [] }
   /** GitHub's own: with the channels and main */
   readonly graph: MemoryGraph
-  /** where main ever was */
+  /** all commits that main has been at */
   readonly mains: string[]
-  /** builds that ended well at some time, each of which Hydra may have told or not */
+  /** builds that were good at some time; the hook may have run for each or not */
   readonly events: WorldBuild[] = []
   readonly cached = new Set<string>()
   readonly jobs: readonly string[]
@@ -303,7 +303,7 @@ export class World {
         : step.kind === 'unchanged'
           ? this.jobs.slice(0, step.error ? 1 : 0)
           : this.jobs.filter((_, at) => fateOf(fates, at) === 'not evaluated')
-    // Hydra sees new builds where there is one, and where their number is another
+    // Hydra sees new builds if there is one, or if their number has changed
     const changed = members.some(build => !before.includes(build)) || members.length !== before.length
     const hasNewBuilds = step.kind !== 'unchanged' && (changed || evals.length === 0)
     const foreign = step.where === 'foreign'

@@ -1,4 +1,4 @@
-// The configuration file: every key with its default, what it takes, and what is said of the rest.
+// The configuration file: every key with its default, the values that it takes, and the messages for others.
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -27,7 +27,7 @@ const shown = (value: unknown) =>
 
 const parse = (content: unknown): Config => parseConfig(JSON.stringify(content), 'config.json')
 
-/** All that is said about a configuration that cannot be used, one line for each problem. */
+/** The whole message about a configuration that cannot be used, one line for each problem. */
 function problemsOf(content: unknown): string[] {
   try {
     parse(content)
@@ -109,7 +109,7 @@ interface Key {
   key: string
   default: unknown
   expected: string
-  /** each with what becomes of it, where that is something else */
+  /** each with what becomes of it, if that is something else */
   good: [value: unknown, becomes?: unknown][]
   bad: [value: unknown, expected?: string][]
 }

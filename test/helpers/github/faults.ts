@@ -6,7 +6,7 @@ export type Fault = {
   method?: string
   /** Looked for in the decoded path; a string may be any part of it. */
   path?: string | RegExp
-  /** Default 1; a redirect loop goes on for ever unless told otherwise. */
+  /** Default 1, and for a redirect loop no limit. */
   times?: number
   /** Lets the first n matching requests through. */
   skip?: number

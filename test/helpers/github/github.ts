@@ -1,5 +1,5 @@
 // A GitHub for tests: its REST API and a little GraphQL over HTTP, with a real bare git repository behind each of its
-// repositories, so that git itself answers what is an ancestor; or a graph in memory, where a test asks thousands of times.
+// repositories, so that git itself answers what is an ancestor; or a graph in memory, for tests that ask thousands of times.
 // Messages and shapes are GitHub's own.
 
 import { generateKeyPairSync } from 'node:crypto'
@@ -29,9 +29,9 @@ export interface RequestRecord {
   rawUrl: string
   query: Record<string, string>
   headers: Record<string, string | undefined>
-  /** The parsed JSON, or `undefined` where there was none. */
+  /** The parsed JSON, or `undefined` if there was none. */
   body: unknown
-  /** Of the answer; `undefined` while there is none, and where the connection was cut before it. */
+  /** Of the answer; `undefined` while there is none, and if the connection was cut before it. */
   status: number | undefined
   /** What the token that came with the request may do. */
   tokenPermissions?: Permissions

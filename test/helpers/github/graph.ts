@@ -21,7 +21,7 @@ export interface Graph {
   /** Each file under .github/workflows of any of the commits, as `blob path`. */
   listWorkflows(shas: readonly string[]): Promise<string[]>
   isRefName(ref: string): Promise<boolean>
-  /** All or none, and only from where they are said to be. @throws RefConflict */
+  /** All or none, and only if each is at `from`. @throws RefConflict */
   updateRefs(updates: readonly RefUpdate[]): Promise<void>
 
   // what a test does to it
@@ -80,7 +80,7 @@ export interface NewCommit {
   date: number
 }
 
-/** A ref is not where it was said to be, or its name and that of another cannot both exist. */
+/** A ref is not at `from`, or its name and another one cannot both exist. */
 export class RefConflict extends Error {
   override name = 'RefConflict'
 }

@@ -283,7 +283,7 @@ describe('the query of refs', () => {
   })
 })
 
-/** The fields of the repository, or the whole answer where it has errors. */
+/** The fields of the repository, or the whole answer if it has errors. */
 async function look(selection: string) {
   const { json } = await ask(`{ repository(owner: "alice", name: "dotfiles") { ${selection} } }`, {})
   return json.errors ? json : json.data.repository

@@ -65,7 +65,7 @@ test('any two commits stand to each other as git says', async t => {
         assert.ok(said && own)
         const what = `${base}...${head}`
         assert.deepEqual({ ...own, mergeBase: '' }, { ...said, mergeBase: '' }, what)
-        // git may name another one where they met in several commits that do not descend from each other
+        // if they met in several commits that do not descend from each other, git may name another one
         assert.equal(own.mergeBase === undefined, said.mergeBase === undefined, what)
         if (own.mergeBase !== undefined) {
           assert.ok(all.isIn(own.mergeBase, base) && all.isIn(own.mergeBase, head), what)

@@ -21,9 +21,9 @@ export interface Answer {
   /** An object is sent as JSON, a string as it is, with a content-type among the headers. */
   body: unknown
   headers?: Record<string, string>
-  /** False where the answer is meant to break GitHub's own schema. */
+  /** False if the answer is meant to break GitHub's own schema. */
   checked?: boolean
-  /** What the client did wrong, where GitHub's schemas do not say it. */
+  /** Mistakes of the client that GitHub's schemas do not show. */
   violations?: string[]
 }
 

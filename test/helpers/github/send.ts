@@ -100,7 +100,7 @@ export function sendSlowly(
 const PAGE = '<!DOCTYPE html><html><body><h1>Whoa there!</h1></body></html>'
 const asHtml = { 'content-type': 'text/html; charset=utf-8' }
 
-/** What is sent although nothing happened; `undefined` where the request takes effect first. */
+/** What is sent although nothing happened; `undefined` if the request takes effect first. */
 export function answerInstead(
   fault: FinalFault,
   { method, url }: { method: string; url: string },

@@ -161,7 +161,7 @@ export class State {
     return [...this.#repositories.values()]
   }
 
-  /** `undefined` where the App is installed on none of the owner's repositories. */
+  /** `undefined` if the App is installed on none of the owner's repositories. */
   findInstallation(id: number): Installation | undefined {
     const found = [...this.#installations.values()].find(installation => installation.id === id)
     return found && this.repositoriesOf(found).length > 0 ? found : undefined

@@ -12,7 +12,7 @@ import { type ConnectingHttp, createHttp, HttpError } from '../../../src/base/ht
 import { selfSigned } from '../../helpers/certificate.ts'
 
 const MB = 1024 * 1024
-/** Long enough for a busy machine; where the time is what ends an attempt, it is `SHORT`. */
+/** Long enough for a busy machine; `SHORT` is for attempts that the time ends. */
 const LONG = { timeoutMs: 20_000 }
 const SHORT = { timeoutMs: 80 }
 
@@ -415,7 +415,7 @@ test('a request does not wait for a connection that was opened early and lost', 
 test('an early connection that never comes about ends with the others', async t => {
   setEnvironment(t, {})
   const { origin, sockets } = await serveTls(t, () => {})
-  // what TCP does where every packet is lost
+  // what TCP does if every packet is lost
   const silent: net.Socket[] = []
   t.mock.method(net, 'connect', () => {
     const socket = new net.Socket()
@@ -561,7 +561,7 @@ for (const proxy of ['socks5://user:geheim@127.0.0.1:1080', 'http://', 'http://[
     assert.equal(error.message, 'https_proxy is no URL of an http or https proxy')
     assert.equal(error.retry, 'useless')
     http.close()
-    // a rejection that nobody handles would end the process here
+    // an unhandled rejection would end the process here
     await sleep(1)
   })
 }

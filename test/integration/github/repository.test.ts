@@ -1,4 +1,4 @@
-// A repository as the App: how its token is made, narrowed, kept and renewed, and what is said when there is none.
+// A repository as the App: how its token is made, narrowed, kept and renewed, and the message if there is none.
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
@@ -29,7 +29,7 @@ async function draw(scene: Scene) {
   return { c1, c2 }
 }
 
-/** What is said of a write that was not answered with success, and that may be decided anew. */
+/** The result of a write that was not answered with success, and that may be decided anew. */
 async function notAnswered(write: Promise<Written>): Promise<Omit<NotAnswered, 'kind'>> {
   const written = await write
   assert.ok(written.kind === 'not-answered', `${written.kind} instead`)

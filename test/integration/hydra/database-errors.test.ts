@@ -1,4 +1,4 @@
-// What is said when PostgreSQL refuses, with what mends it. Its own sentence is told by its code and its names.
+// The message for each refusal of PostgreSQL, and how to mend it. It is recognised by its code and its names.
 import assert from 'node:assert/strict'
 import dns from 'node:dns'
 import { renameSync, rmSync } from 'node:fs'

@@ -1,4 +1,4 @@
-// Connections that are lost, hang, or never were: what is said, and that nothing keeps or ends the process.
+// Connections that are lost, hang, or never were: the message, and that nothing keeps or ends the process.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import type { Socket } from 'node:net'

@@ -1,4 +1,4 @@
-// The connection: what it is allowed, when it ends, and what is said when there is none.
+// The connection: what it is allowed, when it ends, and the message if there is none.
 import assert from 'node:assert/strict'
 import { after, before, type TestContext, test } from 'node:test'
 import { type Connection, findConnection } from '../../../src/hydra/connection.ts'

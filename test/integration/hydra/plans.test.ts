@@ -57,7 +57,7 @@ interface Case {
   indexes: string[]
   /** rows of large tables that may be read, also those that a filter then leaves out */
   rows: number
-  /** tables that may be read as a whole, where Hydra has no index that is a shorter way */
+  /** tables that may be read as a whole, if Hydra has no index that is a shorter way */
   whole?: string[]
 }
 
@@ -259,7 +259,7 @@ interface PlanNode {
 /** How a plan reads one large table. */
 interface Read {
   table: string
-  /** `builds_pkey (id)`; undefined where it reads the whole table, or the whole index for a part of its rows */
+  /** `builds_pkey (id)`; undefined if it reads the whole table, or the whole index for a part of its rows */
   index: string | undefined
   rows: number
 }

@@ -424,7 +424,7 @@ test('each channel gets one verdict, and only what a verdict says has moved', as
           return { ...planned, ...candidateAt(candidate, build) }
         })
         const held = new Set(all.filter((_, n) => channels[n]?.held))
-        /** where somebody else took a channel from: a write may still tell of that */
+        /** where each channel was before somebody else moved it: a write may still name that */
         const rolledBack = new Map<string, string>()
         const next = <T>(stream: Iterator<T>): T => stream.next().value as T
         const rollBack = (branch: string) => {
@@ -501,7 +501,7 @@ test('each channel gets one verdict, and only what a verdict says has moved', as
             const last = moves.at(-1)
             assert.equal(last?.to, verdict.sha)
             const from = verdict.kind === 'created' ? undefined : verdict.from
-            // what was seen counts for a few seconds, and GitHub does not say where a write found the channel
+            // a look counts for a few seconds, and GitHub does not tell where a write found the channel
             if (from !== rolledBack.get(branch) || from === undefined) assert.equal(last?.from, from)
           }
           for (const { to } of moves) assert.notEqual(to, S1, 'never on a branch')

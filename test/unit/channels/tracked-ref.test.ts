@@ -35,7 +35,7 @@ const ROWS: { flake: string | null; ref?: string; asks: string[]; shown: string 
   { flake: 'github:bob/dotfiles', asks: [], shown: 'another repository' },
   { flake: 'flake:dotfiles', asks: [], shown: 'another repository' },
   { flake: null, asks: [], shown: 'another repository' },
-  // git can have no such branch, and nobody wants to read it
+  // git can have no such branch, and it is unreadable
   { flake: 'github:alice/dotfiles/a..b', asks: [], shown: 'a..b' },
   { flake: `github:alice/dotfiles/${'a'.repeat(1000)}`, asks: [], shown: `${'a'.repeat(100)}…` },
   { flake: `github:alice/dotfiles/${REV}`, ref: 'main', asks: ['refs/heads/main'], shown: 'main' },

@@ -1,4 +1,4 @@
-// The event: every file that Hydra itself wrote, and what is said of everything else.
+// The event: every file that Hydra itself wrote, and the message for everything else.
 import assert from 'node:assert/strict'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -153,7 +153,7 @@ describe('what a jobset follows', () => {
     { flake: 'github:alice/dotfiles/next?dir=nixos#x', follows: NEXT },
     { flake: 'github:Alice/DotFiles/next', follows: NEXT },
     { flake: 'github:alice/dotfiles/next', repository: 'Alice/DotFiles', follows: NEXT },
-    // a branch is case-sensitive where a repository is not
+    // a branch is case-sensitive, a repository is not
     { flake: 'github:Alice/DotFiles/Next', follows: named('Next') },
     { flake: 'github:alice/dotfiles.git/next', follows: NEXT },
     { flake: 'github:alice/dotfiles/feature/x', follows: named('feature/x') },

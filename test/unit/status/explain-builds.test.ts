@@ -214,7 +214,7 @@ describe('what Hydra evaluated and built', () =>
     },
     {
       what: 'the jobset follows one commit, and the newest eval names none',
-      // as of a pinned commit, of which there is nothing to count
+      // as of a pinned commit, which has nothing to count
       facts: {
         ...ONE_BEHIND,
         ...FOREIGN,

@@ -1,4 +1,4 @@
-// Which reason is said where several hold, each pair of them.
+// Which reason is given if several hold, for each pair of them.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { REASONS, type Reason } from '../../../src/status/shape.ts'
@@ -56,11 +56,11 @@ const HOLDS: Record<Reason, Spec[]> = {
   building: [{ newestBuild: QUEUED }],
   behind: [{ candidate: GOOD, standCandidate: AHEAD }],
   'up-to-date': [{ ...UP_TO_DATE }],
-  // where the candidate could not be judged, the reason is another one
+  // if the candidate could not be judged, the reason is another one
   unknown: [{ candidate: GOOD, standCandidate: IDENTICAL, trackedSha: undefined, standTracked: undefined }],
 }
 
-/** Both, where neither says another thing of the same fact. */
+/** Both, unless they contradict each other about a fact. */
 function both(a: Spec, b: Spec): Spec | undefined {
   const of = (spec: Spec) => new Map<string, unknown>(Object.entries(spec))
   const [first, second] = [of(a), of(b)]
