@@ -9,7 +9,8 @@ import { sceneFor } from '../../helpers/scene.ts'
 
 const SEED = Number(process.env.HYDRA_CHANNELS_TEST_SEED ?? Date.now() % 2 ** 31)
 const NOWHERE = 'f'.repeat(40)
-const COMMITS = Array.from({ length: 9 }, (_, n) => String(n).repeat(40))
+// from 1 on: to GitHub, 40 zeros are a branch that is not there
+const COMMITS = Array.from({ length: 9 }, (_, n) => String(n + 1).repeat(40))
 
 // 0 - 1 - 2 - 3 - 4      5 - 6 is a history of its own
 //      \     /
