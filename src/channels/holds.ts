@@ -1,10 +1,11 @@
 // Holds. A held channel stays where it is, for example after a rollback by hand. Each hold is a file in the state directory.
 // Written by `hydra-channels hold`, read immediately before each write.
-import { mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import * as z from 'zod/mini'
 import { systemClock } from '../base/clock.ts'
 import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
+import { readSmallFile } from '../base/read-small-file.ts'
 import { explainIssues } from '../base/schema.ts'
 import { writeAtomically } from '../base/write-atomically.ts'
 import { type Channel, channelKey } from './channel.ts'
@@ -40,11 +41,14 @@ export function findHold(
   const file = holdFile(stateDirectory, channel)
   let content: string
   try {
-    content = readFileSync(file, 'utf8')
+    content = readSmallFile(file)
   } catch (error) {
     // a name that is too long for a file cannot be one's
     if (['ENOENT', 'ENAMETOOLONG'].includes(codeOf(error) ?? '')) return undefined
-    throw new OperatorError(`cannot read the hold ${file}: ${messageOf(error)}`, { cause: error })
+    throw new OperatorError(`cannot read the hold ${file}: ${messageOf(error)}`, {
+      hint: 'remove it, or hold the channel again',
+      cause: error,
+    })
   }
   const hold = parseHold(content, file)
   return hold.until !== null && Date.parse(hold.until) <= now ? undefined : hold

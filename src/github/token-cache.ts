@@ -1,9 +1,10 @@
 // Installation tokens, kept between processes: every hook is a process of its own, and a token costs two requests.
 import { createHash } from 'node:crypto'
-import { closeSync, fstatSync, openSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import * as z from 'zod/mini'
 import { systemClock } from '../base/clock.ts'
+import { readSmallFile } from '../base/read-small-file.ts'
 import { writeAtomically } from '../base/write-atomically.ts'
 import type { AppCredentials } from './credentials.ts'
 
@@ -83,21 +84,13 @@ function remove(file: string): void {
 
 /** Undefined if the file is missing, unreadable, half-written by something else, or not ours alone. */
 function readPrivate(file: string): Access | undefined {
-  let descriptor: number
   try {
-    descriptor = openSync(file, 'r')
+    const content = readSmallFile(file, ({ uid, mode }) => {
+      if (uid !== process.geteuid?.() || (mode & 0o077) !== 0) throw new Error('it is not ours alone')
+    })
+    return accessSchema.safeParse(JSON.parse(content)).data
   } catch {
     return undefined
-  }
-  try {
-    const { uid, mode } = fstatSync(descriptor)
-    if (uid !== process.geteuid?.() || (mode & 0o077) !== 0) return undefined
-    const result = accessSchema.safeParse(JSON.parse(readFileSync(descriptor, 'utf8')))
-    return result.data
-  } catch {
-    return undefined
-  } finally {
-    closeSync(descriptor)
   }
 }
 

@@ -1,9 +1,10 @@
 // When the last reconcile ended: for people and for status, and for no decision.
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemClock } from '../base/clock.ts'
 import { messageOf } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
+import { readSmallFile } from '../base/read-small-file.ts'
 import { writeAtomically } from '../base/write-atomically.ts'
 
 const STAMP_FILE = 'last-reconcile.json'
@@ -30,7 +31,7 @@ export function writeStamp(stateDirectory: string, run: Omit<Stamp, 'finishedAt'
 /** Undefined if no reconcile has ended here yet, or if the file cannot be read: no decision depends on it. */
 export function readStamp(stateDirectory: string): Pick<Stamp, 'finishedAt'> | undefined {
   try {
-    const stamp: unknown = JSON.parse(readFileSync(join(stateDirectory, STAMP_FILE), 'utf8'))
+    const stamp: unknown = JSON.parse(readSmallFile(join(stateDirectory, STAMP_FILE)))
     const { finishedAt } = stamp as Partial<Stamp>
     return finishedAt !== undefined && !Number.isNaN(Date.parse(finishedAt)) ? { finishedAt } : undefined
   } catch {
