@@ -3,7 +3,7 @@
 
 import { OperatorError } from './base/errors.ts'
 import { webUrlOfHost } from './base/links.ts'
-import { short } from './base/log.ts'
+import { listSome, short } from './base/log.ts'
 import type { Output } from './base/output.ts'
 import { isCacheConfigured } from './cache/config.ts'
 import { copyOutputs, startCopies } from './cache/copy.ts'
@@ -203,7 +203,7 @@ function tellAll(
  * the database nor GitHub nor the App's key, which is so out of reach of other hooks.
  */
 function handOver(channels: readonly Channel[], { config, log, mode }: HookOptions): void {
-  const names = channels.map(({ repository, branch }) => `${repository} ${branch}`).join(', ')
+  const names = listSome(channels.map(({ repository, branch }) => `${repository} ${branch}`))
   if (mode === 'look') {
     log.line(`would ask for a reconcile of ${names} (dry run)`)
     return

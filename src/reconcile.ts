@@ -3,7 +3,7 @@
 
 import type { OperatorError } from './base/errors.ts'
 import { webUrlOfHost } from './base/links.ts'
-import type { Log } from './base/log.ts'
+import { type Log, listSome } from './base/log.ts'
 import { isCacheConfigured } from './cache/config.ts'
 import { cacheOptionsFor } from './cache/options.ts'
 import { createProver } from './cache/prove.ts'
@@ -91,9 +91,6 @@ function nameOfRepository({ channel: { repository } }: PlannedChannel): [string,
   return [repository.toLowerCase(), repository]
 }
 
-/** So many names are a line that somebody still reads. */
-const MAX_NAMES = 10
-
 /** Never deleted here, and never silent. */
 function reportStrays(strays: readonly Stray[], log: Log): void {
   const byRepository = new Map<string, string[]>()
@@ -101,13 +98,13 @@ function reportStrays(strays: readonly Stray[], log: Log): void {
     // its rule is reported already
     if (ruleTrouble) continue
     const { repository, branch } = channel
-    byRepository.set(repository, [...(byRepository.get(repository) ?? []), branch])
+    const branches = byRepository.get(repository) ?? []
+    byRepository.set(repository, branches)
+    branches.push(branch)
   }
   for (const [repository, branches] of byRepository) {
     const of = branches.length === 1 ? '1 branch' : `${branches.length} branches`
-    const names = branches.slice(0, MAX_NAMES).join(', ')
-    const more = branches.length > MAX_NAMES ? ` and ${branches.length - MAX_NAMES} more` : ''
-    log.line(`${repository}: job-gone: no job leads to ${of}: ${names}${more}`)
+    log.line(`${repository}: job-gone: no job leads to ${of}: ${listSome(branches)}`)
   }
 }
 

@@ -12,17 +12,26 @@ export function printable(text: string): string {
   return text.replace(CONTROLS, char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-/** The lines of another program's output, for the log: without blank ones, and none of them raw. */
+/** The lines of another program's output, for the log: without blank ones, and none of them raw or long. */
 export function printableLines(output: string): string[] {
   return output
     .split(/\r?\n/)
-    .map(line => printable(line.trimEnd()))
+    .map(line => lineOf(line.trimEnd()))
     .filter(line => line !== '')
 }
 
 /** `1 output`, `2 outputs`. */
 export function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? '' : 's'}`
+}
+
+/** So many names are a line that somebody still reads. */
+const MAX_NAMES = 10
+
+/** `a, b, c and 9 more` */
+export function listSome(names: readonly string[], max = MAX_NAMES): string {
+  if (names.length <= max + 1) return names.join(', ')
+  return `${names.slice(0, max).join(', ')} and ${names.length - max} more`
 }
 
 /** The first seven digits, as git and GitHub abbreviate. */
@@ -35,6 +44,42 @@ export interface Log {
   line(text: string): void
 }
 
-export function createLog(write: (text: string) => void): Log {
-  return { line: text => write(`${printable(text)}\n`) }
+/** Of what other people wrote, a line shows the beginning. */
+const MAX_LINE = 8_000
+
+/** A run that has more to say than this shows its beginning and its last lines, which have the verdict. */
+const MAX_LOG = 2_000_000
+const LAST_LINES = 50
+
+/** `text` as a line of the log. */
+export function lineOf(text: string): string {
+  const line = printable(text.slice(0, MAX_LINE))
+  if (text.length <= MAX_LINE && line.length <= MAX_LINE) return line
+  return `${line.slice(0, MAX_LINE)}… (cut: ${text.length} characters)`
+}
+
+/** `end` writes what is left, and how much was left out. */
+export function createLog(write: (text: string) => void): Log & { end(): void } {
+  let room = MAX_LOG
+  let omitted = 0
+  let last: string[] = []
+  return {
+    line(text) {
+      const line = `${lineOf(text)}\n`
+      if (room > 0) {
+        room -= line.length
+        return write(line)
+      }
+      last.push(line)
+      if (last.length <= 2 * LAST_LINES) return
+      omitted += last.length - LAST_LINES
+      last = last.slice(-LAST_LINES)
+    },
+    end() {
+      if (omitted > 0) write(`… (${count(omitted, 'line')} left out)\n`)
+      for (const line of last) write(line)
+      last = []
+      omitted = 0
+    },
+  }
 }

@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { codeOf } from './errors.ts'
 import { printableLines } from './log.ts'
+import { onEnd } from './signals.ts'
 
 /** We keep the last part of what a program writes: one that never stops would fill the memory. */
 const MAX_OUTPUT_BYTES = 1024 * 1024
@@ -29,9 +30,11 @@ export type ProgramRun =
 
 /** All programs that run now. They end when this process ends. */
 const running = new Set<ChildProcess>()
-process.on('exit', () => {
+const endAll = () => {
   for (const child of running) child.kill()
-})
+}
+process.on('exit', endAll)
+let ignoreSignals = () => {}
 
 export function runProgram(
   program: string,
@@ -44,6 +47,7 @@ export function runProgram(
       env: { ...env, LC_ALL: 'C.UTF-8', SYSTEMD_COLORS: '0' },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
+    if (running.size === 0) ignoreSignals = onEnd(endAll)
     running.add(child)
     let timedOut = false
     const timer = setTimeout(() => {
@@ -56,6 +60,7 @@ export function runProgram(
     const settle = (run: ProgramRun) => {
       clearTimeout(timer)
       running.delete(child)
+      if (running.size === 0) ignoreSignals()
       resolve(run)
     }
 

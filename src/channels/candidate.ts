@@ -1,6 +1,7 @@
 // Which commit a job's channel should be at, judged from what Hydra's database says. Pure: facts in, a verdict out.
 
 import { OperatorError } from '../base/errors.ts'
+import { listSome } from '../base/log.ts'
 import { sameRepository } from '../base/repository-name.ts'
 import type { BuildFinished } from '../hydra/event.ts'
 import { parseFlakeref, showFlakeref } from '../hydra/flakeref.ts'
@@ -111,7 +112,7 @@ function commitOf(
 
 export function ambiguous(jobs: readonly JobName[]): OperatorError {
   const names = jobs.map(showJob).sort()
-  return new OperatorError(`ambiguous: ${names.length} jobs lead to this channel: ${names.join(', ')}`, {
+  return new OperatorError(`ambiguous: ${names.length} jobs lead to this channel: ${listSome(names)}`, {
     hint: 'a channel follows one job: put {system} (or another group) into the branch, make job narrower, or let one aggregate job stand for all of them',
   })
 }

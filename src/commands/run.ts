@@ -1,9 +1,9 @@
 // What all commands have in common: arguments, --help and --version, errors, signals and the exit status.
-import { constants } from 'node:os'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import packageJson from '../../package.json' with { type: 'json' }
 import { messageOf, OperatorError, UsageError } from '../base/errors.ts'
 import { createLog, type Log, printable } from '../base/log.ts'
+import { onEnd } from '../base/signals.ts'
 
 type Options = NonNullable<ParseArgsConfig['options']>
 
@@ -37,20 +37,18 @@ export interface Invocation<O extends Options> {
 /** Runs a command to its end and leaves the process: 0 expected, 1 trouble, 2 unusable arguments or configuration. */
 export async function main<O extends Options>(command: Command<O>): Promise<void> {
   const progress = createProgress()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, () => {
-      progress.clear()
-      open('stderr').write(`${command.name}: stopped by ${signal}\n`)
-      process.exit(128 + constants.signals[signal])
-    })
-  }
-
   const write = (name: StreamName, text: string) => {
     progress.clear()
     open(name).write(text)
   }
   const err = createLog(text => write('stderr', text))
-  const log = command.logTo === 'stderr' ? err : createLog(text => write('stdout', text))
+  const out = command.logTo === 'stderr' ? err : createLog(text => write('stdout', text))
+  const log: Log = out
+  const end = (status: number) => {
+    out.end()
+    err.end()
+    return leave(status)
+  }
   const print = (text: string) => write('stdout', text)
   const report = (error: unknown) => {
     for (const line of describeError(error)) err.line(line)
@@ -71,11 +69,11 @@ export async function main<O extends Options>(command: Command<O>): Promise<void
       }
       const ended = await command.run(invocation as Invocation<O>)
       progress.clear()
-      await leave(ended === 'ok' ? 0 : 1)
+      await end(ended === 'ok' ? 0 : 1)
     }
   } catch (error) {
     report(error)
-    await leave(error instanceof UsageError ? 2 : 1)
+    await end(error instanceof UsageError ? 2 : 1)
   }
 }
 
@@ -107,8 +105,11 @@ async function leave(status: number): Promise<never> {
 /** Does nothing without a terminal: in a log each of its lines would stay. */
 function createProgress(): { show(text: string): void; clear(): void } {
   let shown = false
+  let ignoreSignals = () => {}
   const clear = () => {
-    if (shown) open('stderr').write('\r\u001b[K')
+    if (!shown) return
+    ignoreSignals()
+    open('stderr').write('\r\u001b[K')
     shown = false
   }
   return {
@@ -118,6 +119,7 @@ function createProgress(): { show(text: string): void; clear(): void } {
       clear()
       terminal.write(printable(text).slice(0, (terminal.columns ?? 80) - 1))
       shown = true
+      ignoreSignals = onEnd(clear)
     },
     clear,
   }

@@ -1,5 +1,6 @@
 // How doctor makes a check: what it becomes when it fails, and when it cannot be made at all.
 import { messageOf, OperatorError } from '../base/errors.ts'
+import { listSome } from '../base/log.ts'
 
 /** The checks, in the order of their output. */
 export const CHECK_NAMES = [
@@ -100,10 +101,5 @@ export function notChecked(why: string): Answer<never> {
   return { result: 'not-checked', message: `not checked: ${why}` }
 }
 
-/** `a, b, c and 9 more` */
-export function someOf(names: readonly string[]): string {
-  const MAX = 3
-  return names.length > MAX + 1
-    ? `${names.slice(0, MAX).join(', ')} and ${names.length - MAX} more`
-    : names.join(', ')
-}
+/** Of what an answer names: `a, b, c and 9 more` */
+export const someOf = (names: readonly string[]) => listSome(names, 3)

@@ -48,7 +48,7 @@ export interface OtherEvent {
 /**
  * Reads the event of `$HYDRA_JSON`.
  *
- * @returns the event, and `shown`: all of it on one line of JSON, for the log
+ * @returns the event, and `shown`: it on one line of JSON for the log, with long texts and lists cut
  * @throws UsageError that names the file and the field
  */
 export function readEvent(file: string | undefined): { event: BuildFinished | OtherEvent; shown: string } {
@@ -86,8 +86,19 @@ export function parseEvent(
   const { event } = check(eventSchema, json, file)
   return {
     event: event === 'buildFinished' ? check(buildFinishedSchema, json, file) : { event },
-    shown: JSON.stringify(json),
+    shown: JSON.stringify(json, shorten),
   }
+}
+
+const MAX_SHOWN = 500
+const MAX_SHOWN_ITEMS = 50
+
+function shorten(_key: string, value: unknown): unknown {
+  if (Array.isArray(value) && value.length > MAX_SHOWN_ITEMS) {
+    return [...value.slice(0, MAX_SHOWN_ITEMS), `… and ${value.length - MAX_SHOWN_ITEMS} more`]
+  }
+  if (typeof value !== 'string' || value.length <= MAX_SHOWN) return value
+  return `${value.slice(0, MAX_SHOWN)}… (cut: ${value.length} characters)`
 }
 
 export function isBuildFinished(event: BuildFinished | OtherEvent): event is BuildFinished {

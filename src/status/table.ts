@@ -161,7 +161,9 @@ function messageLines(channels: ChannelStatus[], nameOf: (channel: ChannelStatus
   for (const channel of channels) {
     if (channel.message === null) continue
     const message = clean(channel.message)
-    namesByMessage.set(message, [...(namesByMessage.get(message) ?? []), nameOf(channel)])
+    const names = namesByMessage.get(message) ?? []
+    namesByMessage.set(message, names)
+    names.push(nameOf(channel))
   }
   return Array.from(namesByMessage, ([message, names]) => `${enumerate(names)}: ${message}`)
 }

@@ -12,8 +12,8 @@ const DIST = fileURLToPath(new URL('../../dist/', import.meta.url))
 export type CommandName = 'hydra-hook' | 'channel-update' | 'get-flake-commit' | 'hydra-channels'
 
 export interface Result {
-  /** the exit status, or 128 + the number of the signal */
-  status: number
+  /** the exit status, or the signal that ended it */
+  status: number | NodeJS.Signals
   /** both streams in the order in which they were written, as Hydra keeps them */
   log: string
   /** if the streams were kept apart */
@@ -63,9 +63,9 @@ export async function runCommand(
       env: cleanEnvironment(env),
       stdio: ['ignore', descriptors[0], descriptors.at(-1)],
     })
-    const ended = new Promise<number>((resolve, reject) => {
+    const ended = new Promise<number | NodeJS.Signals>((resolve, reject) => {
       child.once('error', reject)
-      child.once('exit', (code, signal) => resolve(code ?? 128 + signalNumber(signal)))
+      child.once('exit', (code, signal) => resolve(code ?? (signal as NodeJS.Signals)))
     })
     onStart?.(child)
     const status = await ended
@@ -77,10 +77,6 @@ export async function runCommand(
     for (const descriptor of descriptors) closeSync(descriptor)
     await rm(directory, { recursive: true })
   }
-}
-
-function signalNumber(signal: NodeJS.Signals | null): number {
-  return signal === 'SIGKILL' ? 9 : signal === 'SIGTERM' ? 15 : signal === 'SIGINT' ? 2 : 1
 }
 
 /** The folder for all output and all secrets of the run; undefined for a single file that is run by hand. */

@@ -9,8 +9,7 @@ import { type TestContext, test } from 'node:test'
 import { CHANNEL, type Stage, stageFor } from '../helpers/stage.ts'
 import { until } from '../helpers/until.ts'
 
-const STATUS = { SIGKILL: 137, SIGTERM: 143 } as const
-type Signal = keyof typeof STATUS
+type Signal = 'SIGKILL' | 'SIGTERM'
 
 interface Scene {
   stage: Stage
@@ -68,8 +67,7 @@ for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
         onStart: child =>
           stage.github.fault({ kind: 'hook', skip: request - 1, run: () => stop(child, signal) }),
       })
-      assert.equal(stopped.status, STATUS[signal], stopped.log)
-      if (signal === 'SIGTERM') assert.match(stopped.log, /^hydra-hook: stopped by SIGTERM$/m)
+      assert.equal(stopped.status, signal, stopped.log)
       assertWhole(stage)
       // the request may have its effect although its process has ended
       const at = await stage.repository.branch(CHANNEL)
@@ -91,7 +89,7 @@ for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
     await until('systemctl is called', () => stage.systemd.calls().length > 0)
     await stop(running, signal)
     stage.systemd.release()
-    assert.equal((await hook).status, STATUS[signal])
+    assert.equal((await hook).status, signal)
     assert.deepEqual(stage.github.requests, [])
     assert.equal(await stage.repository.branch(CHANNEL), c1)
     stage.systemd.ends('ok')

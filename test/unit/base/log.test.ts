@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { count, createLog, printable, printableLines, short } from '../../../src/base/log.ts'
+import {
+  count,
+  createLog,
+  lineOf,
+  listSome,
+  printable,
+  printableLines,
+  short,
+} from '../../../src/base/log.ts'
 
 const range = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, index) => String.fromCharCode(from + index))
@@ -101,4 +109,42 @@ for (const [n, counted] of COUNTS) {
 
 test('a commit is seven digits short', () => {
   assert.equal(short('3f2c9d1e5a7b8c6d4e3f2a1b0c9d8e7f6a5b4c3d'), '3f2c9d1')
+})
+
+test('a long line is cut, and says how long it was', () => {
+  assert.equal(lineOf('a'.repeat(8_000)), 'a'.repeat(8_000))
+  assert.equal(lineOf('a'.repeat(8_001)), `${'a'.repeat(8_000)}… (cut: 8001 characters)`)
+  // each of these takes six characters
+  const escaped = lineOf('\u0007'.repeat(2_000_000))
+  assert.equal(
+    escaped,
+    `${'\\u0007'.repeat(8_000 / 6)}${'\\u0007'.slice(0, 8_000 % 6)}… (cut: 2000000 characters)`,
+  )
+})
+
+test('a list is cut, and says how many names are left out', () => {
+  const names = Array.from({ length: 12 }, (_, n) => `h${n}`)
+  assert.equal(listSome([]), '')
+  assert.equal(listSome(names.slice(0, 2)), 'h0, h1')
+  // “and 1 more” would be no shorter
+  assert.equal(listSome(names.slice(0, 11)), names.slice(0, 11).join(', '))
+  assert.equal(listSome(names), `${names.slice(0, 10).join(', ')} and 2 more`)
+})
+
+test('a log is cut in its middle: its last lines have the verdict', () => {
+  const written: string[] = []
+  const log = createLog(text => written.push(text))
+  const lines = 1_000
+  for (let n = 0; n < lines; n++) log.line(`${n} ${'a'.repeat(7_000)}`)
+  log.line('the verdict')
+  const shown = written.length
+  log.end()
+  assert.ok(written.join('').length < 2_500_000)
+  assert.match(written[shown] ?? '', /^… \(\d+ lines left out\)\n$/)
+  assert.equal(written.at(-1), 'the verdict\n')
+  const omitted = Number(/\d+/.exec(written[shown] ?? ''))
+  assert.equal(written.length - 1 + omitted, lines + 1)
+  // once
+  log.end()
+  assert.equal(written.at(-1), 'the verdict\n')
 })
