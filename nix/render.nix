@@ -61,6 +61,7 @@ rec {
       # hydra-notify then never waits for an upload, and has no key that other hooks could read
       mode = "detached";
       kickFile = "/run/hydra-channels-kick/kick";
+      deadlineSeconds = 7200;
     };
     reconcile.deadlineSeconds = 900;
     stateDirectory = "/var/lib/hydra-channels";

@@ -78,6 +78,7 @@ in
       `inline`: the hook does all of the work itself, and its verdict is in Hydra's log.
     '';
     kickFile = fixed defaults.hook.kickFile "By its being there, a detached hook asks for a reconcile.";
+    deadlineSeconds = withDefault seconds defaults.hook.deadlineSeconds "One hook as a whole, copies included: Hydra's other notifications wait for it.";
   };
 
   reconcile.deadlineSeconds =

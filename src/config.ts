@@ -22,6 +22,7 @@ const configSchema = z.strictObject(
         {
           mode: z._default(z.enum(['inline', 'detached'], '"inline" or "detached"'), 'inline'),
           kickFile: z._default(text('the path of a file'), DEFAULT_KICK_FILE),
+          deadlineSeconds: z._default(seconds, 7200),
         },
         'an object',
       ),
@@ -92,6 +93,8 @@ export function findConfig(named: string | undefined): Config {
 /** A secret has no place in the configuration, and one that strayed there is not quoted in a log. */
 function withoutExcerpt(message: string): string {
   // `Unexpected token 'g', ..."token": geheim, "de"... is not valid JSON`
-  const kept = message.replace(/(?:, )?(?:\.\.\.)?".*"(?:\.\.\.)? is not valid JSON$/s, '')
-  return kept.replace(/ in JSON/, '') || 'it holds no value'
+  const [said = ''] = message.endsWith(' is not valid JSON')
+    ? message.split(/(?:^|, )(?:\.\.\.)?"/)
+    : [message]
+  return said.replace(' in JSON', '') || 'it holds no value'
 }

@@ -1,5 +1,18 @@
 import { systemClock } from './clock.ts'
 
+/** The work's own end, or the error if it takes longer. The work is not stopped: the process ends soon. */
+export async function endWithin<T>(ms: number, work: Promise<T>, tooLate: () => Error): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(tooLate()), ms)
+  })
+  try {
+    return await Promise.race([work, timeout])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 /** How long the GitHub part of a run may take. A hook blocks Hydra's notifications, so it must end. */
 export class Deadline {
   #endsAt: number

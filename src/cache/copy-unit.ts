@@ -12,6 +12,9 @@ const MAX_UNIT_NAME = 255
 /** We repeat only the last lines of systemd's output: all of them are in the journal. */
 const MAX_LINES = 20
 
+/** What waits for no copy answers at once, or hangs. */
+const ANSWER_SECONDS = 30
+
 /**
  * Starts the unit of each path, and waits for their ends unless `more` says `--no-block`.
  *
@@ -26,12 +29,14 @@ export async function startUnits(
 ): Promise<void> {
   const units = await unitsOf(paths, template, options)
   const args = ['--no-ask-password', ...more, 'start', '--', ...units]
-  const { how, lines } = await run('systemctl', args, options)
+  const { timeoutSeconds } = options.config
+  const seconds = more.includes('--no-block') ? answerSeconds(options) : timeoutSeconds
+  const { how, lines } = await run('systemctl', args, options, seconds)
   if (how === 0) return
   const journal = `see ${journalCommand(units[0] ?? '')}`
   if (how === 'timeout') {
     throw new OperatorError(
-      `cannot copy to the cache: systemctl start did not end within ${options.config.timeoutSeconds} s (cache.timeoutSeconds)`,
+      `cannot copy to the cache: systemctl start did not end within ${seconds} s${seconds === timeoutSeconds ? ' (cache.timeoutSeconds)' : ''}`,
       { hint: [...lines, `the copy may still be running: ${journal}`] },
     )
   }
@@ -55,7 +60,7 @@ async function unitsOf(paths: readonly string[], template: string, options: Cach
   }
   // without --path, %I is the whole path again, with the slash at its beginning
   const args = [`--template=${template}`, '--', ...paths]
-  const { how, lines, stdout } = await run('systemd-escape', args, options)
+  const { how, lines, stdout } = await run('systemd-escape', args, options, answerSeconds(options))
   const units = stdout.split(/\s+/).filter(name => name !== '')
   if (how !== 0 || units.length !== paths.length) {
     throw new OperatorError(`cannot make unit names of ${template}: systemd-escape ${describeEnd(how)}`, {
@@ -70,13 +75,16 @@ function escapedLength(path: string): number {
   return path.length + 3 * (path.match(/[^A-Za-z0-9:_./]/g)?.length ?? 0)
 }
 
-/** Runs a program of systemd within `cache.timeoutSeconds`. */
+const answerSeconds = ({ config }: CacheOptions) => Math.min(ANSWER_SECONDS, config.timeoutSeconds)
+
+/** Runs a program of systemd. */
 async function run(
   program: string,
   args: readonly string[],
-  { config, env }: CacheOptions,
+  { env }: CacheOptions,
+  seconds: number,
 ): Promise<Extract<ProgramRun, { kind: 'ended' }>> {
-  const ran = await runProgram(program, args, { env, timeoutMs: config.timeoutSeconds * 1000 })
+  const ran = await runProgram(program, args, { env, timeoutMs: seconds * 1000 })
   if (ran.kind === 'ended') return { ...ran, lines: ran.lines.slice(-MAX_LINES) }
   throw ran.why === 'missing'
     ? new OperatorError(`cannot copy to the cache: there is no ${program} in PATH`, {

@@ -1,16 +1,21 @@
 // hydra-channels reconcile
 
+import { endWithin } from '../base/deadline.ts'
 import { DEFAULT_CONFIG_FILE } from '../base/defaults.ts'
+import { LATER, OperatorError } from '../base/errors.ts'
 import { createHttp } from '../base/http.ts'
 import { readConfig } from '../config.ts'
 import { findConnection } from '../hydra/connection.ts'
 import { openDatabase } from '../hydra/database.ts'
-import { acquireLock } from '../hydra/lock.ts'
+import { acquireLock, type Holder } from '../hydra/lock.ts'
 import { reconcile } from '../reconcile.ts'
 import { kick, takeKick } from '../state/kick.ts'
 import { writeStamp } from '../state/last-reconcile.ts'
 import { openGitHub } from './clients.ts'
 import { type Command, configFile } from './run.ts'
+
+/** Copies alone may take hours, but a run that hangs would keep the lock for ever. */
+const MAX_HOURS = 6
 
 const help = `Usage: hydra-channels reconcile [--dry-run] [--wait] [--config FILE] [CHANNEL…]
 
@@ -21,7 +26,7 @@ time, on however many machines; a second says who runs and ends.
 
 Options:
   --dry-run      copy nothing, move nothing: say what would be done
-  --wait         wait for a reconcile that runs, then run
+  --wait         wait for a reconcile that runs, for an hour at most, then run
   --config FILE  the configuration
   --help         this text
   --version      the version
@@ -50,17 +55,19 @@ export const command: Command<typeof options> = {
     const kicked = dryRun ? undefined : takeKick(file)
     const config = readConfig(file)
     const connection = findConnection(config.database, env)
-    const acquired = dryRun ? undefined : await acquireLock(connection, values.wait ? 'wait' : 'try')
+    const waitFor = ({ name }: Holder) => log.line(`waits for another reconcile: ${name}`)
+    const acquired = dryRun ? undefined : await acquireLock(connection, values.wait ? waitFor : undefined)
     if (acquired?.kind === 'taken') {
       // the other one may have looked already
       if (kicked !== undefined) kick(kicked)
-      log.line(`another reconcile runs: ${acquired.by}`)
+      if (values.wait) throw waitedInVain(acquired.by)
+      log.line(`another reconcile runs: ${acquired.by.name}`)
       return 'ok'
     }
     const http = createHttp(env)
     const database = openDatabase(connection)
     try {
-      const { ended, counts } = await reconcile({
+      const reconciled = reconcile({
         config,
         mode: dryRun ? 'look' : 'move',
         only: positionals,
@@ -82,6 +89,14 @@ export const command: Command<typeof options> = {
             deadlineSeconds: config.reconcile.deadlineSeconds,
           }),
       })
+      const { ended, counts } = await endWithin(
+        MAX_HOURS * 3_600_000,
+        reconciled,
+        () =>
+          new OperatorError(`the reconcile did not end within ${MAX_HOURS} hours`, {
+            hint: `a copy may still be running; ${LATER}`,
+          }),
+      )
       if (!dryRun && positionals.length === 0) writeStamp(config.stateDirectory, { ended, counts }, log)
       return ended
     } finally {
@@ -89,4 +104,13 @@ export const command: Command<typeof options> = {
       await Promise.allSettled([database.close(), acquired?.lock.release()])
     }
   },
+}
+
+function waitedInVain({ name, pid }: Holder): OperatorError {
+  return new OperatorError(`waited an hour for another reconcile: ${name}`, {
+    hint:
+      pid === undefined
+        ? LATER
+        : `${LATER}; if none runs there, end its connection: select pg_terminate_backend(${pid})`,
+  })
 }

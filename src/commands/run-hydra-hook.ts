@@ -1,10 +1,11 @@
 // Builds what the hook works with: the configuration, and the clients that it opens when it needs them.
 
+import { endWithin } from '../base/deadline.ts'
 import { DEFAULT_CONFIG_FILE } from '../base/defaults.ts'
+import { LATER, OperatorError } from '../base/errors.ts'
 import type { ConnectingHttp } from '../base/http.ts'
 import { readConfig } from '../config.ts'
 import { handleBuild } from '../hook.ts'
-
 import { findConnection } from '../hydra/connection.ts'
 import type { BuildFinished } from '../hydra/event.ts'
 import { configFile, type Invocation } from './run.ts'
@@ -25,8 +26,9 @@ export async function runHook(
 ): Promise<'ok' | 'failed'> {
   const config = readConfig(configFile(values.config, env) ?? DEFAULT_CONFIG_FILE)
   const http = openHttpLater(env)
+  const { deadlineSeconds } = config.hook
   try {
-    return await handleBuild(event, {
+    const handled = handleBuild(event, {
       config,
       mode,
       log,
@@ -44,6 +46,14 @@ export async function runHook(
         return openGitHub({ config, env, http, log, personalToken: 'ignored' })
       },
     })
+    return await endWithin(
+      deadlineSeconds * 1000,
+      handled,
+      () =>
+        new OperatorError(`the hook did not end within ${deadlineSeconds} s (hook.deadlineSeconds)`, {
+          hint: `a copy may still be running; ${LATER}, or hydra-channels reconcile`,
+        }),
+    )
   } finally {
     http.close()
   }

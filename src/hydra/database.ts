@@ -3,6 +3,7 @@ import { Socket } from 'node:net'
 import { Mutex } from 'async-mutex'
 import pgpass from 'pgpass'
 import postgres from 'postgres'
+import { endWithin } from '../base/deadline.ts'
 import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
 import { type Connection, showConnection } from './connection.ts'
 
@@ -150,17 +151,10 @@ async function snapshot<T>(sql: Sql, queries: (sql: Sql) => Promise<T>): Promise
   return answers
 }
 
-export async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const timeout = new Promise<never>((_, reject) => {
-    const error = Object.assign(new Error(`no answer within ${timeoutMs / 1000} s`), { code: 'NO_ANSWER' })
-    timer = setTimeout(() => reject(error), timeoutMs)
-  })
-  try {
-    return await Promise.race([work, timeout])
-  } finally {
-    clearTimeout(timer)
-  }
+export function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
+  return endWithin(timeoutMs, work, () =>
+    Object.assign(new Error(`no answer within ${timeoutMs / 1000} s`), { code: 'NO_ANSWER' }),
+  )
 }
 
 /** PGPASSFILE, which Hydra sets, or ~/.pgpass, unless PGPASSWORD is set; '' if neither has a password. */

@@ -2,7 +2,8 @@
 // because it lasts as long as its connection does. Nothing is written there.
 import { hostname } from 'node:os'
 import * as z from 'zod/mini'
-import { LATER, OperatorError } from '../base/errors.ts'
+import { systemClock } from '../base/clock.ts'
+import { codeOf, LATER, OperatorError } from '../base/errors.ts'
 import type { Connection } from './connection.ts'
 import { CONNECT_TIMEOUT_SECONDS, explainDatabaseError, openClient, type Sql, within } from './database.ts'
 import { parseRows } from './queries/rows.ts'
@@ -10,8 +11,20 @@ import { parseRows } from './queries/rows.ts'
 /** "hydra-ch" as a number: the key of our lock, which no other program uses. */
 const LOCK_KEY = '7528510797120398184'
 
-/** A server whose machine has gone, or that has stopped, says nothing at all. */
-const ANSWER_TIMEOUT_MS = 60_000
+const TIMES = {
+  /** A server whose machine has gone, or that has stopped, says nothing at all. */
+  answerTimeoutMs: 60_000,
+  /** The longest wait for another run: any role of the database can keep the lock, and for ever. */
+  waitMs: 3_600_000,
+  /** so often we hear from the server while we wait */
+  turnMs: 30_000,
+}
+
+/** PostgreSQL: the lock was not free within lock_timeout. */
+const LOCK_NOT_AVAILABLE = '55P03'
+
+/** How the connections that want the lock are called. */
+const OUR_NAME = 'hydra-channels reconcile on'
 
 /** As much of an application_name as PostgreSQL keeps. */
 const MAX_NAME = 63
@@ -26,32 +39,38 @@ export interface Lock {
   release(): Promise<void>
 }
 
+/** The connection that has the lock. */
+export interface Holder {
+  /** `hydra-channels reconcile on hydra, process 4711, since 2026-11-24T12:00:00Z` */
+  name: string
+  /** PostgreSQL's process; undefined if it has just ended */
+  pid: number | undefined
+}
+
 /**
- * @param wait `wait` until another run has ended; `try` returns who runs
+ * @param wait called if another run has the lock, which is then waited for, up to an hour; undefined: do not wait
  * @throws OperatorError if the database cannot be asked
  */
 export async function acquireLock(
   connection: Connection,
-  wait: 'wait' | 'try',
-  answerTimeoutMs = ANSWER_TIMEOUT_MS,
-): Promise<{ kind: 'held'; lock: Lock } | { kind: 'taken'; by: string }> {
-  const applicationName = `hydra-channels reconcile on ${hostname()}, process ${process.pid}`.slice(
-    0,
-    MAX_NAME,
-  )
+  wait: ((by: Holder) => void) | undefined,
+  { answerTimeoutMs, waitMs, turnMs } = TIMES,
+): Promise<{ kind: 'held'; lock: Lock } | { kind: 'taken'; by: Holder }> {
+  const applicationName = `${OUR_NAME} ${hostname()}, process ${process.pid}`.slice(0, MAX_NAME)
   // no limit for a statement: another run takes its time
   const options = { applicationName, statementTimeoutMs: 0 }
   const { sql, abandon } = openClient(connection, CONNECT_TIMEOUT_SECONDS, () => {}, options)
+  const endsAt = systemClock.elapsed() + (wait ? waitMs : 0)
   try {
-    if (wait === 'wait') await sql`select pg_advisory_lock(${LOCK_KEY}::bigint)`
-    else {
-      const asked = sql<{ held: boolean }[]>`select pg_try_advisory_lock(${LOCK_KEY}::bigint) as held`
-      const [row] = await within(answerTimeoutMs, asked)
-      if (!row?.held) {
-        const by = await within(answerTimeoutMs, findHolder(sql))
+    let isHeld = await within(answerTimeoutMs, tryLock(sql))
+    for (let turn = 1; !isHeld; turn++) {
+      const by = await within(answerTimeoutMs, findHolder(sql))
+      if (systemClock.elapsed() >= endsAt) {
         await abandon()
         return { kind: 'taken', by }
       }
+      if (turn === 1) wait?.(by)
+      isHeld = await within(turnMs + answerTimeoutMs, waitForLock(sql, turnMs))
     }
   } catch (error) {
     await abandon()
@@ -76,20 +95,43 @@ export async function acquireLock(
   }
 }
 
-const holderRow = z.object({ application_name: z.string('text'), since: z.nullable(z.string('text')) })
+async function tryLock(sql: Sql): Promise<boolean> {
+  const [row] = await sql<{ held: boolean }[]>`select pg_try_advisory_lock(${LOCK_KEY}::bigint) as held`
+  return row?.held === true
+}
 
-/** `hydra-channels reconcile on hydra, process 4711, since 2026-11-24T12:00:00Z` */
-async function findHolder(sql: Sql): Promise<string> {
+async function waitForLock(sql: Sql, ms: number): Promise<boolean> {
+  try {
+    await sql`select set_config('lock_timeout', ${`${ms}ms`}, false)`
+    await sql`select pg_advisory_lock(${LOCK_KEY}::bigint)`
+    return true
+  } catch (error) {
+    if (codeOf(error) === LOCK_NOT_AVAILABLE) return false
+    throw error
+  }
+}
+
+const holderRow = z.object({
+  pid: z.int('a number'),
+  role: z.nullable(z.string('text')),
+  application_name: z.string('text'),
+  since: z.nullable(z.string('text')),
+})
+
+async function findHolder(sql: Sql): Promise<Holder> {
   const [row] = parseRows(
     holderRow,
     await sql`
-      select a.application_name, to_char(a.backend_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as since
+      select a.pid, a.usename as role, a.application_name,
+        to_char(a.backend_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as since
       from pg_locks l join pg_stat_activity a using (pid)
       where l.locktype = 'advisory' and l.granted and l.objsubid = 1
         and l.database = (select oid from pg_database where datname = current_database())
         and ((l.classid::bigint << 32) | l.objid::bigint) = ${LOCK_KEY}::bigint`,
   )
-  if (!row) return 'another run, which has just ended'
+  if (!row) return { name: 'another run, which has just ended', pid: undefined }
+  const isOurs = row.application_name.startsWith(OUR_NAME)
+  const name = isOurs ? row.application_name : `${row.application_name} of the role ${row.role}`
   // of another role's connection the server does not say since when it is there
-  return row.since === null ? row.application_name : `${row.application_name}, since ${row.since}`
+  return { name: row.since === null ? name : `${name}, since ${row.since}`, pid: row.pid }
 }

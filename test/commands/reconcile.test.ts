@@ -207,8 +207,15 @@ test('a second reconcile says who runs, and exits 0; with --wait it waits', asyn
   )
   assert.deepEqual(stage.github.requests, [])
   const waiting = stage.command('hydra-channels', ['reconcile', '--wait'])
+  await until('the second one waits', async () => {
+    const [row] = await stage.hydra.sql`
+      select 1 from pg_stat_activity where datname = ${stage.hydra.database} and wait_event = 'advisory'`
+    return row !== undefined
+  })
   await other.end()
-  assert.equal((await waiting).status, 0)
+  const { status, log } = await waiting
+  assert.equal(status, 0)
+  assert.match(log, /^waits for another reconcile: hydra-channels reconcile on elsewhere, process 7, since /)
   assert.equal(await stage.repository.branch(channel(0)), commits[2])
 })
 

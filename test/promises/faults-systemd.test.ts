@@ -219,7 +219,10 @@ describe('systemctl and systemd-escape meet everything', { concurrency: true }, 
           env: { PATH: fault.path?.(systemd.bin) ?? machine },
         }
         const kickFile = join(directory, 'kick')
-        const detached: How = { ...how, config: { cache, hook: { mode: 'detached', kickFile } } }
+        const detached: How = {
+          ...how,
+          config: { cache, hook: { mode: 'detached', kickFile, deadlineSeconds: 60 } },
+        }
         const some = fault.copies === 'of nas'
         const see = async (
           what: string,

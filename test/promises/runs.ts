@@ -221,8 +221,10 @@ export async function openRuns(t: TestContext, hydra: TestHydra): Promise<Runs> 
         hook: () =>
           handleBuild(event, { ...options, openDatabase: async () => openDatabase(connection, timeouts) }),
         async reconcile() {
-          const acquired = await acquireLock(how.lockConnection ?? connection, 'try', how.lockTimeoutMs)
-          if (acquired.kind === 'taken') throw new Error(`the lock is taken: ${acquired.by}`)
+          const acquired = await acquireLock(how.lockConnection ?? connection, undefined, {
+            ...{ answerTimeoutMs: how.lockTimeoutMs ?? 60_000, waitMs: 0, turnMs: 0 },
+          })
+          if (acquired.kind === 'taken') throw new Error(`the lock is taken: ${acquired.by.name}`)
           const database = openDatabase(connection, timeouts)
           try {
             const { lock } = acquired

@@ -67,7 +67,7 @@ describe('the examples', () => {
       parallel: 4,
       url: 'https://cache.example.org',
     },
-    hook: { mode: 'inline', kickFile: '/run/hydra-channels-kick/kick' },
+    hook: { mode: 'inline', kickFile: '/run/hydra-channels-kick/kick', deadlineSeconds: 7200 },
     reconcile: { deadlineSeconds: 900 },
     stateDirectory: '/var/lib/hydra-channels',
     channels: [RULE],
@@ -238,6 +238,7 @@ const KEYS: Key[] = [
     bad: [['Inline'], [''], [null], [true]],
   },
   textKey('hook.kickFile', '/run/hydra-channels-kick/kick', 'the path of a file'),
+  secondsKey('hook.deadlineSeconds', 7200),
   secondsKey('reconcile.deadlineSeconds', 900),
   textKey('stateDirectory', '/var/lib/hydra-channels', 'the path of a folder'),
   {

@@ -1,0 +1,75 @@
+// One reconcile at a time, and no wait without an end: any role of the database can keep the lock.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { acquireLock, type Holder } from '../../../src/hydra/lock.ts'
+import { type DatabaseScene, openScene } from '../../helpers/database.ts'
+
+const LOCK = '7528510797120398184'
+const TIMES = { answerTimeoutMs: 60_000, waitMs: 3_600_000, turnMs: 10 }
+
+let scene: DatabaseScene
+before(async () => {
+  scene = await openScene()
+})
+after(() => scene.close())
+
+async function acquire(told: Holder[] | undefined, times = TIMES) {
+  const wait = told && ((by: Holder) => void told.push(by))
+  return acquireLock(scene.configured(), wait, times)
+}
+
+/** Somebody else's connection that keeps the lock. */
+async function keep() {
+  const other = await scene.hydra.sql.reserve()
+  const [row] = await other<{ pid: number }[]>`
+    select pg_backend_pid() as pid, pg_advisory_lock(${LOCK}::bigint), set_config('application_name', 'psql', false)`
+  const release = async () => {
+    await other`select pg_advisory_unlock(${LOCK}::bigint)`
+    other.release()
+  }
+  return { pid: row?.pid, release }
+}
+
+test('who has the lock is said: the program, the role if it is not ours, and the process to end', async () => {
+  const mine = await acquire(undefined)
+  assert.ok(mine.kind === 'held')
+  const second = await acquire(undefined)
+  assert.ok(second.kind === 'taken')
+  assert.match(second.by.name, /^hydra-channels reconcile on \S+, process \d+, since \d{4}-/)
+  await mine.lock.release()
+
+  const { pid, release } = await keep()
+  const third = await acquire(undefined)
+  await release()
+  assert.ok(third.kind === 'taken')
+  assert.match(third.by.name, /^psql of the role \S+/)
+  assert.equal(third.by.pid, pid)
+})
+
+test('a wait says once whom it waits for, goes on over many turns, and has the lock in the end', async () => {
+  const { release } = await keep()
+  const told: Holder[] = []
+  const waiting = acquire(told)
+  // several turns: each asks the server anew
+  await scene.waitFor(
+    `select 1 from pg_stat_activity where application_name like 'hydra-channels reconcile%' and query like '%pg_advisory_lock%'`,
+  )
+  await new Promise(resolve => setTimeout(resolve, 5 * TIMES.turnMs))
+  await release()
+  const acquired = await waiting
+  assert.ok(acquired.kind === 'held')
+  assert.equal(told.length, 1)
+  await acquired.lock.release()
+})
+
+test('a wait ends at its limit, with nothing left behind', async () => {
+  const { pid, release } = await keep()
+  const told: Holder[] = []
+  const acquired = await acquire(told, { ...TIMES, waitMs: 30 })
+  await release()
+  assert.ok(acquired.kind === 'taken')
+  assert.equal(acquired.by.pid, pid)
+  const again = await acquire(undefined)
+  assert.ok(again.kind === 'held')
+  await again.lock.release()
+})
