@@ -17,6 +17,8 @@ export interface HttpRequest {
   body?: string | undefined
   /** the attempt as a whole: name, connection, redirects and the last byte of the body */
   timeoutMs: number
+  /** A larger answer is an error; default: 32 MB. */
+  maxBytes?: number
 }
 
 /** As much of a `Response` as Octokit reads. The body has arrived whole. */
@@ -57,6 +59,15 @@ export class HttpError extends Error {
   constructor(message: string, options: ErrorOptions & { retry?: 'worthwhile' | 'useless' } = {}) {
     super(message, options)
     this.retry = options.retry ?? 'worthwhile'
+  }
+}
+
+export class TooLargeError extends HttpError {
+  override name = 'TooLargeError'
+
+  constructor(maxBytes: number) {
+    const limit = maxBytes < 1024 * 1024 ? `${maxBytes / 1024} kB` : `${maxBytes / 1024 / 1024} MB`
+    super(`the answer is larger than ${limit}`, { retry: 'useless' })
   }
 }
 
@@ -165,7 +176,7 @@ interface ProxyAnswer {
 
 function exchange(
   url: URL,
-  { method, headers, body, timeoutMs }: HttpRequest,
+  { method, headers, body, timeoutMs, maxBytes = MAX_BODY_BYTES }: HttpRequest,
   agent: http.Agent,
 ): Promise<HttpResponse> {
   return new Promise((resolve, reject) => {
@@ -207,14 +218,14 @@ function exchange(
       incoming.on('data', (chunk: Buffer) => {
         chunks.push(chunk)
         size += chunk.length
-        if (size > MAX_BODY_BYTES) giveUp(tooLarge())
+        if (size > maxBytes) giveUp(new TooLargeError(maxBytes))
       })
       // an answer that ends before its time is an error here (ECONNRESET, "aborted"), not a shorter body
       incoming.on('error', fail)
       incoming.on('end', () => {
         clearTimeout(timer)
         try {
-          resolve(response(url, incoming, Buffer.concat(chunks)))
+          resolve(response(url, incoming, Buffer.concat(chunks), maxBytes))
         } catch (error) {
           fail(error as Error)
         }
@@ -224,25 +235,21 @@ function exchange(
   })
 }
 
-function response(url: URL, incoming: http.IncomingMessage, raw: Buffer): HttpResponse {
+function response(url: URL, incoming: http.IncomingMessage, raw: Buffer, maxBytes: number): HttpResponse {
   const headers = new Map<string, string>()
   for (const [name, value] of Object.entries(incoming.headers)) {
     if (value !== undefined) headers.set(name, String(value))
   }
-  const text = (headers.get('content-encoding') === 'gzip' ? unzip(raw) : raw).toString('utf8')
+  const text = (headers.get('content-encoding') === 'gzip' ? unzip(raw, maxBytes) : raw).toString('utf8')
   return { status: incoming.statusCode ?? 0, url: url.href, headers, text: () => Promise.resolve(text) }
 }
 
-function unzip(raw: Buffer): Buffer {
+function unzip(raw: Buffer, maxBytes: number): Buffer {
   try {
-    return gunzipSync(raw, { maxOutputLength: MAX_BODY_BYTES })
+    return gunzipSync(raw, { maxOutputLength: maxBytes })
   } catch (error) {
-    throw codeOf(error) === 'ERR_BUFFER_TOO_LARGE' ? tooLarge() : error
+    throw codeOf(error) === 'ERR_BUFFER_TOO_LARGE' ? new TooLargeError(maxBytes) : error
   }
-}
-
-function tooLarge(): HttpError {
-  return new HttpError(`the answer is larger than ${MAX_BODY_BYTES / 1024 / 1024} MB`, { retry: 'useless' })
 }
 
 /** Node's own words for a lost connection, in plainer ones. */

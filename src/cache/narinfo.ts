@@ -11,6 +11,9 @@ import type { CacheOptions } from './options.ts'
 const LOOK_WAITS_SECONDS = [1, 2, 4, 8, 16]
 const LOOK_TIMEOUT_MS = 15_000
 
+/** A narinfo has about 1 kB, and more if the path refers to hundreds of others. */
+const MAX_NARINFO_BYTES = 256 * 1024
+
 interface Problem {
   message: string
   hint: string
@@ -31,7 +34,7 @@ export async function findProblem(
   let status: number
   let text: string
   try {
-    const response = await http.fetch(narinfo, { timeoutMs })
+    const response = await http.fetch(narinfo, { timeoutMs, maxBytes: MAX_NARINFO_BYTES })
     status = response.status
     text = await response.text()
   } catch (error) {
@@ -46,7 +49,7 @@ export async function findProblem(
     const hint = status === 404 ? 'does the copy unit upload to this cache?' : 'check cache.url'
     return { message: `${missing} answers ${status}`, hint, passing: passing ? 'maybe' : 'no' }
   }
-  const storePath = /^StorePath: *(.*?)\s*$/m.exec(text)?.[1]
+  const storePath = fieldOf('StorePath', text)
   if (storePath === path) return undefined
   const other = storePath === undefined ? 'no narinfo' : `of ${storePath.slice(0, 300)}`
   return {
@@ -54,6 +57,12 @@ export async function findProblem(
     hint: 'check cache.url: is a binary cache of Nix there?',
     passing: 'no',
   }
+}
+
+/** Of a line such as `StorePath: /nix/store/…`. */
+export function fieldOf(key: string, text: string): string | undefined {
+  const line = text.split('\n').find(each => each.startsWith(`${key}:`))
+  return line?.slice(key.length + 1).trim()
 }
 
 /** Asks for the path's narinfo until the cache has it, or answers that it never will. */

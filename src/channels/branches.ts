@@ -1,5 +1,6 @@
 // Where the channels are: the commits of all branches with a rule's prefix, one request for each repository and prefix.
 
+import { Semaphore } from 'async-mutex'
 import type { OperatorError } from '../base/errors.ts'
 import { sameRepository } from '../base/repository-name.ts'
 import { type Channel, channelKey } from './channel.ts'
@@ -15,20 +16,32 @@ export interface Prefix {
 }
 
 /** By prefix, the branches and their commits, or why they could not be listed. */
-export type Tips = ReadonlyMap<string, { prefix: Prefix; branches: Map<string, string> | Error }>
+export type Tips = ReadonlyMap<string, ListedPrefix>
+
+interface ListedPrefix {
+  prefix: Prefix
+  branches: Map<string, string> | 'too-many' | Error
+  findBranch(branch: string): Promise<string | undefined>
+}
+
+/** So many branches are asked for by their names at once. */
+const MAX_AT_ONCE = 10
 
 /** One prefix that cannot be listed leaves the others alone. */
 export async function listTips(
-  { repository }: { repository: (name: string) => Pick<Forge, 'listBranches'> },
+  { repository }: { repository: (name: string) => Pick<Forge, 'listBranches' | 'findBranch'> },
   prefixes: readonly Prefix[],
 ): Promise<Tips> {
+  const slots = new Semaphore(MAX_AT_ONCE)
   const listed = await Promise.all(
-    prefixes.map(async prefix => ({
-      prefix,
-      branches: await repository(prefix.repository)
-        .listBranches(prefix.prefix)
-        .catch((error: Error) => error),
-    })),
+    prefixes.map(async (prefix): Promise<ListedPrefix> => {
+      const forge = repository(prefix.repository)
+      return {
+        prefix,
+        branches: await forge.listBranches(prefix.prefix).catch((error: Error) => error),
+        findBranch: branch => slots.runExclusive(() => forge.findBranch(branch)),
+      }
+    }),
   )
   return new Map(listed.map(each => [prefixKey(each.prefix), each]))
 }
@@ -40,19 +53,21 @@ export function prefixesIn(channels: readonly PlannedChannel[]): Prefix[] {
 }
 
 /** The commit that a channel is at, undefined if there is no such branch; or why the branches could not be listed. */
-export function findTip(
+export async function findTip(
   tips: Tips,
   { repository, branch }: Channel,
   prefix: string,
-): string | undefined | Error {
+): Promise<string | undefined | Error> {
   const found = tips.get(prefixKey({ repository, prefix }))
   if (!found) throw new Error(`nobody has listed the branches ${prefix}… of ${repository}`)
-  return found.branches instanceof Error ? found.branches : found.branches.get(branch)
+  const { branches } = found
+  if (branches === 'too-many') return found.findBranch(branch).catch((error: Error) => error)
+  return branches instanceof Error ? branches : branches.get(branch)
 }
 
 /** As {@link findTip}, and throws the error. */
-export function getTip(tips: Tips, { channel, prefix }: PlannedChannel): string | undefined {
-  const tip = findTip(tips, channel, prefix)
+export async function getTip(tips: Tips, { channel, prefix }: PlannedChannel): Promise<string | undefined> {
+  const tip = await findTip(tips, channel, prefix)
   if (tip instanceof Error) throw tip
   return tip
 }
@@ -82,7 +97,7 @@ export function makeableBranches(tips: Tips, rules: readonly Rule[]): { channel:
   const found = new Map<string, { channel: Channel; tip: string }>()
   for (const { prefix, branches } of tips.values()) {
     // of a rule without one, every branch would look like a channel
-    if (prefix.prefix === '' || branches instanceof Error) continue
+    if (prefix.prefix === '' || !(branches instanceof Map)) continue
     const { repository } = prefix
     for (const [branch, tip] of branches) {
       const channel = { repository, branch }

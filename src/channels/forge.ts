@@ -65,8 +65,8 @@ export interface Forge {
   compare(base: string, head: string): Promise<Comparison | 'unrelated' | 'not-found'>
   /** The commit that a branch is at; undefined if there is no such branch. */
   findBranch(branch: string): Promise<string | undefined>
-  /** The branches whose names begin with a prefix, and their commits. */
-  listBranches(prefix: string): Promise<Map<string, string>>
+  /** The branches whose names begin with a prefix, and their commits. `too-many` for one answer: ask for each by its name. */
+  listBranches(prefix: string): Promise<Map<string, string> | 'too-many'>
   /** Whether the repository, or one of its forks, has the commit. */
   hasCommit(sha: string): Promise<boolean>
   /** A branch that stands in the way of another: git keeps them as files, and `a` cannot be beside `a/b`. */

@@ -159,7 +159,7 @@ class Settling {
     const tips = plans === 1 ? this.#tools.tips : await this.#listAgain()
     const wave = this.#wave
     const looking = tips
-      ? lookFrom(forge, getTip(tips, planned), sha)
+      ? getTip(tips, planned).then(tip => lookFrom(forge, tip, sha))
       : look({ forge, channel, sha, onWait: this.#onWait })
     // of a few channels most are to be moved, so the question goes beside the other one
     const onTracked = tips ? undefined : this.#standOnTracked(planned, sha)
@@ -246,7 +246,7 @@ class Settling {
         // the slowest first
         clear: async () => {
           const objection = await this.#object(mover)
-          now = findNow(mover, await this.#tools.planAgain())
+          now = findNow(mover, byKey(await this.#tools.planAgain()))
           if (objection || !isSameMove(mover, now)) return { kind: 'candidate-changed' }
           await this.#tools.checkLock()
           this.#hasWritten = true
@@ -308,9 +308,9 @@ class Settling {
       objections.set(mover, await this.#object(mover))
       return mover
     })
-    const plan = asked.length > 0 ? this.#tools.planAgain() : undefined
+    const plan = asked.length > 0 ? this.#tools.planAgain().then(byKey) : undefined
     const current = await this.#each(asked, async mover => {
-      const now = findNow(mover, (await plan) ?? [])
+      const now = findNow(mover, (await plan) ?? new Map())
       const isCurrent = !objections.get(mover) && isSameMove(mover, now)
       return isCurrent ? mover : this.#planAgain(mover, now)
     })
@@ -330,7 +330,7 @@ class Settling {
     const wave = this.#wave
     return this.#each(movers, async mover => {
       const { planned, candidate, forge } = mover
-      const seen = await lookFrom(forge, getTip(tips, planned), candidate.sha)
+      const seen = await lookFrom(forge, await getTip(tips, planned), candidate.sha)
       const decision = decide(seen, candidate.sha)
       const write = lost?.mayBeWritten ? mover.decision : mover.lost
       if (decision.kind === 'leave') return write ? withLost(decision.verdict, write) : decision.verdict
@@ -402,9 +402,12 @@ function updateOf({ channel, candidate, decision }: Mover): BranchUpdate {
   return { branch: channel.branch, from, to: candidate.sha }
 }
 
-function findNow({ channel }: Mover, planned: readonly PlannedChannel[]): PlannedChannel | undefined {
-  return planned.find(each => channelKey(each.channel) === channelKey(channel))
-}
+type PlannedByKey = ReadonlyMap<string, PlannedChannel>
+
+const byKey = (planned: readonly PlannedChannel[]): PlannedByKey =>
+  new Map(planned.map(each => [channelKey(each.channel), each]))
+
+const findNow = ({ channel }: Mover, planned: PlannedByKey) => planned.get(channelKey(channel))
 
 /** Whether the channel still goes to the same commit, for the same build, and is held to the same branch. */
 function isSameMove({ candidate, planned }: Mover, now: PlannedChannel | undefined): boolean {

@@ -3,7 +3,7 @@
 import { messageOf, OperatorError } from '../base/errors.ts'
 import type { Http } from '../base/http.ts'
 import { count } from '../base/log.ts'
-import { createLook } from '../cache/narinfo.ts'
+import { createLook, fieldOf } from '../cache/narinfo.ts'
 import { findTip, listTips, prefixesIn } from '../channels/branches.ts'
 import type { Config } from '../config.ts'
 import { findOutputsOfBuilds } from '../hydra/queries/outputs.ts'
@@ -12,6 +12,7 @@ import type { OpenedRepository } from './github.ts'
 import type { Fleet } from './hydra.ts'
 
 const TIMEOUT_MS = 15_000
+const MAX_BYTES = 64 * 1024
 const NO_URL = 'there is no cache.url in the configuration'
 
 /** Every binary cache of Nix names its store directory. */
@@ -19,12 +20,12 @@ export async function checkCache({ cache }: Config, http: Http): Promise<Answer<
   if (cache?.url === undefined) return notChecked(NO_URL)
   const url = `${cache.url}/nix-cache-info`
   const hint = 'check cache.url: is a binary cache of Nix there?'
-  const answer = await http.fetch(url, { timeoutMs: TIMEOUT_MS }).catch(error => {
+  const answer = await http.fetch(url, { timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES }).catch(error => {
     throw new OperatorError(`cannot ask the cache: ${messageOf(error)} (GET ${url})`, { hint, cause: error })
   })
   if (answer.status !== 200) throw new OperatorError(`${url} answers ${answer.status}`, { hint })
-  const store = /^StoreDir: *(\S+)/m.exec(await answer.text())?.[1]
-  if (store === undefined) throw new OperatorError(`${url} names no StoreDir`, { hint })
+  const store = fieldOf('StoreDir', await answer.text())
+  if (!store) throw new OperatorError(`${url} names no StoreDir`, { hint })
   return { message: `${cache.url} is a binary cache of ${store}`, found: cache.url }
 }
 
@@ -70,7 +71,7 @@ async function findMoved({
   const tips = await listTips({ repository }, prefixesIn(channels))
   for (const { channel, candidate, prefix } of channels) {
     if (!candidate || candidate instanceof OperatorError) continue
-    const tip = findTip(tips, channel, prefix)
+    const tip = await findTip(tips, channel, prefix)
     if (tip === candidate.sha) return { branch: channel.branch, build: candidate.build }
     if (tip instanceof Error) error = tip
   }

@@ -1,6 +1,7 @@
 // The endpoints of GitHub that this program uses, a function each. What is ordinary in an answer is a value; every
 // other status travels up untouched. https://docs.github.com/rest/git/refs and …/rest/commits/commits#compare-two-commits
 import { RequestError } from '@octokit/request-error'
+import { TooLargeError } from '../base/http.ts'
 import type { BranchUpdate, Comparison, Written } from '../channels/forge.ts'
 import { type GitHubClient, messageOfAnswer, SEND_ONCE } from './request.ts'
 
@@ -100,9 +101,15 @@ export async function listBranches(
   client: GitHubClient,
   repository: RepositoryName,
   prefix: string,
-): Promise<Map<string, string>> {
-  const { data } = await client.rest.git.listMatchingRefs({ ...repository, ref: `heads/${prefix}` })
-  return new Map(data.map(({ ref, object }) => [ref.replace(/^refs\/heads\//, ''), object.sha]))
+): Promise<Map<string, string> | 'too-many'> {
+  const found = await client.rest.git
+    .listMatchingRefs({ ...repository, ref: `heads/${prefix}` })
+    .catch((error: Error) => {
+      if (error.cause instanceof TooLargeError) return 'too-many' as const
+      throw error
+    })
+  if (found === 'too-many') return found
+  return new Map(found.data.map(({ ref, object }) => [ref.replace(/^refs\/heads\//, ''), object.sha]))
 }
 
 /** What `beforeOid` says of a branch that must not exist. */

@@ -66,7 +66,7 @@ export async function findStatus(options: StatusOptions): Promise<FleetStatus> {
   const entries = databaseAway
     ? makeableBranches(tips, rules).map(entry => ({ ...entry, planned: undefined }))
     : [
-        ...plan.channels.map(planned => entryOf(planned, tips)).filter(isOfInterest),
+        ...(await Promise.all(plan.channels.map(planned => entryOf(planned, tips)))).filter(isOfInterest),
         ...strayBranches(plan, tips, rules).map(stray => ({ ...stray, planned: undefined })),
       ]
   if (databaseAway) report(databaseAway)
@@ -82,8 +82,8 @@ export async function findStatus(options: StatusOptions): Promise<FleetStatus> {
   }
 }
 
-function entryOf(planned: PlannedChannel, tips: Tips): Entry {
-  return { channel: planned.channel, planned, tip: findTip(tips, planned.channel, planned.prefix) }
+async function entryOf(planned: PlannedChannel, tips: Tips): Promise<Entry> {
+  return { channel: planned.channel, planned, tip: await findTip(tips, planned.channel, planned.prefix) }
 }
 
 /** Hydra remembers every job that was ever good; one that is gone, and has no branch that we know of, is over. */

@@ -9,6 +9,7 @@ import { PermissionError } from '../../../src/base/errors.ts'
 import type { NotAnswered, Written } from '../../../src/channels/forge.ts'
 import { checkWritable, describeRename } from '../../../src/channels/safeguards.ts'
 import type { Permissions } from '../../helpers/github/github.ts'
+import { MemoryGraph } from '../../helpers/github/memory-graph.ts'
 import { type Scene, sceneFor } from '../../helpers/scene.ts'
 import { until } from '../../helpers/until.ts'
 
@@ -652,4 +653,15 @@ describe('the default branch and an archive', () => {
     )
     assert.deepEqual(scene.requests(), MINT)
   })
+})
+
+test('of more branches than one answer may have, each is asked for by its name', async t => {
+  const graph = new MemoryGraph()
+  const sha = graph.add({ sha: 'a'.repeat(40), parents: [], date: 1_760_000_000 })
+  for (let n = 0; n < 100_000; n++) graph.setBranch(`nixos-tested-${'h'.repeat(60)}-${n}`, sha)
+  graph.setBranch('main', sha)
+  const scene = await sceneFor(t, { graph })
+  const forge = scene.open({ credentials: scene.person })
+  assert.equal(await forge.listBranches('nixos-tested-'), 'too-many')
+  assert.deepEqual([...(await forge.listBranches('mai'))], [['main', sha]])
 })

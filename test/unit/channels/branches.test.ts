@@ -3,11 +3,18 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import * as z from 'zod/mini'
 import { OperatorError } from '../../../src/base/errors.ts'
-import { makeableBranches, strayBranches, type Tips } from '../../../src/channels/branches.ts'
+import {
+  findTip,
+  listTips,
+  makeableBranches,
+  strayBranches,
+  type Tips,
+} from '../../../src/channels/branches.ts'
 import { type Plan, planFleet, prefixesOf, prefixKey } from '../../../src/channels/plan.ts'
 import { ruleSchema } from '../../../src/channels/rule.ts'
 
 const SHA = 'a'.repeat(40)
+const notAsked = () => assert.fail('no branch is asked for by its name')
 
 const rule = (more: object = {}) =>
   z.parse(ruleSchema, {
@@ -29,6 +36,7 @@ function tipsOf(rules: readonly ReturnType<typeof rule>[], branches: string[]): 
         branches: new Map(
           branches.filter(branch => branch.startsWith(prefix.prefix)).map(branch => [branch, SHA]),
         ),
+        findBranch: notAsked,
       },
     ]),
   )
@@ -133,6 +141,30 @@ test('a prefix that could not be listed has no strays', () => {
   const rules = [rule()]
   const [prefix] = prefixesOf(rules)
   assert.ok(prefix)
-  const tips: Tips = new Map([[prefixKey(prefix), { prefix, branches: new OperatorError('away') }]])
-  assert.deepEqual(makeableBranches(tips, rules), [])
+  for (const branches of [new OperatorError('away'), 'too-many' as const]) {
+    const tips: Tips = new Map([[prefixKey(prefix), { prefix, branches, findBranch: notAsked }]])
+    assert.deepEqual(makeableBranches(tips, rules), [])
+  }
+})
+
+test('where there are too many branches to list, each channel is asked for by its name, ten at once', async () => {
+  const [prefix] = prefixesOf([rule()])
+  assert.ok(prefix)
+  let [now, most] = [0, 0]
+  const forge = {
+    listBranches: async () => 'too-many' as const,
+    async findBranch(branch: string) {
+      most = Math.max(most, ++now)
+      await new Promise(setImmediate)
+      now--
+      if (branch.endsWith('-7')) throw new OperatorError('away')
+      return branch.endsWith('-8') ? undefined : SHA
+    },
+  }
+  const tips = await listTips({ repository: () => forge }, [prefix])
+  const hosts = Array.from({ length: 30 }, (_, n) => `nixos-tested-${n}`)
+  const found = await Promise.all(
+    hosts.map(branch => findTip(tips, { repository: 'alice/dotfiles', branch }, prefix.prefix)),
+  )
+  assert.deepEqual([found[6], found[7] instanceof OperatorError, found[8], most], [SHA, true, undefined, 10])
 })
