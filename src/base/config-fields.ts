@@ -22,8 +22,12 @@ export const url = z.pipe(
     z.refine(value => !/[?#]/.test(value), 'a URL without “?” and “#”'),
   ),
   // paths are put behind it, so without the blanks that a URL may have around it
-  z.transform(value => new URL(value).href.replace(/\/+$/, '')),
+  z.transform(value => withoutSlashes(new URL(value).href)),
 )
+
+function withoutSlashes(url: string): string {
+  return url.endsWith('/') ? withoutSlashes(url.slice(0, -1)) : url
+}
 
 /** Everything that is not this machine must be reached over TLS. */
 function isSecure(value: string): boolean {

@@ -76,5 +76,12 @@ export function pathsOf(outputs: readonly Output[], log: (line: string) => void)
 
 /** `/nix/store/<32>-<name>`, in any store directory. */
 function isStorePath(path: string): boolean {
-  return /^(?:\/[A-Za-z0-9+._-]+)+\/[0-9a-z]{32}-[A-Za-z0-9+\-._?=]+$/.test(path) && !/\/\.{1,2}\//.test(path)
+  const [root, ...folders] = path.split('/')
+  const name = folders.pop() ?? ''
+  return (
+    root === '' &&
+    folders.length > 0 &&
+    folders.every(folder => /^[A-Za-z0-9+._-]+$/.test(folder) && folder !== '.' && folder !== '..') &&
+    /^[0-9a-z]{32}-[A-Za-z0-9+\-._?=]+$/.test(name)
+  )
 }

@@ -8,6 +8,9 @@ export const MAX_JOB_LENGTH = 255
 /** The time that a rule may take. A name takes microseconds, but a rule that nests repetitions may never end. */
 const MAX_MATCH_MS = 1_000
 
+/** Two repetitions beside each other, on the longest name. */
+const MAX_MATCH_MS_OF_NAME = 0.2
+
 /** Made when it is used: most hooks start for a build that failed. */
 let engine: { sandbox: { pattern?: RegExp; names?: readonly string[] }; execAll: Script } | undefined
 
@@ -24,5 +27,7 @@ export function execOnAll(pattern: RegExp, names: readonly string[]): (RegExpExe
   }
   const { sandbox, execAll } = engine
   Object.assign(sandbox, { pattern, names })
-  return execAll.runInContext(sandbox, { timeout: MAX_MATCH_MS })
+  return execAll.runInContext(sandbox, {
+    timeout: MAX_MATCH_MS + Math.ceil(names.length * MAX_MATCH_MS_OF_NAME),
+  })
 }

@@ -1,7 +1,8 @@
 // All channels at once: what the rules make of the jobs that Hydra knows. Pure: rows in, a plan out.
 
 import { OperatorError, operatorErrorOf } from '../base/errors.ts'
-import { failedJobs, findEvaluationError } from '../hydra/evaluation-error.ts'
+import { count } from '../base/log.ts'
+import { type EvaluationErrors, parseEvaluationErrors } from '../hydra/evaluation-error.ts'
 import type { TrackedRef } from '../hydra/flakeref.ts'
 import type { JobFacts } from '../hydra/queries/candidates.ts'
 import type { FoundJobset, JobsetFacts } from '../hydra/queries/jobset-facts.ts'
@@ -29,7 +30,8 @@ export interface PlannedChannel {
   prefix: string
   /** what the candidate must be in the history of */
   tracked: TrackedRef
-  facts: { jobset: FoundJobset; job: JobFacts }
+  /** `evaluationError`: what kept the job from being evaluated in the newest eval */
+  facts: { jobset: FoundJobset; job: JobFacts; evaluationError: string | undefined }
 }
 
 export interface Plan {
@@ -48,10 +50,14 @@ export function prefixKey({ repository, prefix }: { repository: string; prefix: 
   return `${repository.toLowerCase()}:${prefix}`
 }
 
+/** So many jobs without a channel are named for each rule. */
+const MAX_UNNAMED = 10
+
 /** @param host what the flakerefs of the evals must have, `github.com` */
 export function planFleet(rules: readonly Rule[], jobsets: readonly JobsetFacts[], host: string): Plan {
   const problems: Plan['problems'] = []
-  const feeders = new Map<string, { channel: Channel; jobs: Feeder[] }>()
+  const feeders = new Map<string, { channel: Channel; jobs: Map<string, Feeder> }>()
+  const errors = new Map<FoundJobset, EvaluationErrors>()
 
   for (const rule of rules) {
     const facts = jobsets.find(({ project, jobset }) => project === rule.project && jobset === rule.jobset)
@@ -60,34 +66,47 @@ export function planFleet(rules: readonly Rule[], jobsets: readonly JobsetFacts[
       continue
     }
     const jobset = facts.found
-    const jobs = new Map(jobsOf(jobset).map(job => [job.job, job]))
+    // a long text, and a jobset may have many rules
+    const failed = errors.get(jobset) ?? parseEvaluationErrors(jobset.newestEval?.error ?? '')
+    errors.set(jobset, failed)
+    const jobs = new Map(jobset.jobs.map(job => [job.job, job]))
+    // those that the newest eval names only in its error, because it could not evaluate them and nothing is older
+    for (const job of failed.jobs)
+      if (!jobs.has(job)) jobs.set(job, { job, newest: undefined, candidate: undefined })
     const made = tryRule(rule, [...jobs.keys()])
     if (made instanceof OperatorError) {
       problems.push({ rule, error: made })
       continue
     }
     if (made.length === 0) problems.push({ rule, error: matchesNothing(rule) })
+    let unnamed = 0
     for (const { job: jobName, made: channelMade } of made) {
       const name = { project: rule.project, jobset: rule.jobset, job: jobName }
       if (channelMade.kind === 'invalid') {
-        problems.push({ rule, error: unnameable(name, rule, channelMade.why) })
+        if (++unnamed <= MAX_UNNAMED) problems.push({ rule, error: unnameable(name, rule, channelMade.why) })
         continue
       }
       const channel = { repository: rule.repository, branch: channelMade.branch }
       const key = channelKey(channel)
       // the first spelling of a repository counts
-      const entry = feeders.get(key) ?? { channel, jobs: [] }
+      const entry = feeders.get(key) ?? { channel, jobs: new Map() }
       feeders.set(key, entry)
       const job = jobs.get(jobName)
       // two rules may make the same channel of the same job
-      const known = entry.jobs.find(each => showJob(each.name) === showJob(name))
-      if (known && known.rule.ref !== rule.ref) problems.push({ rule, error: twoRefs(channel, known.rule) })
-      if (!job || known) continue
-      entry.jobs.push({ name, job, jobset, presence: presenceOf(job, jobset), rule })
+      const same = entry.jobs.get(showJob(name))
+      if (same && same.rule.ref !== rule.ref) problems.push({ rule, error: twoRefs(channel, same.rule) })
+      if (!job || same) continue
+      const evaluationError = failed.find(jobName)
+      const presence = presenceOf(job, evaluationError)
+      const isThere = presence === 'present' || (wasGood(job) && failed.jobs.has(jobName))
+      entry.jobs.set(showJob(name), { name, job, jobset, presence, isThere, evaluationError, rule })
     }
+    if (unnamed > MAX_UNNAMED) problems.push({ rule, error: moreUnnamed(rule, unnamed - MAX_UNNAMED) })
   }
   return {
-    channels: [...feeders.values()].map(({ channel, jobs }) => planChannel(channel, jobs, host)),
+    channels: [...feeders.values()].map(({ channel, jobs }) =>
+      planChannel(channel, [...jobs.values()], host),
+    ),
     problems,
   }
 }
@@ -97,14 +116,10 @@ interface Feeder {
   job: JobFacts
   jobset: FoundJobset
   presence: Presence
+  /** in the newest build set, or good once and named by the error of the newest eval */
+  isThere: boolean
+  evaluationError: string | undefined
   rule: Rule
-}
-
-/** With those that the newest eval names only in its error, because it could not evaluate them and nothing is older. */
-function jobsOf({ jobs, newestEval }: FoundJobset): JobFacts[] {
-  const known = new Set(jobs.map(({ job }) => job))
-  const failed = new Set(failedJobs(newestEval?.error ?? '').filter(job => !known.has(job)))
-  return [...jobs, ...[...failed].map(job => ({ job, newest: undefined, candidate: undefined }))]
 }
 
 /** One rule that takes too long on a name leaves the others alone. */
@@ -116,27 +131,34 @@ function tryRule(rule: Rule, jobs: readonly string[]): ReturnType<typeof channel
   }
 }
 
-function presenceOf({ newest, job }: JobFacts, { newestEval }: FoundJobset): Presence {
+const wasGood = (job: JobFacts) => job.wasGood ?? job.candidate !== undefined
+
+function presenceOf({ newest }: JobFacts, evaluationError: string | undefined): Presence {
   if (newest) return 'present'
-  return findEvaluationError(newestEval?.error ?? '', job) === undefined ? 'gone' : 'evaluation-failed'
+  return evaluationError === undefined ? 'gone' : 'evaluation-failed'
 }
 
-/** A job that has gone from its jobset counts only while no other leads to the channel, so that a host may change its system. */
+/**
+ * A job that has gone from its jobset counts only while no other leads to the channel, so that a host may change its system.
+ * So does one of which only the text of an error speaks: that text is written by others, and may name any job, or mean all.
+ */
 function planChannel(channel: Channel, jobs: readonly Feeder[], host: string): PlannedChannel {
-  const there = jobs.filter(({ presence }) => presence !== 'gone')
-  // if all jobs are gone, the last one counts: their number cannot be reduced
-  const rank = ({ job: { candidate } }: Feeder) => [candidate?.eval.id ?? 0, candidate?.build ?? 0] as const
-  const last = [...jobs].sort((a, b) => {
-    const [[evalA, buildA], [evalB, buildB]] = [rank(a), rank(b)]
-    return evalB - evalA || buildB - buildA
-  })
-  const [first, ...others] = there.length > 0 ? there : last.slice(0, 1)
+  const there = jobs.filter(({ isThere }) => isThere)
+  const [first, ...others] = there.length > 0 ? there : lastOf(jobs)
   if (!first) throw new Error(`no job leads to ${channelKey(channel)}`)
-  const { name, job, jobset, presence, rule } = first
+  const { name, job, jobset, presence, evaluationError, rule } = first
   const names = [first, ...others].map(each => each.name)
   const tracked = trackedRefOf(rule.ref, jobset.flake, { host, repository: channel.repository })
   const prefix = prefixOf(rule.template)
-  const planned = { channel, job: name, jobs: names, presence, prefix, tracked, facts: { jobset, job } }
+  const planned = {
+    channel,
+    job: name,
+    jobs: names,
+    presence,
+    prefix,
+    tracked,
+    facts: { jobset, job, evaluationError },
+  }
   if (names.length > 1) return { ...planned, candidate: ambiguous(names) }
   try {
     const candidate = judgeCandidate(
@@ -148,6 +170,20 @@ function planChannel(channel: Channel, jobs: readonly Feeder[], host: string): P
   } catch (error) {
     return { ...planned, candidate: operatorErrorOf(error) }
   }
+}
+
+/** Of jobs that are not there one counts, as their number cannot be reduced: one that may come, or the one that was good last. */
+function lastOf(jobs: readonly Feeder[]): Feeder[] {
+  const rankOf = ({ presence, job: { candidate } }: Feeder) =>
+    [presence === 'gone' ? 0 : 1, candidate?.eval.id ?? 0, candidate?.build ?? 0] as const
+  let [last] = jobs
+  for (const each of jobs.slice(1)) if (last && isAfter(rankOf(each), rankOf(last))) last = each
+  return last ? [last] : []
+}
+
+function isAfter(rank: readonly number[], other: readonly number[]): boolean {
+  const at = rank.findIndex((value, index) => value !== other[index])
+  return (rank[at] ?? 0) > (other[at] ?? 0)
 }
 
 function twoRefs({ branch, repository }: Channel, { ref }: Rule): OperatorError {
@@ -167,6 +203,13 @@ export function unnameable(job: JobName, { repository }: Rule, why: string): Ope
   return new OperatorError(`cannot name a channel for ${showJob(job)} in ${repository}: ${why}`, {
     hint: 'correct the rule, or make its job leave this one out',
   })
+}
+
+function moreUnnamed({ project, jobset, repository }: Rule, more: number): OperatorError {
+  return new OperatorError(
+    `cannot name a channel for ${count(more, 'more job')} of ${project}:${jobset} in ${repository}`,
+    { hint: 'correct the rule, or make its job leave them out' },
+  )
 }
 
 /** A jobset that is not there, or is not called so any more. */

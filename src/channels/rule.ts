@@ -84,7 +84,7 @@ function matchAll(rule: Rule, names: readonly string[]): (RegExpExecArray | null
     return execOnAll(rule.pattern, names)
   } catch (error) {
     if (codeOf(error) !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error
-    const which = names.length === 1 ? names[0] : `the jobs of ${rule.project}:${rule.jobset}`
+    const which = names.length === 1 ? names[0] : `the ${names.length} jobs of ${rule.project}:${rule.jobset}`
     throw new OperatorError(`the rule “${rule.job}” takes too long on ${which}: it nests repetitions`, {
       hint: 'write job without a repetition inside of a repetition',
     })

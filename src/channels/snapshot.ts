@@ -3,9 +3,10 @@
 import { OperatorError } from '../base/errors.ts'
 import { sameRepository } from '../base/repository-name.ts'
 import type { Database } from '../hydra/database.ts'
+import { parseEvaluationErrors } from '../hydra/evaluation-error.ts'
 import type { BuildFinished } from '../hydra/event.ts'
 import { findBuild } from '../hydra/queries/build.ts'
-import { findCandidate, findJobStates, type JobFacts } from '../hydra/queries/candidates.ts'
+import { findCandidate, findGoodOnce, findJobStates, type JobFacts } from '../hydra/queries/candidates.ts'
 import { findJobsetFacts, type JobsetFacts } from '../hydra/queries/jobset-facts.ts'
 import { findPresentJobs } from '../hydra/queries/present-jobs.ts'
 import { checkBuild } from './candidate.ts'
@@ -38,17 +39,22 @@ export async function lookUpJob(
     const building = findBuild(sql, event.build)
     const candidateOf = building.then(build => build && findCandidate(sql, build.jobsetId, build.job))
     candidateOf.catch(() => {})
-    const looking = findJobsetFacts(sql, jobsetsOf(rules), async (sql, jobsetId) => {
-      const [present, build, candidate] = await Promise.all([
+    const looking = findJobsetFacts(sql, jobsetsOf(rules), async (sql, jobsetId, newestEval) => {
+      const [present, build, candidate, evaluation] = await Promise.all([
         findPresentJobs(sql, jobsetId),
         building,
         candidateOf,
+        newestEval,
       ])
-      const jobs: JobFacts[] = present.map(job => ({ ...job, candidate: undefined }))
-      if (build?.jobsetId !== jobsetId) return jobs
       // of the other jobs only their being there matters
-      const newest = present.find(({ job }) => job === build.job)?.newest
-      return [...jobs.filter(({ job }) => job !== build.job), { job: build.job, newest, candidate }]
+      const jobs = new Map<string, JobFacts>(present.map(job => [job.job, { ...job, candidate: undefined }]))
+      const failed = [...parseEvaluationErrors(evaluation?.error ?? '').jobs].filter(job => !jobs.has(job))
+      const known = failed.length === 0 ? [] : await findGoodOnce(sql, jobsetId, failed)
+      for (const job of known) jobs.set(job, { job, newest: undefined, candidate: undefined, wasGood: true })
+      if (build?.jobsetId === jobsetId) {
+        jobs.set(build.job, { job: build.job, newest: jobs.get(build.job)?.newest, candidate })
+      }
+      return [...jobs.values()]
     })
     looking.catch(() => {})
     const build = await building

@@ -6,7 +6,13 @@ import { OperatorError, PermissionError } from '../base/errors.ts'
 import { installUrl } from '../base/links.ts'
 import type { AppCredentials } from './credentials.ts'
 import { explainRefusal, grantPermission, suspended } from './refusal.ts'
-import { createClient, type GitHubClient, messageOfAnswer, type RequestOptions } from './request.ts'
+import {
+  createClient,
+  type GitHubClient,
+  messageOfAnswer,
+  type RequestOptions,
+  repositoryIdOf,
+} from './request.ts'
 import type { Access } from './token-cache.ts'
 
 /**
@@ -66,8 +72,7 @@ export async function findInstallation(client: GitHubClient, repository: string)
       throw error instanceof RequestError && error.status === 404 ? await notInstalled(client, error) : error
     })
   // a renamed repository redirects to /repositories/ID, and a token is made for the ID: its old name is not known there
-  const id = /\/repositories\/(\d+)\//.exec(url)?.[1]
-  return { installation, repositoryId: id === undefined ? undefined : Number(id) }
+  return { installation, repositoryId: repositoryIdOf(url) }
 }
 
 type Installation = Awaited<ReturnType<typeof findInstallation>>['installation']

@@ -14,6 +14,7 @@ import {
   DeadlineError,
   isSentOnce,
   RateLimitError,
+  repositoryIdOf,
   waitAfterWrite,
   waitForToken,
 } from './request.ts'
@@ -45,7 +46,7 @@ export function openRepository(options: RepositoryOptions): Survey {
       parameters.headers.authorization = `Bearer ${token}`
       try {
         const response = await request(parameters)
-        redirected ||= /\/repositories\/\d+\//.test(response.url)
+        redirected ||= repositoryIdOf(response.url) !== undefined
         return response
       } catch (error) {
         if (!tokens || !access || !isTokenRefused(error) || isSentOnce(parameters)) throw error

@@ -236,27 +236,57 @@ function mutationLimitSeconds(error: unknown): number | undefined {
 }
 
 function askedSeconds(headers: ResponseHeaders): number | undefined {
-  const after = Number(headers['retry-after'])
-  if (headers['retry-after'] !== undefined && Number.isFinite(after)) return Math.max(1, Math.ceil(after))
+  // by GitHub's clock, which may not be ours
+  const now = Date.parse(headers.date ?? '') || systemClock.now()
+  const after = headers['retry-after']
+  if (after !== undefined) {
+    // seconds, or a date: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+    const seconds = Number.isFinite(Number(after)) ? Number(after) : (Date.parse(String(after)) - now) / 1000
+    if (Number.isFinite(seconds)) return Math.max(1, Math.ceil(seconds))
+  }
   if (headers['x-ratelimit-remaining'] === '0') {
-    // by GitHub's clock, which may not be ours
-    const now = Date.parse(headers.date ?? '') || systemClock.now()
     const reset = Number(headers['x-ratelimit-reset']) * 1000
     return Number.isFinite(reset) ? Math.max(1, Math.ceil((reset - now) / 1000)) : 60
   }
   return undefined
 }
 
+/** Of an address that GitHub has redirected us to: `https://api.github.com/repositories/501/installation`. */
+export function repositoryIdOf(url: string): number | undefined {
+  const parts = url.split('/')
+  const id = parts[parts.indexOf('repositories') + 1] ?? ''
+  return parts.includes('repositories') && /^\d+$/.test(id) ? Number(id) : undefined
+}
+
 /** GitHub's own words on one line, without the link that Octokit adds; '' if there was no answer. */
 export function messageOfAnswer(error: RequestError): string {
   const data: unknown = error.response?.data
-  if (typeof data === 'object' && data !== null && 'message' in data) return oneLine(String(data.message))
+  if (typeof data === 'object' && data !== null && 'message' in data) {
+    return oneLine(String(data.message).slice(0, MAX_MESSAGE))
+  }
   return typeof data === 'string' ? oneLine(textOf(data)).slice(0, 200) : ''
 }
 
+/** GitHub's messages have some hundred characters. */
+const MAX_MESSAGE = 1_000
+
 const oneLine = (text: string) => text.replace(/\s+/g, ' ').trim()
 
-/** A page, without what a browser would not show. */
+/** Elements that a browser does not show. */
+const UNSEEN = ['head', 'style', 'script']
+
+/** A page, without what a browser would not show. It may be of any proxy on the way, so each character is looked at once. */
 function textOf(html: string): string {
-  return html.replace(/<(head|style|script)\b.*?<\/\1>/gis, ' ').replace(/<[^>]*>/g, ' ')
+  const shown: string[] = []
+  let unseen: string | undefined
+  for (const [index, part] of html.split('<').entries()) {
+    const end = part.indexOf('>')
+    const tag = index === 0 ? '' : part.slice(0, end < 0 ? undefined : end).toLowerCase()
+    if (unseen !== undefined) {
+      if (tag === `/${unseen}`) unseen = undefined
+      else continue
+    } else unseen = UNSEEN.find(name => tag === name || tag.startsWith(`${name} `))
+    if (unseen === undefined && (index === 0 || end >= 0)) shown.push(part.slice(index === 0 ? 0 : end + 1))
+  }
+  return shown.join(' ')
 }

@@ -1,36 +1,100 @@
 // The text in which Hydra keeps what went wrong in an evaluation: sections, each of a job or of the whole.
-// Source: src/script/hydra-eval-jobset of Hydra, and Nix's way to print errors. Its quotation marks are escaped in the
-// patterns: one character that is not ASCII makes Node read and parse a whole bundle at half the speed.
+// Source: src/script/hydra-eval-jobset of Hydra, and Nix's way to print errors. Its quotation marks are escaped here: one
+// character that is not ASCII makes Node read and parse a whole bundle at half the speed.
+//
+// It may have megabytes, and is written by everybody who may push to the flake or to one of its inputs.
 
-/**
- * What kept a job from being evaluated: the last `error: …` line of its section, or of the one of the whole. Undefined
- * if no section is about the job.
- *
- * @param text `in job ‘nixos-nas.x86_64-linux’:\nerror:\n … while …\n error: attribute 'x' missing\n`
- */
-export function findEvaluationError(text: string, job: string): string | undefined {
-  const heading = /^(?:in job \u2018([^\u2019\n]*)\u2019|at top-level):[ \t]*$/gm
-  const headings = [...text.matchAll(heading)]
-  for (const [index, match] of headings.entries()) {
-    // a section may be of a part of the job's name: of all systems of a host
-    const attribute = match[1]
-    if (attribute !== undefined && attribute !== job && !job.startsWith(`${attribute}.`)) continue
-    const section = text.slice(match.index + match[0].length, headings[index + 1]?.index ?? text.length)
-    return lastError(section)
-  }
-  return undefined
+const HEADING = 'in job \u2018'
+const HEADING_END = '\u2019:'
+
+/** A longer message is cut: it goes on one line of the log, and into a table. */
+const MAX_MESSAGE = 1_000
+
+export interface EvaluationErrors {
+  /**
+   * What kept a job from being evaluated: the last `error: …` line of its section, or of the one of the whole. Undefined
+   * if no section is about the job.
+   */
+  find(job: string): string | undefined
+  /** The names in the headings: jobs that could not be evaluated, or what their names begin with. */
+  jobs: ReadonlySet<string>
 }
 
-/** The names in the headings: jobs that could not be evaluated, or what their names begin with. */
-export function failedJobs(text: string): string[] {
-  return [...text.matchAll(/^in job \u2018([^\u2019\n]*)\u2019:[ \t]*$/gm)].map(match => match[1] ?? '')
+interface Section {
+  /** its place in the text */
+  index: number
+  lines: string[]
+  message?: string
+}
+
+/** @param text `in job ‘nixos-nas.x86_64-linux’:\nerror:\n … while …\n error: attribute 'x' missing\n` */
+export function parseEvaluationErrors(text: string): EvaluationErrors {
+  const ofJob = new Map<string, Section>()
+  let ofAll: Section | undefined
+  let section: Section | undefined
+  for (const [index, line] of text.split('\n').entries()) {
+    const heading = line.trimEnd()
+    const job = jobOf(heading)
+    if (job === undefined && heading !== 'at top-level:') {
+      section?.lines.push(line)
+      continue
+    }
+    section = { index, lines: [] }
+    // the first section of a job counts
+    if (job === undefined) ofAll ??= section
+    else if (!ofJob.has(job)) ofJob.set(job, section)
+  }
+  return {
+    jobs: new Set(ofJob.keys()),
+    find(job) {
+      // a section may be of a part of the job's name: of all systems of a host
+      const sections = [...partsOf(job).map(part => ofJob.get(part)), ofAll].filter(
+        found => found !== undefined,
+      )
+      const [first] = sections.sort((a, b) => a.index - b.index)
+      if (first) first.message ??= lastErrorOf(first.lines)
+      return first?.message
+    },
+  }
 }
 
 /** The first line of a Nix error is just `error:`, and the message is in the last one. */
 export function lastError(section: string): string {
-  const lines = section.split('\n').map(line => line.trim())
-  const errors = lines.filter(line => /^error: ./.test(line))
-  const message = errors.at(-1) ?? lines.find(line => line !== '') ?? 'without a message'
-  // a URL that could not be fetched may carry a token
-  return message.replace(/(:\/\/)[^\s'"]*@/g, '$1')
+  return lastErrorOf(section.split('\n'))
+}
+
+function lastErrorOf(lines: readonly string[]): string {
+  const line =
+    lines.findLast(each => each.trimStart().startsWith('error: ') && each.trim() !== 'error:') ??
+    lines.find(each => each.trim() !== '')
+  if (line === undefined) return 'without a message'
+  // before it is cut: half of a token is not seen to be one
+  const message = withoutUserInformation(line.trim())
+  return message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE)}…` : message
+}
+
+function jobOf(heading: string): string | undefined {
+  if (!heading.startsWith(HEADING) || !heading.endsWith(HEADING_END)) return undefined
+  const job = heading.slice(HEADING.length, -HEADING_END.length)
+  return job.includes('\u2019') ? undefined : job
+}
+
+/** `a.b.c`, `a.b`, `a`. */
+function partsOf(job: string): string[] {
+  const parts = [job]
+  for (let dot = job.lastIndexOf('.'); dot > 0; dot = job.lastIndexOf('.', dot - 1))
+    parts.push(job.slice(0, dot))
+  return parts
+}
+
+/** A URL that could not be fetched may carry a token: in each word, all between `://` and the last `@` goes. */
+function withoutUserInformation(message: string): string {
+  const words = message.split(/([\s'"])/)
+  return words.map(withoutUser).join('')
+}
+
+function withoutUser(word: string): string {
+  const start = word.indexOf('://')
+  const end = word.lastIndexOf('@')
+  return start >= 0 && start < end ? word.slice(0, start + 3) + word.slice(end + 1) : word
 }

@@ -62,7 +62,7 @@ function parseForge(
   const [owner, name, refOrRev, ...rest] = path.split('/').map(decode)
   if (!owner || !name || rest.length > 0) return unusable('it is not of the form owner/repository/revision')
   return locked({
-    host: parameters.get('host')?.replace(/:\d+$/, '') ?? defaultHost,
+    host: hostOf(parameters) ?? defaultHost,
     repository: `${owner}/${name}`,
     rev: refOrRev ?? parameters.get('rev') ?? undefined,
     unlocked: 'it names no revision, so it is not locked',
@@ -143,7 +143,7 @@ interface Location {
 
 function locateForge(defaultHost: string, path: string, parameters: URLSearchParams): Location {
   const [owner = '', name = '', ...ref] = path.split('/').map(decode)
-  const host = parameters.get('host')?.replace(/:\d+$/, '').toLowerCase() ?? defaultHost
+  const host = hostOf(parameters)?.toLowerCase() ?? defaultHost
   return { host, repository: `${owner}/${name.replace(/\.git$/, '')}`, ref: ref.join('/') }
 }
 
@@ -179,6 +179,13 @@ function withoutUserInformation(flakeref: string): string {
   }
   const rest = flakeref.slice(scheme.length + '://'.length).replace(/^[^?#]*@/, '')
   return rest.includes('@') ? `${scheme}://… (not shown: ${NOT_TOLD})` : `${scheme}://${rest}`
+}
+
+/** Without a port. */
+function hostOf(parameters: URLSearchParams): string | undefined {
+  const host = parameters.get('host') ?? undefined
+  const colon = host?.lastIndexOf(':') ?? -1
+  return colon > 0 && /^\d+$/.test(host?.slice(colon + 1) ?? '') ? host?.slice(0, colon) : host
 }
 
 function decode(part: string): string {

@@ -23,7 +23,7 @@ import type { PlannedChannel } from '../channels/plan.ts'
 import { contains, type Relation } from '../channels/relation.ts'
 import { describeOffBranch, type OffBranch } from '../channels/verdict.ts'
 import { type BuildStatus, buildStatusOf } from '../hydra/build-status.ts'
-import { findEvaluationError, lastError } from '../hydra/evaluation-error.ts'
+import { lastError } from '../hydra/evaluation-error.ts'
 import { parseFlakeref, showFlakeref } from '../hydra/flakeref.ts'
 import type { FoundJobset } from '../hydra/queries/jobset-facts.ts'
 import type { Reason } from './shape.ts'
@@ -225,8 +225,8 @@ function evaluationFailed({ planned }: ChannelFacts, { hydraUrl }: Surroundings)
   const { jobset } = planned.facts
   const fatal = fatalError(jobset)
   if (planned.presence === 'evaluation-failed' && jobset.newestEval) {
-    const { id, error } = jobset.newestEval
-    const text = findEvaluationError(error, planned.job.job) ?? 'without a message'
+    const { id } = jobset.newestEval
+    const text = planned.facts.evaluationError ?? 'without a message'
     return { message: `eval ${id} could not evaluate it: ${text}`, url: evalUrl(hydraUrl, id) }
   }
   if (!fatal) return undefined

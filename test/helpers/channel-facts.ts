@@ -1,4 +1,5 @@
 // The facts of one channel, for tables of reasons: an up-to-date one, and what differs from it.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { OperatorError } from '../../src/base/errors.ts'
@@ -7,6 +8,7 @@ import type { Hold } from '../../src/channels/holds.ts'
 import type { Presence } from '../../src/channels/plan.ts'
 import { trackedRefOf } from '../../src/channels/tracked-ref.ts'
 import type { OffBranch } from '../../src/channels/verdict.ts'
+import { parseEvaluationErrors } from '../../src/hydra/evaluation-error.ts'
 import type { JobFacts } from '../../src/hydra/queries/candidates.ts'
 import type { JobsetFacts } from '../../src/hydra/queries/jobset-facts.ts'
 import { type ChannelFacts, type Explanation, explain, type Stand } from '../../src/status/explain.ts'
@@ -136,7 +138,11 @@ function factsOf(spec: Spec, host: string): ChannelFacts {
             candidate: all.candidate,
             prefix: 'nixos-tested-',
             tracked: trackedRefOf(spec.ref, all.flake, { host, repository: channel.repository }),
-            facts: { jobset, job: { job: NAS, newest: all.newestBuild, candidate: undefined } },
+            facts: {
+              jobset,
+              job: { job: NAS, newest: all.newestBuild, candidate: undefined },
+              evaluationError: parseEvaluationErrors(all.evalError).find(NAS),
+            },
           },
     ruleTrouble: spec.ruleTrouble,
     hold: spec.hold ?? null,

@@ -47,11 +47,17 @@ function readChannel(world: World, channel: string, held: boolean, useCache: boo
   )
   const presenceOf = (job: string) =>
     set.some(build => build.job === job) ? 'present' : fails(job) ? 'evaluation-failed' : 'gone'
-  const there = known.filter(job => presenceOf(job) !== 'gone')
-  // of jobs that are all gone, the one that was good last
+  // those that only the text of an error names are not
+  const there = known.filter(
+    job => set.some(build => build.job === job) || (candidateOf(job) !== undefined && fails(job)),
+  )
+  // of jobs that are not there, one that may come, or the one that was good last
+  const mayCome = (job: string) => Number(fails(job))
   const goodUntil = (job: string) => candidateOf(job)?.eval.id ?? 0
   const buildOf = (job: string) => candidateOf(job)?.build ?? 0
-  const byAge = [...known].sort((a, b) => goodUntil(b) - goodUntil(a) || buildOf(b) - buildOf(a))
+  const byAge = [...known].sort(
+    (a, b) => mayCome(b) - mayCome(a) || goodUntil(b) - goodUntil(a) || buildOf(b) - buildOf(a),
+  )
   const jobs = there.length > 0 ? there : byAge.slice(0, 1)
   const [job] = jobs
   if (job === undefined) return undefined

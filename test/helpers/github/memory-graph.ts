@@ -118,7 +118,6 @@ export class MemoryGraph implements Graph {
   }
 
   async isRefName(ref: string): Promise<boolean> {
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: git forbids them
     return !/[\x00-\x20\x7f~^:?*[\\]|\.\.|@\{|^\/|\/\/|\/\.|\.lock(?:\/|$)|[./]$/.test(ref)
   }
 

@@ -22,8 +22,18 @@ test('a rule that nests repetitions takes a second, and no more, on a name that 
   )
   assert.throws(
     () => channelsOfJobs(rule, ['nixos-nas.x86_64-linux', name]),
-    /takes too long on the jobs of p:j: it nests repetitions$/,
+    /takes too long on the 2 jobs of p:j: it nests repetitions$/,
   )
+})
+
+test('a hundred thousand names, each as slow as a plain rule can be, are no rule that nests repetitions', () => {
+  const rule = ruleSchema.parse({
+    ...{ project: 'p', jobset: 'j', job: 'nixos-(?<host>[^/]*)\\.(?<system>.*)', repository: 'a/b' },
+    branch: 'tested-{host}',
+  })
+  // each dot is tried, and a line break is no part of `.`
+  const names = Array.from({ length: 100_000 }, (_, n) => `nixos-${n}${'.a'.repeat(100)}\n`)
+  assert.deepEqual(channelsOfJobs(rule, names), [])
 })
 
 test('a rule that takes too long leaves the others alone', () => {
@@ -53,6 +63,6 @@ test('a rule that takes too long leaves the others alone', () => {
   )
   assert.deepEqual(
     problems.map(({ error }) => error.message),
-    ['the rule “nixos-(?:[a-z]+-?)+” takes too long on the jobs of dotfiles:main: it nests repetitions'],
+    ['the rule “nixos-(?:[a-z]+-?)+” takes too long on the 2 jobs of dotfiles:main: it nests repetitions'],
   )
 })

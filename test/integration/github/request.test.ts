@@ -383,7 +383,21 @@ const LIMITS: [string, number, Record<string, string>, unknown, number | undefin
     7,
   ],
   ['retry-after of nothing', 429, { 'retry-after': '0' }, {}, 1],
-  ['retry-after that is no number', 429, { 'retry-after': 'soon' }, {}, 60],
+  ['retry-after that is neither a number nor a date', 429, { 'retry-after': 'soon' }, {}, 60],
+  [
+    "retry-after as a date, by GitHub's clock",
+    403,
+    { 'retry-after': new Date(now + 6_000).toUTCString(), date },
+    {},
+    6,
+  ],
+  [
+    'retry-after as a date that is past',
+    403,
+    { 'retry-after': new Date(now - 6_000).toUTCString(), date },
+    {},
+    1,
+  ],
   [
     "a reset, by GitHub's clock",
     403,
@@ -435,7 +449,24 @@ test('a message is one line, whatever it came as', () => {
   assert.equal(messageOfAnswer(refusal(502, {}, PAGE)), 'Bad Gateway')
   assert.equal(messageOfAnswer(refusal(502, {}, 'x'.repeat(300))).length, 200)
   assert.equal(messageOfAnswer(refusal(502, {}, undefined)), '')
+  assert.equal(messageOfAnswer(refusal(422, {}, { message: 'x'.repeat(3_000) })).length, 1_000)
 })
+
+for (const [page, shown] of [
+  ['a<b', 'a'],
+  ['a<b>c', 'a c'],
+  ['<p>1 &lt; 2</p>', '1 &lt; 2'],
+  ['<head><title>t</title></head>a', 'a'],
+  ['<HEAD lang="en">t</HEAD>a', 'a'],
+  ['<header>a</header>b', 'a b'],
+  ['<script>if (1 < 2) t</script>a<style>t</style>b', 'a b'],
+  ['<head>never ends <b>', ''],
+  ['<'.repeat(400_000), ''],
+] as const) {
+  test(`a page is shown as a browser would: ${page.slice(0, 50)}`, () => {
+    assert.equal(messageOfAnswer(refusal(403, {}, page)), shown)
+  })
+}
 
 for (const [what, status, headers, body] of [
   ['429 with retry-after', 429, { 'retry-after': '30' }, undefined],

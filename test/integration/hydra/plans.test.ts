@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test'
 import { findConnection } from '../../../src/hydra/connection.ts'
 import { type Database, openDatabase, type Sql } from '../../../src/hydra/database.ts'
 import { findBuild } from '../../../src/hydra/queries/build.ts'
-import { findCandidate, findJobStates } from '../../../src/hydra/queries/candidates.ts'
+import { findCandidate, findGoodOnce, findJobStates } from '../../../src/hydra/queries/candidates.ts'
 import { findJobset } from '../../../src/hydra/queries/jobset.ts'
 import { findJobsetFacts } from '../../../src/hydra/queries/jobset-facts.ts'
 import { findNewerSince } from '../../../src/hydra/queries/newer-evals.ts'
@@ -110,6 +110,11 @@ const cases: Record<string, Case> = {
   'findCandidate, of a job that does not evaluate now': candidateOf('failsToEvaluate'),
   'findCandidate, of a job that is gone': candidateOf('retired'),
   'findCandidate, of a job that never was good': candidateOf('neverGood'),
+  findGoodOnce: {
+    ask: sql => findGoodOnce(sql, large.jobset, Object.values(large.jobs)),
+    indexes: ['indexfinishedsuccessfulbuilds (jobset_id, job)'],
+    rows: FEW,
+  },
   findPresentJobs: {
     ask: sql => findPresentJobs(sql, large.jobset),
     indexes: ['builds_pkey (id)'],

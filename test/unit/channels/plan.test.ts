@@ -94,6 +94,21 @@ describe('the channels of a fleet', () => {
       expected: [ambiguous(`dotfiles:main:${NAS}`, `dotfiles:main:${ARM}`)],
     },
     {
+      what: 'a name in the text of an error, and nowhere else, blocks no channel',
+      jobsets: [{ jobs: [present(NAS)], error: `in job ‘${ARM}’:\nerror: no\n` }],
+      expected: [nas],
+    },
+    {
+      what: 'also while the job that was built cannot be evaluated',
+      jobsets: [{ jobs: [absent(NAS)], error: `in job ‘${ARM}’:\nerror: no\nin job ‘${NAS}’:\nerror: no\n` }],
+      expected: [`nixos-tested-nas (evaluation-failed): dotfiles:main:${NAS}`],
+    },
+    {
+      what: 'but of a host that changed its system it says why it stands still',
+      jobsets: [{ jobs: [absent(NAS)], error: `in job ‘${ARM}’:\nerror: no\n` }],
+      expected: [`nixos-tested-nas (evaluation-failed): dotfiles:main:${ARM}`],
+    },
+    {
       what: 'two systems with a branch each',
       rules: [{ branch: 'nixos-tested-{host}-{system}' }],
       jobsets: [{ jobs: [present(NAS), present(ARM)] }],

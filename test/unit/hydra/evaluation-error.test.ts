@@ -1,7 +1,9 @@
 // What kept a job from being evaluated, read off Hydra's text.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { failedJobs, findEvaluationError, lastError } from '../../../src/hydra/evaluation-error.ts'
+import { lastError, parseEvaluationErrors } from '../../../src/hydra/evaluation-error.ts'
+
+const findEvaluationError = (text: string, job: string) => parseEvaluationErrors(text).find(job)
 
 const TEXT = `in job ‘nixos-nas.x86_64-linux’:
 error:
@@ -37,7 +39,7 @@ test('a section without a message says so, and no text is no error', () => {
 })
 
 test('the jobs that failed are named', () => {
-  assert.deepEqual(failedJobs(TEXT), ['nixos-nas.x86_64-linux', 'nixos-laptop'])
+  assert.deepEqual([...parseEvaluationErrors(TEXT).jobs], ['nixos-nas.x86_64-linux', 'nixos-laptop'])
 })
 
 test('a URL that could not be fetched is shown without the token in it', () => {
@@ -52,4 +54,16 @@ test('a URL that could not be fetched is shown without the token in it', () => {
   )
   // a line that is the first one and no error
   assert.equal(lastError('fatal: https://ghp_secret@github.com: gone\n'), 'fatal: https://github.com: gone')
+})
+
+test('of a job and a part of its name, the first section counts', () => {
+  const text =
+    'in job ‘a’:\nerror: of all\nin job ‘a.b’:\nerror: of one\nat top-level:\nerror: of everything\n'
+  const found = ['a.b', 'a.c', 'z'].map(job => findEvaluationError(text, job))
+  assert.deepEqual(found, ['error: of all', 'error: of all', 'error: of everything'])
+})
+
+test('a message is cut, and a token in the part that is shown is not', () => {
+  const shown = lastError(`error: ${'x'.repeat(5_000)} https://ghp_secret@github.com`)
+  assert.deepEqual([shown.length, shown.at(-1)], [1_001, '…'])
 })
