@@ -1,4 +1,5 @@
 // GitHub's half: the App and its key, the clocks, and each repository of the rules.
+import { statSync } from 'node:fs'
 import { systemClock } from '../base/clock.ts'
 import type { Deadline } from '../base/deadline.ts'
 import { messageOf, OperatorError } from '../base/errors.ts'
@@ -73,10 +74,25 @@ export function checkGitHub(options: GitHubOptions): {
 function checkKey({ config, env }: GitHubOptions): Answer<AppCredentials> {
   const credentials = findCredentials({ env, config: config.github, personalToken: 'ignored' })
   if (credentials.kind === 'token') throw new Error('a personal token was ignored')
-  const { source, appId } = credentials
+  const { source, appId, keyFile = '' } = credentials
   const file =
     source === 'environment' ? env.GITHUB_APP_PRIVATE_KEY_FILE : (config.github.privateKeyFile ?? '')
-  return { message: `${file} holds an RSA key, for the App ${appId} (${source})`, found: credentials }
+  const message = `${file} holds an RSA key, for the App ${appId} (${source})`
+  if (!isOpenToOthers(keyFile)) return { message, found: credentials }
+  return {
+    result: 'note',
+    message: `${message}, and every user of this machine may read it`,
+    hint: `chmod 600 ${keyFile}; whoever could read it can act as the App: make a new key if that is somebody else`,
+    found: credentials,
+  }
+}
+
+function isOpenToOthers(file: string): boolean {
+  try {
+    return (statSync(file).mode & 0o004) !== 0
+  } catch {
+    return false
+  }
 }
 
 async function checkApp(credentials: AppCredentials, request: RequestOptions): Promise<Answer<Client>> {

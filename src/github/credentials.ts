@@ -11,6 +11,8 @@ export interface AppCredentials {
   appId: string
   /** PEM, PKCS#1 or PKCS#8 */
   privateKey: string
+  /** where it was read */
+  keyFile?: string
   /** for the log: `flags`, `environment`, `configuration` */
   source: string
 }
@@ -132,7 +134,7 @@ function read({ appId, source, names }: Found, keyFile: string | undefined): App
       hint: 'use the .pem file that GitHub made, as it is',
     })
   }
-  return { kind: 'app', appId, privateKey, source }
+  return { kind: 'app', appId, privateKey, keyFile, source }
 }
 
 function isRsaKey(pem: string): boolean {

@@ -99,6 +99,7 @@ describe('the first that is there', () => {
       kind: 'app',
       appId: 'Iv-config',
       privateKey: PEM,
+      keyFile: KEY,
       source: 'configuration',
     })
   })
