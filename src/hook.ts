@@ -1,13 +1,13 @@
 // What a finished build leads to: its outputs in the cache, and the channels of its job at their candidate, brought there
 // by this process (channels/settle.ts) or by a reconcile that it asks for.
 
-import { OperatorError } from './base/errors.ts'
+import { OperatorError, operatorErrorOf } from './base/errors.ts'
 import { webUrlOfHost } from './base/links.ts'
 import { listSome, short } from './base/log.ts'
 import type { Output } from './base/output.ts'
 import { isCacheConfigured } from './cache/config.ts'
 import { copyOutputs, startCopies } from './cache/copy.ts'
-import { type CacheOptions, cacheOptionsFor } from './cache/options.ts'
+import { blindUnit, type CacheOptions, cacheOptionsFor } from './cache/options.ts'
 import { createProver } from './cache/prove.ts'
 import { showJob } from './channels/candidate.ts'
 import { type Channel, channelKey } from './channels/channel.ts'
@@ -22,6 +22,7 @@ import type { Database } from './hydra/database.ts'
 import type { BuildFinished } from './hydra/event.ts'
 import type { RunOptions } from './run-options.ts'
 import { kick } from './state/kick.ts'
+import { remember } from './state/proven.ts'
 
 export interface HookOptions extends RunOptions {
   /** starts to connect to GitHub, which takes two round trips: the database is asked in that time */
@@ -42,11 +43,12 @@ export async function handleBuild(event: BuildFinished, options: HookOptions): P
 
   // every build is copied, channel or not, and before all else: nothing may age during an upload
   const cacheOptions = isCacheConfigured(cache) ? cacheOptionsFor(cache, options) : undefined
-  if (cacheOptions) await (detached ? startCopies : copyOutputs)(event.outputs, cacheOptions)
+  let ended: 'ok' | 'failed' = 'ok'
+  if (cacheOptions && detached) ended = await startCopying(event, cacheOptions, options)
+  else if (cacheOptions) await copyOutputs(event.outputs, cacheOptions)
   else if (cache) log.line('cache has neither unit nor url in the configuration: nothing is copied or proven')
 
   const { channels, invalid } = channelsOf(event, config.channels)
-  let ended: 'ok' | 'failed' = 'ok'
   if (channels.length > 0) {
     if (detached) handOver(channels, options)
     else ended = await bringToCandidate(event, channels, cacheOptions, options)
@@ -105,11 +107,14 @@ async function bringToCandidate(
         findOutputs: builds => database.look(sql => findOutputsOfBuilds(sql, builds)),
         prove:
           prove &&
-          (async (outputs, build) => {
-            const missing = build === event.build ? notCopied(event, outputs) : outputs
-            if (missing.length === 0) return 'seen'
-            return github.deadline.exclude(() => prove(missing, `build ${build}`))
-          }),
+          remember(
+            async (outputs, build) => {
+              const missing = build === event.build ? notCopied(event, outputs) : outputs
+              if (missing.length === 0) return 'seen'
+              return github.deadline.exclude(() => prove(missing, `build ${build}`))
+            },
+            { stateDirectory: config.stateDirectory, unit: blindUnit(cacheOptions), log },
+          ),
         checkLock: async () => {},
         stateDirectory: config.stateDirectory,
         secondMs: options.secondMs,
@@ -212,6 +217,21 @@ function handOver(channels: readonly Channel[], { config, log, mode }: HookOptio
   log.line(
     `asked for a reconcile of ${names}: the verdict is in its journal (journalctl -u hydra-channels-reconcile) and in hydra-channels status`,
   )
+}
+
+/** A copy that cannot be started is trouble, and keeps nobody from asking for a reconcile, which copies by itself. */
+async function startCopying(
+  { outputs }: BuildFinished,
+  cacheOptions: CacheOptions,
+  { report }: HookOptions,
+): Promise<'ok' | 'failed'> {
+  try {
+    await startCopies(outputs, cacheOptions)
+    return 'ok'
+  } catch (error) {
+    report(operatorErrorOf(error))
+    return 'failed'
+  }
 }
 
 /** The channels that the rules make of the event's job, each once, and what is wrong with the others. */

@@ -1,13 +1,14 @@
 // Hydra's database says where every channel should be, the branches say where it is, and reconcile closes the
 // difference. It decides by nothing that it keeps itself, so it can be stopped anywhere and run anywhere.
 
-import type { OperatorError } from './base/errors.ts'
+import { lineOfError, type OperatorError, PassingError } from './base/errors.ts'
 import { webUrlOfHost } from './base/links.ts'
 import { type Log, listSome } from './base/log.ts'
 import { isCacheConfigured } from './cache/config.ts'
-import { cacheOptionsFor } from './cache/options.ts'
+import { blindUnit, cacheOptionsFor } from './cache/options.ts'
 import { createProver } from './cache/prove.ts'
 import { listTips, prefixesIn, type Stray, strayBranches } from './channels/branches.ts'
+import { channelKey } from './channels/channel.ts'
 import { selectChannels } from './channels/channel-name.ts'
 import { type PlannedChannel, planFleet, prefixesOf } from './channels/plan.ts'
 import { describeRename } from './channels/safeguards.ts'
@@ -18,6 +19,8 @@ import { expectedHost } from './github/config.ts'
 import type { Database } from './hydra/database.ts'
 import type { Lock } from './hydra/lock.ts'
 import type { RunOptions } from './run-options.ts'
+import type { Stamp } from './state/last-reconcile.ts'
+import { remember } from './state/proven.ts'
 
 export interface ReconcileOptions extends RunOptions {
   /** channels as given on the command line; empty: all */
@@ -29,17 +32,15 @@ export interface ReconcileOptions extends RunOptions {
   progress: (text: string) => void
 }
 
-export type Counts = Record<string, number>
+export type Reconciled = Omit<Stamp, 'finishedAt'>
 
 /**
  * Brings every channel to its candidate.
  *
- * @returns how many channels ended how, and `failed` where one of them is in trouble that was logged
+ * @returns how many channels ended how, which of them failed and why, and `failed` where one is in trouble that was logged
  * @throws UsageError for a channel that there is not; OperatorError if nothing could be looked at
  */
-export async function reconcile(
-  options: ReconcileOptions,
-): Promise<{ ended: 'ok' | 'failed'; counts: Counts }> {
+export async function reconcile(options: ReconcileOptions): Promise<Reconciled> {
   const { config, database, log, mode, secondMs, progress } = options
   const lookUp = () => lookUpFleet({ rules: config.channels, database })
   const host = expectedHost(config.github)
@@ -53,9 +54,8 @@ export async function reconcile(
   const all = options.only.length === 0
   const tips = await listTips(github, all ? prefixesOf(config.channels) : prefixesIn(planned))
   const { findOutputsOfBuilds } = await import('./hydra/queries/outputs.ts')
-  const prove = isCacheConfigured(config.cache)
-    ? createProver(cacheOptionsFor(config.cache, options))
-    : undefined
+  const cacheOptions = isCacheConfigured(config.cache) ? cacheOptionsFor(config.cache, options) : undefined
+  const prove = cacheOptions && createProver(cacheOptions)
   let proven = 0
   await settle(
     planned,
@@ -67,11 +67,14 @@ export async function reconcile(
       findOutputs: builds => database.look(sql => findOutputsOfBuilds(sql, builds)),
       prove:
         prove &&
-        (async (outputs, build) => {
-          const how = await github.deadline.exclude(() => prove(outputs, `build ${build}`))
-          progress(`${++proven} proven`)
-          return how
-        }),
+        remember(
+          async (outputs, build) => {
+            const how = await github.deadline.exclude(() => prove(outputs, `build ${build}`))
+            progress(`${++proven} proven`)
+            return how
+          },
+          { stateDirectory: config.stateDirectory, unit: blindUnit(cacheOptions), log },
+        ),
       checkLock: async () => options.lock?.check(),
       stateDirectory: config.stateDirectory,
       secondMs,
@@ -111,13 +114,15 @@ function reportStrays(strays: readonly Stray[], log: Log): void {
 interface Summary {
   channel(planned: PlannedChannel, verdict: Verdict): void
   problem(error: OperatorError): void
-  end(): { ended: 'ok' | 'failed'; counts: Counts }
+  end(): Reconciled
 }
 
 /** A line for each channel that changed or is in trouble, and in the end how many ended how. */
 function createSummary({ config, log, report, only }: ReconcileOptions): Summary {
-  const counts: Counts = {}
+  const counts: Reconciled['counts'] = {}
+  const failures: Reconciled['failures'] = {}
   let ended: 'ok' | 'failed' = 'ok'
+  const said = new Set<string>()
   const tally = (kind: string) => {
     counts[kind] = (counts[kind] ?? 0) + 1
   }
@@ -128,17 +133,25 @@ function createSummary({ config, log, report, only }: ReconcileOptions): Summary
       if (verdict.kind === 'job-gone' && only.length === 0) return
       tally(verdict.kind)
       if (isTrouble(verdict)) ended = 'failed'
+      if (verdict.kind === 'failed') failures[channelKey(channel)] = lineOfError(verdict.error)
       if (!isQuiet(verdict)) tellVerdict(channel, verdict, voice)
     },
     problem(error) {
+      // many rules may have the same
+      const isSaid = said.has(error.message)
+      said.add(error.message)
+      if (error instanceof PassingError) {
+        if (!isSaid) log.line(error.message)
+        return
+      }
       tally('rule in trouble')
       ended = 'failed'
-      report(error)
+      if (!isSaid) report(error)
     },
     end() {
       const kinds = Object.entries(counts).map(([kind, n]) => `${n} ${kind}`)
       log.line(kinds.length === 0 ? 'no channels' : kinds.join(', '))
-      return { ended, counts }
+      return { ended, counts, failures }
     },
   }
 }

@@ -27,6 +27,11 @@ export class UsageError extends OperatorError {
   override name = 'UsageError'
 }
 
+/** Nobody has to do anything: it passes by itself, and alone fails no run. */
+export class PassingError extends OperatorError {
+  override name = 'PassingError'
+}
+
 /** Somebody has to allow it: GitHub answered that this App (or token) may not. An outage or a limit passes, this does not. */
 export class PermissionError extends OperatorError {
   override name = 'PermissionError'
@@ -45,6 +50,11 @@ export function codeOf(error: unknown): string | undefined {
 
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
+}
+
+/** For a table: the message and what to do about it. */
+export function lineOfError(error: unknown): string {
+  return error instanceof OperatorError ? [error.message, ...error.hint].join('; ') : messageOf(error)
 }
 
 /** Of an error that somebody can mend, as a value; a mistake of ours is thrown on. */

@@ -1,25 +1,28 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
 
-/** Each of our files has less than 2 kB. */
+/** Most of our files have less than 2 kB. */
 const MAX_BYTES = 64 * 1024
 
 /**
  * A file of our own, in a folder that others may write to. A pipe would hang us in `open`, and a device or a huge file would
  * never end.
  *
- * @param check throws if it must not be read
+ * @param options.check throws if it must not be read
  * @throws what the file system says; Error if it is no regular file, or too large
  */
 export function readSmallFile(
   file: string,
-  check: (stat: { uid: number; mode: number }) => void = () => {},
+  {
+    check = () => {},
+    maxBytes = MAX_BYTES,
+  }: { check?: (stat: { uid: number; mode: number }) => void; maxBytes?: number } = {},
 ): string {
   // without O_NONBLOCK, to open a pipe waits for its other end
   const descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY)
   try {
     const stat = fstatSync(descriptor)
     if (!stat.isFile()) throw new Error('it is no regular file')
-    if (stat.size > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES / 1024} kB`)
+    if (stat.size > maxBytes) throw new Error(`it is larger than ${maxBytes / 1024} kB`)
     check(stat)
     return readFileSync(descriptor, 'utf8')
   } finally {

@@ -29,3 +29,8 @@ export function cacheOptionsFor(
     log: text => log.line(text),
   }
 }
+
+/** The unit that copies, if nobody can look in the cache for what it has copied. */
+export function blindUnit({ config, mode }: CacheOptions): string | undefined {
+  return mode === 'look' || config.url !== undefined ? undefined : config.unit
+}

@@ -2,7 +2,7 @@
 
 import { OperatorError } from '../base/errors.ts'
 import { listSome } from '../base/log.ts'
-import { sameRepository } from '../base/repository-name.ts'
+import { isRepository, sameRepository } from '../base/repository-name.ts'
 import type { BuildFinished } from '../hydra/event.ts'
 import { parseFlakeref, showFlakeref } from '../hydra/flakeref.ts'
 
@@ -33,6 +33,14 @@ export interface Candidate {
   eval: number
   /** the jobset's newest eval, if that is another one: a candidate that is not on the tracked branch was then taken back */
   newest: { eval: number; sha: string } | undefined
+  /** what else the evals call the repository, and the error if GitHub says that it is another one (other-name.ts) */
+  otherNames?: readonly OtherName[]
+}
+
+export interface OtherName {
+  /** `alice/nixos` */
+  repository: string
+  error: OperatorError
 }
 
 export function showJob({ project, jobset, job }: JobName): string {
@@ -42,13 +50,21 @@ export function showJob({ project, jobset, job }: JobName): string {
 /**
  * The event is a file that Hydra wrote some time ago, and the database is the truth: they must be of one build.
  *
- * @throws OperatorError if the build is unknown or another one
+ * @param renamedTo the name that the event's jobset has now
+ * @throws OperatorError if the build is unknown or another one, or if its jobset was renamed since
  */
-export function checkBuild(event: BuildFinished, build: JobName | undefined): asserts build is JobName {
+export function checkBuild(
+  event: BuildFinished,
+  build: JobName | undefined,
+  renamedTo?: string | undefined,
+): asserts build is JobName {
   if (!build) {
     throw new OperatorError(`Hydra's database has no build ${event.build}`, {
       hint: 'is this the database of the Hydra that runs this hook?',
     })
+  }
+  if (renamedTo !== undefined && showJob(build) === showJob({ ...event, jobset: renamedTo })) {
+    throw missingJobset(event, renamedTo)
   }
   if (showJob(build) !== showJob(event)) {
     throw new OperatorError(
@@ -61,7 +77,7 @@ export function checkBuild(event: BuildFinished, build: JobName | undefined): as
 /**
  * The candidate of a job for a rule's repository; undefined if the job has no good build.
  *
- * @throws OperatorError if the jobset is no flake, or a flakeref is unusable or of another repository
+ * @throws OperatorError if the jobset is no flake, or a flakeref is unusable or of another host
  */
 export function judgeCandidate(
   { project, jobset }: JobName,
@@ -75,22 +91,24 @@ export function judgeCandidate(
   }
   if (!candidate) return undefined
   const expected = { repository, host }
-  const sha = commitOf(candidate.eval, `eval ${candidate.eval.id}`, expected)
+  const of = commitOf(candidate.eval, `eval ${candidate.eval.id}`, expected)
   const newest =
     newestEval && newestEval.id !== candidate.eval.id
-      ? {
-          eval: newestEval.id,
-          sha: commitOf(newestEval, `eval ${newestEval.id}, the newest of ${project}:${jobset},`, expected),
-        }
+      ? commitOf(newestEval, `eval ${newestEval.id}, the newest of ${project}:${jobset},`, expected)
       : undefined
-  return { sha, build: candidate.build, eval: candidate.eval.id, newest }
+  const otherNames = [of.otherName, newest?.otherName].filter(each => each !== undefined)
+  return {
+    ...{ sha: of.sha, build: candidate.build, eval: candidate.eval.id },
+    newest: newest && newestEval && { eval: newestEval.id, sha: newest.sha },
+    ...(otherNames.length > 0 && { otherNames }),
+  }
 }
 
 function commitOf(
   { flake }: EvalFacts,
   which: string,
   expected: { repository: string; host: string },
-): string {
+): { sha: string; otherName: OtherName | undefined } {
   if (flake === null) throw new OperatorError(`${which} has no flakeref, so it names no commit`)
   const flakeref = parseFlakeref(flake)
   if (flakeref.kind === 'unusable') {
@@ -101,13 +119,16 @@ function commitOf(
       },
     )
   }
-  if (flakeref.host !== expected.host || !sameRepository(flakeref.repository, expected.repository)) {
-    throw new OperatorError(
-      `the flakeref of ${which} is of another repository: ${showFlakeref(flake)} is not ${expected.host}/${expected.repository}`,
-      { hint: 'correct the rule (repository, github.host), or the flake of the jobset' },
-    )
+  const { host, repository, rev } = flakeref
+  if (host === expected.host && sameRepository(repository, expected.repository)) {
+    return { sha: rev, otherName: undefined }
   }
-  return flakeref.rev
+  const error = new OperatorError(
+    `the flakeref of ${which} is of another repository: ${showFlakeref(flake)} is not ${expected.host}/${expected.repository}`,
+    { hint: 'correct the rule (repository, github.host), or the flake of the jobset' },
+  )
+  if (host !== expected.host || !isRepository(repository)) throw error
+  return { sha: rev, otherName: { repository, error } }
 }
 
 export function ambiguous(jobs: readonly JobName[]): OperatorError {
@@ -115,4 +136,18 @@ export function ambiguous(jobs: readonly JobName[]): OperatorError {
   return new OperatorError(`ambiguous: ${names.length} jobs lead to this channel: ${listSome(names)}`, {
     hint: 'a channel follows one job: put {system} (or another group) into the branch, make job narrower, or let one aggregate job stand for all of them',
   })
+}
+
+/** A jobset that is not there, or is not called so any more. */
+export function missingJobset(
+  { project, jobset }: Pick<JobName, 'project' | 'jobset'>,
+  renamedTo: string | undefined,
+): OperatorError {
+  return renamedTo === undefined
+    ? new OperatorError(`Hydra has no jobset ${project}:${jobset}, which a rule names`, {
+        hint: 'correct project and jobset in the rule',
+      })
+    : new OperatorError(`the jobset ${project}:${jobset} is called ${project}:${renamedTo} now`, {
+        hint: `put ${renamedTo} into the rule`,
+      })
 }

@@ -86,6 +86,8 @@ export interface Forge {
   ): Promise<{ kind: 'written' } | { kind: 'refused'; error: unknown } | NotAnswered>
   /** Waits before another look. Throws if that would take longer than the time that is left. */
   pause(seconds: number): Promise<void>
+  /** Whether this is one of the repository's names: what it was called before, or is now. */
+  isCalled(name: string): Promise<boolean>
   /** The repository's new name, where the forge has redirected us from the old one. */
   findNewName(): Promise<string | undefined>
 }

@@ -1,12 +1,19 @@
 // All channels at once: what the rules make of the jobs that Hydra knows. Pure: rows in, a plan out.
 
-import { OperatorError, operatorErrorOf } from '../base/errors.ts'
+import { OperatorError, operatorErrorOf, PassingError } from '../base/errors.ts'
 import { count } from '../base/log.ts'
-import { type EvaluationErrors, parseEvaluationErrors } from '../hydra/evaluation-error.ts'
+import { type EvaluationErrors, lastError, parseEvaluationErrors } from '../hydra/evaluation-error.ts'
 import type { TrackedRef } from '../hydra/flakeref.ts'
 import type { JobFacts } from '../hydra/queries/candidates.ts'
 import type { FoundJobset, JobsetFacts } from '../hydra/queries/jobset-facts.ts'
-import { ambiguous, type Candidate, type JobName, judgeCandidate, showJob } from './candidate.ts'
+import {
+  ambiguous,
+  type Candidate,
+  type JobName,
+  judgeCandidate,
+  missingJobset,
+  showJob,
+} from './candidate.ts'
 import { type Channel, channelKey } from './channel.ts'
 import { channelsOfJobs, type Rule } from './rule.ts'
 import { prefixOf } from './template.ts'
@@ -78,7 +85,9 @@ export function planFleet(rules: readonly Rule[], jobsets: readonly JobsetFacts[
       problems.push({ rule, error: made })
       continue
     }
-    if (made.length === 0) problems.push({ rule, error: matchesNothing(rule) })
+    if (made.length === 0) {
+      problems.push({ rule, error: jobset.newestEval ? matchesNothing(rule) : notEvaluated(rule, jobset) })
+    }
     let unnamed = 0
     for (const { job: jobName, made: channelMade } of made) {
       const name = { project: rule.project, jobset: rule.jobset, job: jobName }
@@ -192,6 +201,12 @@ function twoRefs({ branch, repository }: Channel, { ref }: Rule): OperatorError 
   })
 }
 
+/** A new jobset has no eval for minutes, and one whose first evaluation fails has none until that is mended. */
+function notEvaluated({ project, jobset }: Rule, { enabled, error }: FoundJobset): PassingError {
+  const why = error ? `: ${lastError(error.text)}` : enabled ? '' : ': it is disabled'
+  return new PassingError(`${project}:${jobset} is not evaluated yet${why}`)
+}
+
 function matchesNothing({ branch, project, jobset, job }: Rule): OperatorError {
   return new OperatorError(`the rule for ${branch} matches no job of ${project}:${jobset}: “${job}”`, {
     hint: 'correct job in the rule, or remove the rule',
@@ -210,18 +225,4 @@ function moreUnnamed({ project, jobset, repository }: Rule, more: number): Opera
     `cannot name a channel for ${count(more, 'more job')} of ${project}:${jobset} in ${repository}`,
     { hint: 'correct the rule, or make its job leave them out' },
   )
-}
-
-/** A jobset that is not there, or is not called so any more. */
-export function missingJobset(
-  { project, jobset }: Pick<Rule, 'project' | 'jobset'>,
-  renamedTo: string | undefined,
-): OperatorError {
-  return renamedTo === undefined
-    ? new OperatorError(`Hydra has no jobset ${project}:${jobset}, which a rule names`, {
-        hint: 'correct project and jobset in the rule',
-      })
-    : new OperatorError(`the jobset ${project}:${jobset} is called ${project}:${renamedTo} now`, {
-        hint: `put ${renamedTo} into the rule`,
-      })
 }

@@ -15,6 +15,7 @@ import { getTip, listTips, type Prefix, prefixesIn, type Tips } from './branches
 import type { Candidate } from './candidate.ts'
 import { type Channel, channelKey } from './channel.ts'
 import type { BranchUpdate, Forge, NotAnswered } from './forge.ts'
+import { resolveNames } from './other-name.ts'
 import type { PlannedChannel } from './plan.ts'
 import { checkWritable, heldVerdict, judgeOnTracked, type OnTracked, standOnTracked } from './safeguards.ts'
 import type { Verdict } from './verdict.ts'
@@ -39,8 +40,10 @@ export interface SettleTools {
   planAgain: () => Promise<readonly PlannedChannel[]>
   /** of builds, from Hydra's database */
   findOutputs: (builds: readonly number[]) => Promise<ReadonlyMap<number, readonly Output[]>>
-  /** the outputs of a build are in the cache afterwards; undefined if there is no cache */
-  prove: ((outputs: readonly Output[], build: number) => Promise<'copied' | 'seen'>) | undefined
+  /** the outputs of a channel's build are in the cache afterwards; undefined if there is no cache. Channels by their keys */
+  prove:
+    | ((outputs: readonly Output[], build: number, channel: string) => Promise<'copied' | 'seen'>)
+    | undefined
   /** @throws OperatorError if this run may not write any more */
   checkLock: () => Promise<void>
   /** where the holds are */
@@ -148,7 +151,8 @@ class Settling {
     await sleep(this.#hasWritten ? this.#tools.secondMs : 0)
   }
 
-  async #judge(planned: PlannedChannel, plans: number): Promise<Mover | Verdict> {
+  async #judge(asPlanned: PlannedChannel, plans: number): Promise<Mover | Verdict> {
+    const planned = await this.#resolve(asPlanned)
     const { channel, candidate, presence, jobs } = planned
     if (jobs.length > 1) return { kind: 'ambiguous', jobs }
     if (candidate instanceof OperatorError) return { kind: 'failed', error: candidate }
@@ -172,6 +176,10 @@ class Settling {
 
     const mover = { planned, channel, candidate, forge, seen, decision, wave, plans }
     return this.#findHeld(mover) ?? (await this.#object(mover, onTracked)) ?? mover
+  }
+
+  #resolve<Found extends PlannedChannel | undefined>(planned: Found): Found | Promise<PlannedChannel> {
+    return planned ? resolveNames(planned, this.#tools.forge(planned.channel.repository)) : planned
   }
 
   /** A new eval may change the candidates of a whole fleet: then all of them share one list. */
@@ -216,7 +224,7 @@ class Settling {
 
   async #prove(mover: Mover, outputs: ReadonlyMap<number, readonly Output[]>): Promise<void> {
     const { build } = mover.candidate
-    const how = await this.#tools.prove?.(outputs.get(build) ?? [], build)
+    const how = await this.#tools.prove?.(outputs.get(build) ?? [], build, channelKey(mover.channel))
     // an upload takes its time
     if (how === 'copied') this.#onWait()
     this.#ready.push(mover)
@@ -246,7 +254,7 @@ class Settling {
         // the slowest first
         clear: async () => {
           const objection = await this.#object(mover)
-          now = findNow(mover, byKey(await this.#tools.planAgain()))
+          now = await this.#resolve(findNow(mover, byKey(await this.#tools.planAgain())))
           if (objection || !isSameMove(mover, now)) return { kind: 'candidate-changed' }
           await this.#tools.checkLock()
           this.#hasWritten = true
@@ -310,7 +318,7 @@ class Settling {
     })
     const plan = asked.length > 0 ? this.#tools.planAgain().then(byKey) : undefined
     const current = await this.#each(asked, async mover => {
-      const now = findNow(mover, (await plan) ?? new Map())
+      const now = await this.#resolve(findNow(mover, (await plan) ?? new Map()))
       const isCurrent = !objections.get(mover) && isSameMove(mover, now)
       return isCurrent ? mover : this.#planAgain(mover, now)
     })

@@ -7,6 +7,7 @@ import { parseEvaluationErrors } from '../hydra/evaluation-error.ts'
 import type { BuildFinished } from '../hydra/event.ts'
 import { findBuild } from '../hydra/queries/build.ts'
 import { findCandidate, findGoodOnce, findJobStates, type JobFacts } from '../hydra/queries/candidates.ts'
+import { findNewName } from '../hydra/queries/jobset.ts'
 import { findJobsetFacts, type JobsetFacts } from '../hydra/queries/jobset-facts.ts'
 import { findPresentJobs } from '../hydra/queries/present-jobs.ts'
 import { checkBuild } from './candidate.ts'
@@ -58,7 +59,9 @@ export async function lookUpJob(
     })
     looking.catch(() => {})
     const build = await building
-    checkBuild(event, build)
+    const renamedTo =
+      build && build.jobset !== event.jobset ? await findNewName(sql, event.project, event.jobset) : undefined
+    checkBuild(event, build, renamedTo)
     const [candidate, jobsets] = await Promise.all([candidateOf, looking])
     if (build.good && build.jobsetType === 'flake' && !candidate) {
       throw new OperatorError(`build ${event.build} is in no eval of Hydra's database`)

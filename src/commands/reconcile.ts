@@ -89,7 +89,7 @@ export const command: Command<typeof options> = {
             deadlineSeconds: config.reconcile.deadlineSeconds,
           }),
       })
-      const { ended, counts } = await endWithin(
+      const reconciliation = await endWithin(
         MAX_HOURS * 3_600_000,
         reconciled,
         () =>
@@ -97,8 +97,8 @@ export const command: Command<typeof options> = {
             hint: `a copy may still be running; ${LATER}`,
           }),
       )
-      if (!dryRun && positionals.length === 0) writeStamp(config.stateDirectory, { ended, counts }, log)
-      return ended
+      if (!dryRun && positionals.length === 0) writeStamp(config.stateDirectory, reconciliation, log)
+      return reconciliation.ended
     } finally {
       http.close()
       await Promise.allSettled([database.close(), acquired?.lock.release()])

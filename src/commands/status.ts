@@ -34,10 +34,11 @@ behind the branch that its jobset follows, since when, and why it is not further
   build-failed, dependency-failed, build-aborted
                      its newest build did not succeed
   not-cached         its candidate is not in the binary cache
+  failed             the last reconcile could not move it
   building           its newest build is queued or running
   behind             the next reconcile moves it, or Hydra has still to evaluate a new commit
   up-to-date         it is at the newest commit
-  unknown            GitHub or the database is away
+  unknown            GitHub or the database is away, or its rule is in trouble
 
 Options:
   --json          one line of JSON instead of the table (README: Status)

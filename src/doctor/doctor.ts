@@ -5,7 +5,10 @@ import { Deadline } from '../base/deadline.ts'
 import { OperatorError } from '../base/errors.ts'
 import type { Http } from '../base/http.ts'
 import { count } from '../base/log.ts'
+import { sameRepository } from '../base/repository-name.ts'
 import { channelKey } from '../channels/channel.ts'
+import { hasOtherNames, resolveNames } from '../channels/other-name.ts'
+import type { PlannedChannel } from '../channels/plan.ts'
 import { type Config, readConfig } from '../config.ts'
 import { checkCache, checkCachePath } from './cache.ts'
 import {
@@ -93,7 +96,13 @@ function checkOnline(config: Config, { env, uid, http, now }: DoctorOptions): On
   const { deadlineSeconds } = config.github
   const deadline = new Deadline(Math.min(deadlineSeconds, MAX_GITHUB_SECONDS))
   const github = checkGitHub({ config, env, http, deadline })
-  const hydra = checkHydra({ config, env })
+  const resolve = async (planned: PlannedChannel) => {
+    if (!hasOtherNames(planned)) return planned
+    const found = (await Promise.all(github.repositories)).flatMap(each => each.found ?? [])
+    const opened = found.find(({ name }) => sameRepository(name, planned.channel.repository))
+    return opened ? resolveNames(planned, opened.repository) : planned
+  }
+  const hydra = checkHydra({ config, env, resolve })
   const machine = { config, env, uid }
   const cache = check('cache', () => checkCache(config, http))
   return {

@@ -1,8 +1,9 @@
 // Hydra's half: its database, what our role may do there, and what the rules make of its jobs.
 import * as z from 'zod/mini'
-import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
+import { codeOf, messageOf, OperatorError, PassingError } from '../base/errors.ts'
 import { count } from '../base/log.ts'
-import { missingJobset, type PlannedChannel, planFleet } from '../channels/plan.ts'
+import { missingJobset } from '../channels/candidate.ts'
+import { type PlannedChannel, planFleet } from '../channels/plan.ts'
 import type { Rule } from '../channels/rule.ts'
 import { lookUpFleet } from '../channels/snapshot.ts'
 import type { Config } from '../config.ts'
@@ -10,8 +11,8 @@ import { expectedHost } from '../github/config.ts'
 import { findConnection, showConnection } from '../hydra/connection.ts'
 import { type Database, openDatabase, type Sql } from '../hydra/database.ts'
 import { findBuild } from '../hydra/queries/build.ts'
-import { findCandidate, findJobStates } from '../hydra/queries/candidates.ts'
-import { findJobset } from '../hydra/queries/jobset.ts'
+import { findCandidate, findGoodOnce, findJobStates } from '../hydra/queries/candidates.ts'
+import { findJobset, findNewName } from '../hydra/queries/jobset.ts'
 import type { JobsetFacts } from '../hydra/queries/jobset-facts.ts'
 import { findNewerSince } from '../hydra/queries/newer-evals.ts'
 import { findNewestEval } from '../hydra/queries/newest-eval.ts'
@@ -31,12 +32,16 @@ export const QUERIES = {
   findJobset: sql => findJobset(sql, '', ''),
   findJobStates: sql => findJobStates(sql, 0),
   findCandidate: sql => findCandidate(sql, 0, ''),
+  findGoodOnce: sql => findGoodOnce(sql, 0, ['']),
+  findNewName: sql => findNewName(sql, '', ''),
   findNewerSince: sql => findNewerSince(sql, 0, ['0'.repeat(40)]),
 } as const satisfies Record<string, (sql: Sql) => Promise<unknown>>
 
 export interface HydraOptions {
   config: Config
   env: Readonly<Record<string, string | undefined>>
+  /** asks GitHub about names that evals give to the repository (channels/other-name.ts) */
+  resolve: (planned: PlannedChannel) => Promise<PlannedChannel>
 }
 
 interface Opened {
@@ -51,11 +56,12 @@ export interface Fleet {
   channels: PlannedChannel[]
 }
 
-export function checkHydra({ config, env }: HydraOptions): {
+export function checkHydra(options: HydraOptions): {
   checks: Promise<Check>[]
   fleet: Promise<Checked<Fleet>>
   close(): Promise<void>
 } {
+  const { config, env, resolve } = options
   let opened: Database | undefined
   const database = check('database', async () => {
     const connection = findConnection(config.database, env)
@@ -65,10 +71,10 @@ export function checkHydra({ config, env }: HydraOptions): {
   const readOnly = after('read-only', database, checkReadOnly)
   const users = after('users', database, checkUsers)
   const tables = after('tables', database, checkTables)
-  const fleet = after('jobsets', tables, tested => checkJobsets(config, tested))
+  const fleet = after('jobsets', tables, tested => checkJobsets(options, tested))
   const jobs = config.channels.map((rule, index) =>
     after('jobs', fleet, ({ jobsets }) =>
-      checkRule({ rule, index, jobsets, host: expectedHost(config.github) }),
+      checkRule({ rule, index, jobsets, host: expectedHost(config.github), resolve }),
     ),
   )
   const overlap = after('overlap', fleet, ({ channels }) => checkOverlap(channels))
@@ -167,10 +173,10 @@ function isObjection(error: unknown): error is OperatorError {
   return error instanceof OperatorError && (codeOf(error.cause)?.startsWith('42') ?? false)
 }
 
-async function checkJobsets(config: Config, database: Database): Promise<Answer<Fleet>> {
+async function checkJobsets({ config, resolve }: HydraOptions, database: Database): Promise<Answer<Fleet>> {
   const jobsets = await lookUpFleet({ rules: config.channels, database })
-  const { channels } = planFleet(config.channels, jobsets, expectedHost(config.github))
-  const found = { database, jobsets, channels }
+  const planned = planFleet(config.channels, jobsets, expectedHost(config.github)).channels
+  const found = { database, jobsets, channels: await Promise.all(planned.map(resolve)) }
   const [missing, ...more] = jobsets
     .filter(each => !each.found)
     .map(each => missingJobset(each, each.renamedTo))
@@ -192,14 +198,16 @@ interface RuleOptions {
   jobsets: readonly JobsetFacts[]
   /** what the flakerefs of the evals must have */
   host: string
+  resolve: HydraOptions['resolve']
 }
 
-function checkRule({ rule, index, jobsets, host }: RuleOptions): Answer<never> {
+async function checkRule({ rule, index, jobsets, host, resolve }: RuleOptions): Promise<Answer<never>> {
   const { project, jobset, branch } = rule
   if (!jobsets.find(each => each.project === project && each.jobset === jobset)?.found) {
     return notChecked(`channels[${index}]: Hydra has no jobset ${project}:${jobset}`)
   }
-  const { channels, problems } = planFleet([rule], jobsets, host)
+  const { channels: planned, problems } = planFleet([rule], jobsets, host)
+  const channels = await Promise.all(planned.map(resolve))
   const present = channels.filter(({ presence }) => presence !== 'gone')
   const errors = [
     ...problems.map(({ error }) => error),
@@ -209,6 +217,8 @@ function checkRule({ rule, index, jobsets, host }: RuleOptions): Answer<never> {
     ),
   ]
   const [first, ...more] = new Map(errors.map(error => [error.message, error])).values()
+  if (first instanceof PassingError)
+    return { result: 'note', message: `channels[${index}]: ${first.message}` }
   if (first) {
     throw new OperatorError(`channels[${index}]: ${first.message}`, {
       hint: [...first.hint, ...more.slice(0, 3).map(({ message }) => message)],

@@ -144,6 +144,20 @@ export async function getFullName(client: GitHubClient, repository: RepositoryNa
   return data.full_name
 }
 
+/** GitHub's node id of a repository, after redirects; undefined if there is none of that name, or none that we may see. */
+export async function findNodeId(
+  client: GitHubClient,
+  repository: RepositoryName,
+): Promise<string | undefined> {
+  try {
+    const { data } = await client.rest.repos.get({ ...repository })
+    return data.node_id
+  } catch (error) {
+    if (isRefused(error, 404)) return undefined
+    throw error
+  }
+}
+
 export async function createBranch(
   client: GitHubClient,
   repository: RepositoryName,

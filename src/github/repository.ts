@@ -35,6 +35,7 @@ export function openRepository(options: RepositoryOptions): Survey {
   const tokens = credentials.kind === 'app' ? openTokens(credentials, options) : undefined
   const client = createClient(options)
   const comparisons = new Map<string, ReturnType<typeof refs.compare>>()
+  const names = new Map<string, Promise<boolean>>()
   let redirected = false
 
   // outermost, around the retries: every attempt of a request has the same token
@@ -79,6 +80,16 @@ export function openRepository(options: RepositoryOptions): Survey {
     } catch (error) {
       throw await explain(error)
     }
+  }
+
+  async function isCalled(name: string): Promise<boolean> {
+    const access = await tokens?.access()
+    const [owner = '', repo = ''] = name.split('/')
+    const [id, own] = await Promise.all([
+      ask(() => refs.findNodeId(client, { owner, repo })),
+      access?.nodeId ?? ask(own => refs.findNodeId(client, own)),
+    ])
+    return id !== undefined && id === own
   }
 
   async function explain(error: unknown): Promise<unknown> {
@@ -167,6 +178,12 @@ export function openRepository(options: RepositoryOptions): Survey {
     createBranch: (branch, sha, sent) => write(name => refs.createBranch(client, name, branch, sha), sent),
     fastForward: (branch, sha, sent) => write(name => refs.fastForward(client, name, branch, sha), sent),
     pause,
+    isCalled(name) {
+      const known = names.get(name.toLowerCase()) ?? isCalled(name)
+      names.set(name.toLowerCase(), known)
+      known.catch(() => names.delete(name.toLowerCase()))
+      return known
+    },
     async findNewName() {
       const access = await tokens?.access()
       const fullName = redirected ? await ask(name => refs.getFullName(client, name)) : access?.fullName

@@ -85,8 +85,10 @@ function remove(file: string): void {
 /** Undefined if the file is missing, unreadable, half-written by something else, or not ours alone. */
 function readPrivate(file: string): Access | undefined {
   try {
-    const content = readSmallFile(file, ({ uid, mode }) => {
-      if (uid !== process.geteuid?.() || (mode & 0o077) !== 0) throw new Error('it is not ours alone')
+    const content = readSmallFile(file, {
+      check({ uid, mode }) {
+        if (uid !== process.geteuid?.() || (mode & 0o077) !== 0) throw new Error('it is not ours alone')
+      },
     })
     return accessSchema.safeParse(JSON.parse(content)).data
   } catch {

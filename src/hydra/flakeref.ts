@@ -1,6 +1,8 @@
 // The locked flakeref of an eval, `jobsetevals.flake`: which repository and which commit Hydra evaluated.
 // Source: src/libflake/flakeref.cc and src/libfetchers/{github,git}.cc of Nix.
 
+import { isRepository, sameRepository } from '../base/repository-name.ts'
+
 /** A repository and a commit: `github:alice/dotfiles/<40 hex>?narHash=…`, `git+ssh://git@github.com/alice/dotfiles?rev=<40 hex>`. */
 export interface LockedFlakeref {
   kind: 'locked'
@@ -111,7 +113,8 @@ export type TrackedRef =
   | { kind: 'pull request'; number: string }
   /** 40 digits */
   | { kind: 'pinned'; rev: string }
-  | { kind: 'other repository' }
+  /** `named`: on our host, so that it may be ours under another name, and what is followed then */
+  | { kind: 'other repository'; named?: { repository: string; follows: TrackedRef } }
 
 /**
  * Reads a jobset's flake as somebody entered it, not locked: `github:alice/dotfiles/main`,
@@ -123,9 +126,14 @@ export function parseTrackedRef(flake: string, expected: { host: string; reposit
   if (!parts) return other
   const { scheme, path, parameters, forge } = parts
   const at = forge === undefined ? locateGit(scheme, flake) : locateForge(forge, path, parameters)
-  if (at?.host !== expected.host || at.repository.toLowerCase() !== expected.repository.toLowerCase()) {
-    return other
-  }
+  if (at?.host !== expected.host) return other
+  const follows = refIn(parameters, at)
+  const { repository } = at
+  if (sameRepository(repository, expected.repository)) return follows
+  return isRepository(repository) ? { ...other, named: { repository, follows } } : other
+}
+
+function refIn(parameters: URLSearchParams, at: Location): TrackedRef {
   const ref = parameters.get('rev') ?? parameters.get('ref') ?? at.ref
   if (ref === '' || ref === 'HEAD') return { kind: 'default branch' }
   if (/^[0-9a-f]{40}$/i.test(ref)) return { kind: 'pinned', rev: ref.toLowerCase() }

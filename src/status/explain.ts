@@ -1,7 +1,7 @@
 // Why a channel is not at the newest commit of the branch that its jobset follows. Pure: facts in, one reason out, the
 // first that holds.
 
-import { OperatorError } from '../base/errors.ts'
+import { lineOfError, OperatorError, PassingError } from '../base/errors.ts'
 import {
   buildUrl,
   compareUrl,
@@ -68,6 +68,8 @@ export interface ChannelFacts {
   tracked: Tracked | undefined
   /** why the candidate cannot be found in the cache */
   uncached: string | undefined
+  /** what the last reconcile could not do about it, and when */
+  failure?: { message: string; at: string } | undefined
 }
 
 export interface Surroundings {
@@ -103,6 +105,7 @@ const CHECKS: readonly (readonly [Reason, Check])[] = [
   ['dependency-failed', unlessNewest(alsoMoving(buildEnded('dependency-failed')))],
   ['build-aborted', unlessNewest(alsoMoving(buildEnded('build-aborted')))],
   ['not-cached', unlessNewest(notCached)],
+  ['failed', unlessNewest(failed)],
   ['building', unlessNewest(alsoMoving(building))],
   ['behind', unlessNewest(behind)],
 ]
@@ -122,15 +125,17 @@ export function explain(facts: ChannelFacts, around: Surroundings): Explanation 
 
 function held({ hold, channel, away }: ChannelFacts): Found {
   if (!hold) return undefined
-  const more = away ? `; ${oneLine(away)}` : ''
-  if (hold instanceof OperatorError) return { message: `${oneLine(hold)}${more}` }
+  const more = away ? `; ${lineOfError(away)}` : ''
+  if (hold instanceof OperatorError) return { message: `${lineOfError(hold)}${more}` }
   return {
     message: `held until ${hold.until ?? 'it is released'}, because “${hold.reason}”: ${releaseCommand(nameChannel(channel))} lets it move again${more}`,
   }
 }
 
-function notKnown({ away, forbidden }: ChannelFacts): Found {
-  return away && !forbidden ? { message: oneLine(away) } : undefined
+function notKnown({ away, forbidden, planned, ruleTrouble }: ChannelFacts): Found {
+  if (away && !forbidden) return { message: lineOfError(away) }
+  const isTrouble = !planned && ruleTrouble && !(ruleTrouble instanceof PassingError)
+  return isTrouble ? { message: lineOfError(ruleTrouble) } : undefined
 }
 
 /** Taken back: main was reset, or its history rewritten. */
@@ -198,16 +203,16 @@ function outsideOf({ tip, planned, stands, tracked }: ChannelFacts, host: string
 
 function ambiguous({ planned }: ChannelFacts): Found {
   return planned && planned.candidate instanceof OperatorError && planned.jobs.length > 1
-    ? { message: oneLine(planned.candidate) }
+    ? { message: lineOfError(planned.candidate) }
     : undefined
 }
 
 function noPermission({ forbidden }: ChannelFacts): Found {
-  return forbidden && { message: oneLine(forbidden) }
+  return forbidden && { message: lineOfError(forbidden) }
 }
 
 function jobGone({ planned, channel, ruleTrouble }: ChannelFacts, { host }: Surroundings): Found {
-  if (!planned && ruleTrouble) return { message: oneLine(ruleTrouble) }
+  if (!planned && ruleTrouble) return undefined
   if (!planned) {
     return {
       message: `no job of the rules leads to it any more; if no host follows it: ${ghApi('DELETE', channel, webUrlOfHost(host))}`,
@@ -236,7 +241,11 @@ function evaluationFailed({ planned }: ChannelFacts, { hydraUrl }: Surroundings)
   }
 }
 
-function notEvaluated({ planned, tracked }: ChannelFacts, { now, hydraUrl, host }: Surroundings): Found {
+function notEvaluated(
+  { planned, tracked, ruleTrouble }: ChannelFacts,
+  { now, hydraUrl, host }: Surroundings,
+): Found {
+  if (!planned && ruleTrouble instanceof PassingError) return { message: lineOfError(ruleTrouble) }
   const fresh = tracked?.unevaluated
   if (!planned || !fresh) return undefined
   const newest = newestCommit(planned, host)
@@ -249,6 +258,13 @@ function notEvaluated({ planned, tracked }: ChannelFacts, { now, hydraUrl, host 
       ? `the jobset is pinned to ${tracked.name}, which Hydra has not evaluated`
       : `${tracked.name} was reset to ${short(tracked.sha)}, which is older than the newest eval's commit, and Hydra has not evaluated that`
     : `Hydra has not evaluated ${count(fresh.commits, 'commit')} of ${tracked.name}, which it has had since ${fresh.oldest}`
+  const waits = waitsFor(jobset)
+  if (waits) {
+    return {
+      message: `${what}; the jobset is evaluated one at a time, and waits for ${waits.words}`,
+      url: buildUrl(hydraUrl, waits.build),
+    }
+  }
   const checked =
     jobset.lastCheckedTime === undefined
       ? 'it was never checked'
@@ -265,10 +281,21 @@ function notEvaluated({ planned, tracked }: ChannelFacts, { now, hydraUrl, host 
   }
 }
 
+/** A jobset that is evaluated one at a time is looked at again when all builds of its last eval have ended. */
+function waitsFor({ enabled, oneAtATime, jobs }: FoundJobset): { words: string; build: number } | undefined {
+  if (!enabled || !oneAtATime) return undefined
+  const [first, ...others] = jobs.flatMap(({ job, newest }) =>
+    newest && !newest.finished ? [{ job, build: newest.build }] : [],
+  )
+  if (!first) return undefined
+  const more = others.length === 0 ? '' : ` and ${count(others.length, 'other')}`
+  return { words: `build ${first.build} of ${first.job}${more}`, build: first.build }
+}
+
 function unusableFlakeref({ planned, channel }: ChannelFacts, { hydraUrl, host }: Surroundings): Found {
   if (!planned) return undefined
   const url = jobsetUrl(hydraUrl, planned.job)
-  if (planned.candidate instanceof OperatorError) return { message: oneLine(planned.candidate), url }
+  if (planned.candidate instanceof OperatorError) return { message: lineOfError(planned.candidate), url }
   const { flake } = planned.facts.jobset
   if (planned.tracked.kind !== 'other repository') return undefined
   const followed = flake === null ? 'no flake' : showFlakeref(flake)
@@ -291,6 +318,18 @@ function buildEnded(kind: Exclude<BuildStatus['kind'], 'succeeded'>): Check {
 function notCached({ uncached, planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {
   if (uncached === undefined || !planned || planned.candidate instanceof OperatorError) return undefined
   return { message: uncached, url: planned.candidate && buildUrl(hydraUrl, planned.candidate.build) }
+}
+
+/** Whatever it was, the channel has not moved since. */
+function failed({ failure, planned, tip, stands }: ChannelFacts, { hydraUrl }: Surroundings): Found {
+  const candidate = planned?.candidate
+  if (!failure || !candidate || candidate instanceof OperatorError) return undefined
+  if (!couldMove(tip, stands.candidate)) return undefined
+  const to = short(candidate.sha)
+  return {
+    message: `the last reconcile, at ${failure.at}, could not move it to ${to}: ${failure.message}`,
+    url: buildUrl(hydraUrl, candidate.build),
+  }
 }
 
 function building({ planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {
@@ -331,12 +370,17 @@ export function couldMove(tip: string | undefined, candidate: Stand): boolean {
 function alsoMoving(check: Check): Check {
   return (facts, around) => {
     const found = check(facts, around)
-    const { planned, tip, stands, uncached } = facts
+    const { planned, tip, stands, uncached, failure } = facts
     const candidate = planned?.candidate
     if (!found || !candidate || candidate instanceof OperatorError || !couldMove(tip, stands.candidate)) {
       return found
     }
-    const how = uncached ?? `the next reconcile moves it to ${short(candidate.sha)}, the newest that is good`
+    const to = `to ${short(candidate.sha)}, the newest that is good`
+    const how =
+      uncached ??
+      (failure
+        ? `the last reconcile, at ${failure.at}, could not move it ${to}: ${failure.message}`
+        : `the next reconcile moves it ${to}`)
     return { ...found, message: `${found.message}; until then ${how}` }
   }
 }
@@ -372,10 +416,6 @@ function fatalError({ error, newestEval }: FoundJobset) {
 
 function jobsetName({ planned }: Pick<ChannelFacts, 'planned'>): string {
   return planned ? `${planned.job.project}:${planned.job.jobset}` : 'the jobset'
-}
-
-function oneLine({ message, hint }: OperatorError): string {
-  return [message, ...hint].join('; ')
 }
 
 function isoTime(seconds: number): string {

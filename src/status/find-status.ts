@@ -9,7 +9,8 @@ import { type Channel, channelKey } from '../channels/channel.ts'
 import { selectChannels } from '../channels/channel-name.ts'
 import { BYPASS } from '../channels/forge.ts'
 import { findHold, type Hold } from '../channels/holds.ts'
-import { type PlannedChannel, planFleet, prefixesOf } from '../channels/plan.ts'
+import { resolveNames } from '../channels/other-name.ts'
+import { type Plan, type PlannedChannel, planFleet, prefixesOf } from '../channels/plan.ts'
 import { contains } from '../channels/relation.ts'
 import type { Rule } from '../channels/rule.ts'
 import { checkWritable } from '../channels/safeguards.ts'
@@ -62,7 +63,15 @@ export async function findStatus(options: StatusOptions): Promise<FleetStatus> {
     listTips(github, prefixesOf(rules)),
   ])
   const databaseAway = jobsets instanceof OperatorError ? jobsets : undefined
-  const plan = planFleet(databaseAway ? [] : rules, jobsets instanceof OperatorError ? [] : jobsets, host)
+  const asPlanned = planFleet(
+    databaseAway ? [] : rules,
+    jobsets instanceof OperatorError ? [] : jobsets,
+    host,
+  )
+  const channels = asPlanned.channels.map(each =>
+    resolveNames(each, github.repository(each.channel.repository)),
+  )
+  const plan = { ...asPlanned, channels: await Promise.all(channels) }
   const entries = databaseAway
     ? makeableBranches(tips, rules).map(entry => ({ ...entry, planned: undefined }))
     : [
@@ -70,15 +79,16 @@ export async function findStatus(options: StatusOptions): Promise<FleetStatus> {
         ...strayBranches(plan, tips, rules).map(stray => ({ ...stray, planned: undefined })),
       ]
   if (databaseAway) report(databaseAway)
-  for (const { error } of plan.problems) report(error)
-  reportSilent(tips, entries, report)
+  reportSilent({ tips, plan, entries, report })
   if (databaseAway && [...tips.values()].every(({ branches }) => branches instanceof Error)) {
     throw new OperatorError('neither Hydra nor GitHub could be asked', { hint: LATER })
   }
+  const stamp = readStamp(options.stateDirectory)
+  const selected = selectChannels(entries, options.only)
   return {
     generatedAt: now.toISOString(),
-    lastReconcile: readStamp(options.stateDirectory)?.finishedAt ?? null,
-    channels: await findChannels(selectChannels(entries, options.only), databaseAway, github, options),
+    lastReconcile: stamp?.finishedAt ?? null,
+    channels: await findChannels(selected, { databaseAway, stamp }, github, options),
   }
 }
 
@@ -91,18 +101,35 @@ function isOfInterest({ planned, tip }: Entry): boolean {
   return planned?.presence !== 'gone' || typeof tip === 'string'
 }
 
-/** An error of a list is reported with its channels; if it has none, here. */
-function reportSilent(tips: Tips, entries: readonly Entry[], report: (error: unknown) => void): void {
-  const said = new Set(entries.map(({ tip }) => tip))
-  for (const { branches } of tips.values()) {
-    if (branches instanceof Error && !said.has(branches)) report(branches)
+/** An error of a list or of a rule is said of its channels; if it has none, here, and once. */
+function reportSilent({
+  tips,
+  plan,
+  entries,
+  report,
+}: {
+  tips: Tips
+  plan: Plan
+  entries: readonly Entry[]
+  report: (error: unknown) => void
+}): void {
+  const said = new Set(
+    entries.flatMap(({ tip, ruleTrouble }) =>
+      [tip, ruleTrouble].map(each => each instanceof Error && each.message),
+    ),
+  )
+  const lists = [...tips.values()].map(({ branches }) => branches)
+  for (const error of [...plan.problems.map(each => each.error), ...lists]) {
+    if (!(error instanceof Error) || said.has(error.message)) continue
+    said.add(error.message)
+    report(error)
   }
 }
 
 /** Asks about all channels at once what one alone would have to ask for itself. */
 async function findChannels(
   entries: readonly Entry[],
-  databaseAway: OperatorError | undefined,
+  { databaseAway, stamp }: { databaseAway: OperatorError | undefined; stamp: ReturnType<typeof readStamp> },
   github: Surveys,
   options: StatusOptions,
 ): Promise<ChannelStatus[]> {
@@ -126,6 +153,7 @@ async function findChannels(
       const evaluated = planned && tip !== undefined ? hydra.newer(planned, tip) : undefined
       const toCopy = candidate && !known.away && couldMove(tip, stands.candidate)
       const hold = readHold(channel, stateDirectory)
+      const failure = stamp?.failures[channelKey(channel)]
       const facts: ChannelFacts = {
         ...known,
         channel,
@@ -135,6 +163,7 @@ async function findChannels(
         away: known.away ?? databaseAway,
         forbidden: known.away instanceof PermissionError ? known.away : known.forbidden,
         evaluated: evaluated !== undefined,
+        failure: stamp && failure !== undefined ? { message: failure, at: stamp.finishedAt } : undefined,
         uncached: toCopy ? await look?.(hydra.outputs.get(candidate.build) ?? []) : undefined,
       }
       return {

@@ -17,6 +17,7 @@ export const REASONS = [
   'dependency-failed',
   'build-aborted',
   'not-cached',
+  'failed',
   'building',
   'behind',
   'up-to-date',

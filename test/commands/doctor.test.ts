@@ -45,7 +45,7 @@ async function healthy(t: TestContext, options: GitHubOptions = {}): Promise<Sce
   cache.paths.add(output?.path ?? '')
   cache.next.push(CACHE_INFO)
   const stateDirectory = join(directory, 'state')
-  writeStamp(stateDirectory, { ended: 'ok', counts: {} }, { line: assert.fail })
+  writeStamp(stateDirectory, { ended: 'ok', counts: {}, failures: {} }, { line: assert.fail })
   const kickFile = join(directory, 'kick', 'kick')
   mkdirSync(dirname(kickFile))
   Object.assign(config, { stateDirectory })
@@ -84,7 +84,7 @@ test('a healthy set-up', async t => {
 ✓ database: ${host}:5432, database ${database}, role hydra (configuration): PostgreSQL VERSION answers
 ✓ read-only: the role hydra may write to none of N tables
 ✓ users: the role hydra cannot read users, which has Hydra's password hashes
-✓ tables: Hydra's tables and columns are as expected (9 queries)
+✓ tables: Hydra's tables and columns are as expected (11 queries)
 ✓ jobsets: dotfiles:main (1 job)
 ✓ jobs: channels[0]: 1 job of dotfiles:main, 1 channel: ${CHANNEL}
 ✓ overlap: no channel has two jobs that lead to it
@@ -236,6 +236,11 @@ const BREAKAGES: Breakage[] = [
     github: { clockSkewSeconds: 45 },
     breaks: () => {},
     failed: { clock: /^this machine's clock is (3[5-9]|4[0-6]) s behind that of .* \/ .*timesyncd/ },
+  },
+  {
+    when: 'every user may read the key',
+    breaks: ({ stage }) => chmodSync(String(stage.config.github.privateKeyFile), 0o644),
+    noted: { key: /holds an RSA key, .*, and every user of this machine may read it \/ chmod 600 / },
   },
   {
     when: 'the clock is ahead',

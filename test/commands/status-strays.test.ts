@@ -45,7 +45,7 @@ describe('branches that no job leads to', () => {
       assert.deepEqual(branchesOf(fleet), [NAS, WEB])
       for (const branch of [NAS, WEB]) {
         const found = find(fleet, branch)
-        assert.deepEqual([found.reason, found.sha, found.message], ['job-gone', c1, message])
+        assert.deepEqual([found.reason, found.sha, found.message], ['unknown', c1, message])
       }
       assert.doesNotMatch(stdout, /DELETE/)
     })

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { writeStamp } from '../../src/state/last-reconcile.ts'
 import { type ChannelStatus, type FleetStatus, REASONS } from '../../src/status/shape.ts'
 import { type Stage, stageFor } from '../helpers/stage.ts'
 
@@ -36,7 +37,7 @@ async function everyReason(t: TestContext): Promise<Fleet> {
   const builds = new Map<string, number>()
   await hydra.sql`update jobsets set flake = 'github:alice/dotfiles/main' where id = ${stage.jobset}`
 
-  const steady = ['held', 'withdrawn', 'diverged', 'protected', 'uncached', 'behind', 'newest']
+  const steady = ['held', 'withdrawn', 'diverged', 'protected', 'uncached', 'stuck', 'behind', 'newest']
   const states: Record<string, number | null> = { failed: 1, dependent: 2, aborted: 3, building: null }
   const pathOf = (sha: string, host: string) =>
     `/nix/store/${short(sha)}${host.padEnd(25, '0').slice(0, 25)}-nixos-system-${host}`
@@ -116,6 +117,12 @@ async function everyReason(t: TestContext): Promise<Fleet> {
   stage.config.hydraUrl = 'https://hydra.example.org'
   stage.config.cache = { url: stage.cache.url }
   stage.config.stateDirectory = join(stage.directory, 'state')
+  const failures = { [`alice/dotfiles:${channel('stuck')}`]: 'cannot copy to the cache: it is full' }
+  writeStamp(
+    stage.config.stateDirectory as string,
+    { ended: 'failed', counts: {}, failures },
+    { line: assert.fail },
+  )
   await stage.command('hydra-channels', [
     'hold',
     `alice/dotfiles:${channel('held')}`,
@@ -247,6 +254,13 @@ test('every reason, as JSON', async t => {
       behindCandidate: 1,
       message: /^the cache does not have \/nix\/store\/.* answers 404;/,
     },
+    stuck: {
+      reason: 'failed',
+      behindCandidate: 1,
+      message: new RegExp(
+        `^the last reconcile, at 20\\S+Z, could not move it to ${short(c4)}: cannot copy to the cache: it is full$`,
+      ),
+    },
     building: {
       reason: 'building',
       url: url('building'),
@@ -311,7 +325,7 @@ test('every reason, as a table and as metrics', async t => {
   assert.match(rows[0] ?? '', /^CHANNEL +AT +BEHIND +SINCE +REASON$/)
   assert.match(rows[1] ?? '', /^alice\/other:nixos-tested-away .*unknown$/)
   assert.match(table.log, new RegExp(`nixos-tested-behind +${short(commits.c3)} .* behind$`, 'm'))
-  assert.match(table.log, /^20 channels: .*; no reconcile has ended yet$/m)
+  assert.match(table.log, /^21 channels: .*; the last reconcile ended 0 min ago$/m)
   for (const reason of REASONS) assert.ok(table.log.includes(reason), reason)
 
   loseOther(stage)
@@ -320,7 +334,7 @@ test('every reason, as a table and as metrics', async t => {
   const metrics = await stage.command('hydra-channels', ['status', '--metrics', file], { streams: 'apart' })
   assert.equal(metrics.status, 0, metrics.stderr)
   assert.equal(metrics.stdout, '')
-  assert.match(metrics.stderr, /: 20 channels, 16 in trouble$/m)
+  assert.match(metrics.stderr, /: 21 channels, 17 in trouble$/m)
   assert.equal(statSync(file).mode & 0o777, 0o644)
   const text = readFileSync(file, 'utf8')
   for (const reason of REASONS)

@@ -58,6 +58,7 @@ export interface Spec {
   ref?: string
   unevaluated?: { commits: number; oldest: string | undefined } | undefined
   uncached?: string
+  failure?: ChannelFacts['failure']
   /** `none`: no job leads to the branch */
   plan?: 'none'
   jobs?: number
@@ -67,6 +68,9 @@ export interface Spec {
   newestFlake?: string
   evalError?: string
   enabled?: boolean
+  oneAtATime?: boolean
+  /** of the jobset, besides */
+  otherJobs?: JobFacts[]
   checkIntervalSeconds?: number
   lastCheckedTime?: number | undefined
   jobsetError?: Found['error']
@@ -89,6 +93,7 @@ export const UP_TO_DATE = {
   newestFlake: `github:alice/dotfiles/${C4}?narHash=sha256-x`,
   evalError: '',
   enabled: true,
+  oneAtATime: false,
   checkIntervalSeconds: 300,
   lastCheckedTime: EVALUATED,
 } satisfies Spec
@@ -119,11 +124,12 @@ function factsOf(spec: Spec, host: string): ChannelFacts {
     type: 'flake',
     flake: all.flake,
     enabled: all.enabled,
+    oneAtATime: all.oneAtATime,
     checkIntervalSeconds: all.checkIntervalSeconds,
     lastCheckedTime: all.lastCheckedTime,
     error: spec.jobsetError,
     newestEval: { id: 9, flake: all.newestFlake, timestamp: EVALUATED, error: all.evalError },
-    jobs: [],
+    jobs: spec.otherJobs ?? [],
   }
   return {
     channel,
@@ -157,6 +163,7 @@ function factsOf(spec: Spec, host: string): ChannelFacts {
         ? undefined
         : { kind: 'branch', name: 'main', sha: all.trackedSha, unevaluated: all.unevaluated },
     uncached: spec.uncached,
+    failure: spec.failure,
   }
 }
 
@@ -197,6 +204,7 @@ export const NOT_ON_BRANCH: Extract<OffBranch, { kind: 'not-on-branch' }> = {
   tracked: { kind: 'name', name: 'main' },
   missing: false,
 }
+export const FAILURE = { message: 'cannot copy to the cache: see its journal', at: '2026-11-24T11:30:00Z' }
 export const FORBIDDEN = new OperatorError('the repository is archived, so it is read-only', {
   hint: ['unarchive it in its settings', 'or take its rule out of the configuration'],
 })

@@ -1,5 +1,6 @@
 // A forge that is nothing but a graph, for unit tests of the engine: no client, no HTTP, no waiting. What it says and refuses
 // is what the client makes of the test GitHub (integration/channels/memory-forge.test.ts).
+import { sameRepository } from '../../src/base/repository-name.ts'
 import type { BranchUpdate, Forge, Written } from '../../src/channels/forge.ts'
 import type { MemoryGraph } from './github/memory-graph.ts'
 
@@ -69,6 +70,7 @@ export function openMemoryForge(graph: MemoryGraph): MemoryForge {
         return { kind: 'refused', error }
       }
     },
+    isCalled: async name => sameRepository(name, 'alice/dotfiles'),
     pause: () => new Promise(setImmediate),
     findNewName: async () => undefined,
   }

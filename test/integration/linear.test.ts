@@ -38,7 +38,14 @@ const NAMES = {
 
 function jobsetOf(jobs: readonly string[], error = ''): FoundJobset {
   return {
-    ...{ id: 1, type: 'flake', flake: 'github:alice/dotfiles', enabled: true, checkIntervalSeconds: 0 },
+    ...{
+      id: 1,
+      type: 'flake',
+      flake: 'github:alice/dotfiles',
+      enabled: true,
+      oneAtATime: false,
+      checkIntervalSeconds: 0,
+    },
     ...{ lastCheckedTime: undefined, error: undefined },
     newestEval: { id: 9, flake: null, timestamp: 1_700_000_000, error },
     jobs: jobs.map(job => ({

@@ -304,7 +304,8 @@ function missing(what: string, sql: string, hook: RegExp, rule: RegExp, commit: 
     ends: {
       hook: { said: hook },
       reconcile: { said: rule },
-      status: { said: rule, reason: 'job-gone' },
+      // the rule's trouble is said of its channels
+      status: { reason: 'unknown' },
       'get-flake-commit': { said: commit },
     },
   }

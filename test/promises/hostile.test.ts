@@ -428,6 +428,7 @@ test(`${CASES} fleets of Hydra's, with what status says of them`, t => {
     type: fc.constantFrom('flake' as const, 'legacy' as const),
     flake: fc.oneof(fc.constant('github:alice/dotfiles'), flake),
     enabled: fc.boolean(),
+    oneAtATime: fc.boolean(),
     checkIntervalSeconds: fc.constantFrom(0, 300),
     lastCheckedTime: fc.option(fc.nat(2 ** 31 - 1), { nil: undefined }),
     error: fc.option(fc.record({ text: nasty, time: fc.nat(2 ** 31 - 1), current: fc.boolean() }), {

@@ -115,6 +115,9 @@ test('hold, status, release and reconcile leave nothing beside what they write',
   const state = join(stage.directory, 'state')
   assert.ok(existsSync(join(state, 'last-reconcile.json')))
   const left = readdirSync(state, { recursive: true, encoding: 'utf8' }).sort()
-  assert.deepEqual(left, ['holds', 'last-reconcile.json'])
+  assert.deepEqual(left, [
+    ...['holds', 'last-reconcile.json'],
+    ...['proven', 'proven/alice%2Fdotfiles%3Anixos-tested-nas.json'],
+  ])
   assert.equal(await stage.repository.branch(CHANNEL), c2)
 })

@@ -11,7 +11,7 @@ import { type Stage, stageFor } from '../helpers/stage.ts'
 import { createSystemd } from '../helpers/systemd.ts'
 import { until } from '../helpers/until.ts'
 
-const KILLED = 128 + 9
+const KILLED = 'SIGKILL'
 const EFFECTS = ['before', 'after'] as const
 
 const channel = (host: number) => `nixos-tested-h${host}`

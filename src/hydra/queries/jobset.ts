@@ -18,6 +18,9 @@ const jobsetRow = z.object({
   renamed_to: z.nullable(text),
 })
 
+/** Hydra's jobsets.enabled: 0 disabled, 1 enabled, 2 one-shot, 3 one at a time. */
+const ONE_AT_A_TIME = 3
+
 export interface Jobset {
   id: number
   type: 'flake' | 'legacy'
@@ -25,6 +28,8 @@ export interface Jobset {
   flake: string | null
   /** whether the evaluator looks at it at all, and its project */
   enabled: boolean
+  /** the next evaluation waits until all builds of the last one have ended */
+  oneAtATime: boolean
   /** 0: only when a webhook or a person asks for it */
   checkIntervalSeconds: number
   /** Unix seconds; undefined: never */
@@ -56,6 +61,7 @@ export async function findJobset(
     type: row.type === 1 ? 'flake' : 'legacy',
     flake: row.flake,
     enabled: row.enabled !== 0 && row.project_enabled !== 0,
+    oneAtATime: row.enabled === ONE_AT_A_TIME,
     checkIntervalSeconds: row.checkinterval ?? 0,
     lastCheckedTime: row.lastcheckedtime ?? undefined,
     error: errorOf(row),
@@ -70,4 +76,13 @@ function errorOf({ fetcherrormsg, lastcheckedtime, errormsg, errortime }: z.outp
   // after a good evaluation the text is '' and has a time
   if (!errormsg || errortime === null) return undefined
   return { text: errormsg, time: errortime, current: errortime === lastcheckedtime }
+}
+
+/** What a jobset that was renamed is called now. */
+export async function findNewName(sql: Sql, project: string, jobset: string): Promise<string | undefined> {
+  const [row] = parseRows(
+    z.object({ renamed_to: text }),
+    await sql`select to_ as renamed_to from jobsetrenames where project = ${project} and from_ = ${jobset}`,
+  )
+  return row?.renamed_to
 }

@@ -78,7 +78,7 @@ describe('where a small file should be', () => {
       await place(join(directory, 'last-reconcile.json'))
       assert.equal(readStamp(directory), undefined)
       const said: string[] = []
-      writeStamp(directory, { ended: 'ok', counts: {} }, { line: text => said.push(text) })
+      writeStamp(directory, { ended: 'ok', counts: {}, failures: {} }, { line: text => said.push(text) })
       // a file takes the place of everything but a folder
       assert.equal(readStamp(directory) === undefined, what === 'a folder')
       assert.equal(said.length, what === 'a folder' ? 1 : 0)

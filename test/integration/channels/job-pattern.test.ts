@@ -49,7 +49,14 @@ test('a rule that takes too long leaves the others alone', () => {
     candidate: undefined,
   }))
   const found: FoundJobset = {
-    ...{ id: 1, type: 'flake', flake: 'github:alice/dotfiles', enabled: true, checkIntervalSeconds: 0 },
+    ...{
+      id: 1,
+      type: 'flake',
+      flake: 'github:alice/dotfiles',
+      enabled: true,
+      oneAtATime: false,
+      checkIntervalSeconds: 0,
+    },
     ...{ lastCheckedTime: undefined, error: undefined, newestEval: undefined, jobs },
   }
   const { channels, problems } = planFleet(

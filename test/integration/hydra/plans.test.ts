@@ -8,7 +8,7 @@ import { findConnection } from '../../../src/hydra/connection.ts'
 import { type Database, openDatabase, type Sql } from '../../../src/hydra/database.ts'
 import { findBuild } from '../../../src/hydra/queries/build.ts'
 import { findCandidate, findGoodOnce, findJobStates } from '../../../src/hydra/queries/candidates.ts'
-import { findJobset } from '../../../src/hydra/queries/jobset.ts'
+import { findJobset, findNewName } from '../../../src/hydra/queries/jobset.ts'
 import { findJobsetFacts } from '../../../src/hydra/queries/jobset-facts.ts'
 import { findNewerSince } from '../../../src/hydra/queries/newer-evals.ts'
 import { findNewestEval } from '../../../src/hydra/queries/newest-eval.ts'
@@ -110,6 +110,7 @@ const cases: Record<string, Case> = {
   'findCandidate, of a job that does not evaluate now': candidateOf('failsToEvaluate'),
   'findCandidate, of a job that is gone': candidateOf('retired'),
   'findCandidate, of a job that never was good': candidateOf('neverGood'),
+  findNewName: { ask: sql => findNewName(sql, 'dotfiles', 'old'), indexes: [], rows: 0 },
   findGoodOnce: {
     ask: sql => findGoodOnce(sql, large.jobset, Object.values(large.jobs)),
     indexes: ['indexfinishedsuccessfulbuilds (jobset_id, job)'],

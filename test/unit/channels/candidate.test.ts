@@ -40,6 +40,12 @@ describe('the build of the event', () => {
   }
   const SAME_HYDRA = ['is this the database of the Hydra that runs this hook?']
 
+  test('is of a jobset that was renamed since', () => {
+    const { message, hint } = refusal(() => checkBuild(EVENT, { ...JOB, jobset: 'trunk' }, 'trunk'))
+    assert.equal(message, 'the jobset dotfiles:main is called dotfiles:trunk now')
+    assert.deepEqual(hint, ['put trunk into the rule'])
+  })
+
   test('is the one of the database', () => {
     assert.doesNotThrow(() => checkBuild(EVENT, { ...JOB }))
   })
@@ -213,13 +219,32 @@ describe('the candidate', () => {
   for (const { what, facts, flake, expected, message, hint } of REFUSED) {
     test(`refused: ${what}`, () => {
       const candidate = flake === undefined ? FACTS.candidate : { build: 4123, eval: { id: 991, flake } }
-      const error = refusal(() =>
-        judgeCandidate(JOB, { ...FACTS, candidate, ...facts }, { ...EXPECTED, ...expected }),
-      )
+      const error = refusal(() => {
+        const judged = judgeCandidate(JOB, { ...FACTS, candidate, ...facts }, { ...EXPECTED, ...expected })
+        // if GitHub says so
+        if (judged?.otherNames) throw judged.otherNames[0]?.error
+      })
       assert.equal(error.message, message)
       assert.deepEqual(error.hint, hint === undefined ? [] : [hint])
     })
   }
+})
+
+test('another name of the repository is kept with the candidate: it may be what it was called once', () => {
+  const facts = (of: string, newest: string): JobFacts => ({
+    jobsetType: 'flake',
+    candidate: { build: 4123, eval: { id: 991, flake: `github:${of}/${SHA}` } },
+    newestEval: { id: 993, flake: `github:${newest}/${NEWER}` },
+  })
+  const namesOf = (of: string, newest: string) =>
+    judgeCandidate(JOB, facts(of, newest), {
+      repository: 'alice/dotfiles',
+      host: 'github.com',
+    })?.otherNames?.map(each => each.repository)
+  assert.equal(namesOf('alice/dotfiles', 'Alice/Dotfiles'), undefined)
+  assert.deepEqual(namesOf('alice/old', 'alice/dotfiles'), ['alice/old'])
+  assert.deepEqual(namesOf('alice/dotfiles', 'alice/new'), ['alice/new'])
+  assert.deepEqual(namesOf('alice/old', 'alice/new'), ['alice/old', 'alice/new'])
 })
 
 test('several jobs of a channel are refused, by their names and with the ways out', () => {

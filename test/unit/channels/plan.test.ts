@@ -51,6 +51,7 @@ function jobset({ project = 'dotfiles', jobset = 'main', jobs = [], error = '' }
       type: 'flake',
       flake: 'github:alice/dotfiles',
       enabled: true,
+      oneAtATime: false,
       checkIntervalSeconds: 300,
       lastCheckedTime: 1_760_000_000,
       error: undefined,

@@ -138,6 +138,11 @@ describe('a flakeref that names no commit of a forge', () => {
 describe('what a jobset follows', () => {
   const DEFAULT: TrackedRef = { kind: 'default branch' }
   const OTHER: TrackedRef = { kind: 'other repository' }
+  /** on our host, so that it may be another name of ours */
+  const namedBy = (repository: string, follows: TrackedRef): TrackedRef => ({
+    kind: 'other repository',
+    named: { repository, follows },
+  })
   const PULL: TrackedRef = { kind: 'pull request', number: '7' }
   const PINNED: TrackedRef = { kind: 'pinned', rev: REV }
   const refOf = (ref: string): TrackedRef => ({ kind: 'ref', ref })
@@ -180,9 +185,9 @@ describe('what a jobset follows', () => {
     { flake: `git+https://github.com/alice/dotfiles?ref=refs/pull/7/head&rev=${REV}`, follows: PINNED },
     { flake: 'github:alice/dotfiles/pull/x', follows: named('pull/x') },
     { flake: 'github:alice/dotfiles/pull/7x', follows: named('pull/7x') },
-    { flake: 'github:bob/dotfiles/pull/7/head', follows: OTHER },
-    { flake: 'github:alice/other/next', follows: OTHER },
-    { flake: 'github:bob/dotfiles/next', follows: OTHER },
+    { flake: 'github:bob/dotfiles/pull/7/head', follows: namedBy('bob/dotfiles', PULL) },
+    { flake: 'github:alice/other/next', follows: namedBy('alice/other', NEXT) },
+    { flake: 'github:bob/dotfiles/next', follows: namedBy('bob/dotfiles', NEXT) },
     { flake: 'git+https://github.com/alice/dotfiles', follows: DEFAULT },
     { flake: 'git+https://github.com/alice/dotfiles?ref=next', follows: NEXT },
     { flake: 'git+https://github.com/alice/dotfiles.git/?ref=next', follows: NEXT },
@@ -195,7 +200,7 @@ describe('what a jobset follows', () => {
       follows: refOf('refs/tags/v1'),
     },
     { flake: `git+https://github.com/alice/dotfiles?ref=next&rev=${REV.toUpperCase()}`, follows: PINNED },
-    { flake: 'git+https://github.com/alice/other?ref=next', follows: OTHER },
+    { flake: 'git+https://github.com/alice/other?ref=next', follows: namedBy('alice/other', NEXT) },
     { flake: 'git+ssh://git@github.com/alice/dotfiles.git?ref=next', follows: NEXT },
     {
       flake: 'git+ssh://git@github.com:22/alice/dotfiles?ref=feature/x',
@@ -237,7 +242,7 @@ describe('what a jobset follows', () => {
     },
   ]
   for (const { flake, host = 'github.com', repository = 'alice/dotfiles', follows } of FORMS) {
-    test(`${JSON.stringify(flake)} for ${host}/${repository}: ${Object.values(follows).join(' ')}`, () => {
+    test(`${JSON.stringify(flake)} for ${host}/${repository}: ${follows.kind}`, () => {
       assert.deepEqual(parseTrackedRef(flake, { host, repository }), follows)
     })
   }

@@ -11,6 +11,7 @@ import {
   compareUrl,
   D,
   EVALUATED,
+  FAILURE,
   FATAL,
   FOREIGN,
   failed,
@@ -115,6 +116,30 @@ describe('what Hydra evaluated and built', () =>
       reason: 'not-evaluated',
       message:
         /; the jobset has no check interval, so only a webhook or a person starts an evaluation; it was last checked at 2026-11-24T10:00:00Z$/,
+      url: JOBSET_URL,
+    },
+    {
+      what: 'a jobset that is evaluated one at a time, and waits for the builds of its last eval',
+      facts: {
+        standTracked: AHEAD,
+        ...unevaluated(31),
+        oneAtATime: true,
+        otherJobs: [
+          { job: 'done', newest: { build: 80, finished: true, status: 1 }, candidate: undefined },
+          { job: 'nixos-web.x86_64-linux', newest: { ...QUEUED, build: 81 }, candidate: undefined },
+          { job: 'nixos-pi.aarch64-linux', newest: { ...QUEUED, build: 82 }, candidate: undefined },
+        ],
+      },
+      reason: 'not-evaluated',
+      message:
+        /^Hydra has not evaluated 1 commit of main, .*; the jobset is evaluated one at a time, and waits for build 81 of nixos-web\.x86_64-linux and 1 other$/,
+      url: 'https://hydra.example.org/build/81',
+    },
+    {
+      what: 'a jobset that is evaluated one at a time, and waits for nothing',
+      facts: { standTracked: AHEAD, ...unevaluated(31), oneAtATime: true },
+      reason: 'not-evaluated',
+      message: /is hydra-evaluator running\?$/,
       url: JOBSET_URL,
     },
     {
@@ -266,6 +291,28 @@ describe('what Hydra evaluated and built', () =>
       reason: 'not-cached',
       message: 'the cache does not have /nix/store/x',
       url: 'https://hydra.example.org/build/70',
+    },
+    {
+      what: 'the last reconcile could not move it',
+      facts: { ...ONE_BEHIND, failure: FAILURE },
+      reason: 'failed',
+      message:
+        'the last reconcile, at 2026-11-24T11:30:00Z, could not move it to 4444444: cannot copy to the cache: see its journal',
+      url: 'https://hydra.example.org/build/70',
+    },
+    {
+      what: 'the last reconcile could not move it, and its newest build failed',
+      facts: { ...ONE_BEHIND, ...failed(1), failure: FAILURE },
+      reason: 'build-failed',
+      message:
+        /; until then the last reconcile, at 2026-11-24T11:30:00Z, could not move it to 4444444, the newest that is good: cannot copy/,
+      url: 'https://hydra.example.org/build/71',
+    },
+    {
+      what: 'the last reconcile could not move it, and it has moved since',
+      facts: { failure: FAILURE },
+      reason: 'up-to-date',
+      message: null,
     },
     {
       what: 'its newest build is queued',

@@ -8,6 +8,7 @@ import {
   C4,
   DIVERGED,
   explained,
+  FAILURE,
   FATAL,
   FORBIDDEN,
   failed,
@@ -53,6 +54,7 @@ const HOLDS: Record<Reason, Spec[]> = {
   'dependency-failed': [failed(2)],
   'build-aborted': [failed(3)],
   'not-cached': [{ candidate: GOOD, uncached: 'not there' }],
+  failed: [{ candidate: GOOD, standCandidate: AHEAD, failure: FAILURE }],
   building: [{ newestBuild: QUEUED }],
   behind: [{ candidate: GOOD, standCandidate: AHEAD }],
   'up-to-date': [{ ...UP_TO_DATE }],
@@ -97,6 +99,7 @@ describe('the first reason that holds is said', () => {
       'not-on-branch, ambiguous',
       'diverged, unknown',
       'ambiguous, not-cached',
+      'ambiguous, failed',
       'ambiguous, behind',
       'ambiguous, unknown',
       'job-gone, build-failed',
@@ -110,6 +113,7 @@ describe('the first reason that holds is said', () => {
       'dependency-failed, build-aborted',
       'dependency-failed, building',
       'build-aborted, building',
+      'failed, unknown',
       'behind, unknown',
     ])
   })

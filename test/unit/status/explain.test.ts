@@ -2,8 +2,8 @@
 // asked of anybody. Here what comes before all that Hydra builds.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { OperatorError } from '../../../src/base/errors.ts'
-import { missingJobset } from '../../../src/channels/plan.ts'
+import { OperatorError, PassingError } from '../../../src/base/errors.ts'
+import { missingJobset } from '../../../src/channels/candidate.ts'
 import { contains } from '../../../src/channels/relation.ts'
 import type { Stand } from '../../../src/status/explain.ts'
 import {
@@ -394,8 +394,18 @@ describe('where it is, whose it is and who may move it', () =>
         plan: 'none',
         ruleTrouble: missingJobset({ project: 'dotfiles', jobset: 'main' }, 'trunk'),
       },
-      reason: 'job-gone',
+      reason: 'unknown',
       message: 'the jobset dotfiles:main is called dotfiles:trunk now; put trunk into the rule',
+    },
+    {
+      what: 'the jobset of the rule that could make it has no eval yet',
+      facts: {
+        plan: 'none',
+        trackedSha: undefined,
+        ruleTrouble: new PassingError('dotfiles:main is not evaluated yet'),
+      },
+      reason: 'not-evaluated',
+      message: 'dotfiles:main is not evaluated yet',
     },
     {
       what: 'on a GitHub Enterprise Server: taken back',

@@ -144,6 +144,7 @@ test('unknown comes first, then troubles, then what passes, then what is held, t
       'dependency-failed',
       'build-aborted',
       'not-cached',
+      'failed',
       'building',
       'behind',
       'held',
