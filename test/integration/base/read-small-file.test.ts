@@ -67,7 +67,7 @@ describe('where a small file should be', () => {
       }
       assert.throws(() => readSmallFile(join(directory, 'missing')), { code: 'ENOENT' })
       const file = await place(join(directory, 'file'))
-      assert.throws(() => readSmallFile(file), says)
+      assert.throws(() => readSmallFile(file), { message: says })
 
       const hold = await place(holdFile(directory, CHANNEL))
       assert.throws(
