@@ -1,6 +1,6 @@
 // Evals and jobsets name the repository as it was called then, and it may have been renamed since: only GitHub knows.
 
-import { OperatorError, operatorErrorOf } from '../base/errors.ts'
+import { OperatorError, operatorErrorOf, PermissionError } from '../base/errors.ts'
 import type { Forge } from './forge.ts'
 import type { PlannedChannel } from './plan.ts'
 
@@ -16,16 +16,26 @@ export async function resolveNames(
   forge: Pick<Forge, 'isCalled'>,
 ): Promise<PlannedChannel> {
   const { candidate, tracked } = planned
+  const names = candidate instanceof OperatorError ? [] : (candidate?.otherNames ?? [])
   try {
-    for (const { repository, error } of candidate instanceof OperatorError
-      ? []
-      : (candidate?.otherNames ?? [])) {
-      if (!(await forge.isCalled(repository))) return { ...planned, candidate: error }
+    for (const { repository, error } of names) {
+      if (!(await isCalled(forge, repository))) return { ...planned, candidate: error }
     }
-    const isOurs =
-      tracked.kind === 'other repository' && tracked.named && (await forge.isCalled(tracked.named.repository))
-    return isOurs && tracked.named ? { ...planned, tracked: tracked.named.follows } : planned
+    const named = tracked.kind === 'other repository' ? tracked.named : undefined
+    return named && (await isCalled(forge, named.repository))
+      ? { ...planned, tracked: named.follows }
+      : planned
   } catch (error) {
     return { ...planned, candidate: operatorErrorOf(error) }
+  }
+}
+
+/** A repository that we may not even look at proves nothing: the names differ, and that is the trouble to mend first. */
+async function isCalled(forge: Pick<Forge, 'isCalled'>, name: string): Promise<boolean> {
+  try {
+    return await forge.isCalled(name)
+  } catch (error) {
+    if (error instanceof PermissionError) return false
+    throw error
   }
 }

@@ -101,8 +101,9 @@ class Settling {
     this.#prefixes = prefixesIn(planned)
     const movers: Mover[] = []
     await Promise.all(
-      planned.map(each =>
-        this.#attempt(each, async () => {
+      planned.map(asPlanned =>
+        this.#attempt(asPlanned, async () => {
+          const each = await this.#resolve(asPlanned)
           const judged = await this.#judge(each, 1)
           if ('kind' in judged) this.#tell(each, judged)
           else movers.push(judged)
@@ -151,8 +152,7 @@ class Settling {
     await sleep(this.#hasWritten ? this.#tools.secondMs : 0)
   }
 
-  async #judge(asPlanned: PlannedChannel, plans: number): Promise<Mover | Verdict> {
-    const planned = await this.#resolve(asPlanned)
+  async #judge(planned: PlannedChannel, plans: number): Promise<Mover | Verdict> {
     const { channel, candidate, presence, jobs } = planned
     if (jobs.length > 1) return { kind: 'ambiguous', jobs }
     if (candidate instanceof OperatorError) return { kind: 'failed', error: candidate }

@@ -39,7 +39,10 @@ test('a rule that takes too long on another job of the jobset is said, and is no
   const [row] = await stage.hydra.sql<{ id: number }[]>`select id from builds where job = ${JOB}`
   const { status, log } = await stage.hook(row?.id ?? 0)
   assert.equal(status, 1, log)
-  assert.match(log, /the rule “nixos-.*” takes too long on the jobs of dotfiles:main: it nests repetitions$/m)
+  assert.match(
+    log,
+    /the rule “nixos-.*” takes too long on the 2 jobs of dotfiles:main: it nests repetitions$/m,
+  )
   assert.doesNotMatch(log, /unexpected error|node:internal/)
   assert.equal(await stage.repository.branch(CHANNEL), undefined)
 })

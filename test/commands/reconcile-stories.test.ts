@@ -242,7 +242,7 @@ test('a jobset whose flake is another repository by now moves nothing', async t 
         'correct the rule (repository, github.host), or the flake of the jobset',
         '1 failed',
       ],
-      asks: [LIST],
+      asks: [LIST, 'GET /repos/alice/other'],
     })
     assert.equal(await it.at(), 'c1')
   }
