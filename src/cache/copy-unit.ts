@@ -75,7 +75,9 @@ function escapedLength(path: string): number {
   return path.length + 3 * (path.match(/[^A-Za-z0-9:_./]/g)?.length ?? 0)
 }
 
-const answerSeconds = ({ config }: CacheOptions) => Math.min(ANSWER_SECONDS, config.timeoutSeconds)
+/** How long systemd may take for what waits for no copy. */
+export const answerSeconds = ({ config }: Pick<CacheOptions, 'config'>) =>
+  Math.min(ANSWER_SECONDS, config.timeoutSeconds)
 
 /** Runs a program of systemd. */
 async function run(

@@ -7,6 +7,7 @@ import { type TestContext, test } from 'node:test'
 import { OperatorError } from '../../../src/base/errors.ts'
 import { createHttp } from '../../../src/base/http.ts'
 import { copyOutputs } from '../../../src/cache/copy.ts'
+import { answerSeconds } from '../../../src/cache/copy-unit.ts'
 import type { CacheOptions } from '../../../src/cache/options.ts'
 import { createProver } from '../../../src/cache/prove.ts'
 import { startCache, type TestCache } from '../../helpers/cache.ts'
@@ -209,4 +210,10 @@ test('a path that cannot be copied fails every build that needs it, and no other
     ),
   ])
   assert.deepEqual([out.status, dev.status, both.status], ['fulfilled', 'rejected', 'rejected'])
+})
+
+test('what waits for no copy has half a minute, however long a copy may take', () => {
+  const config = { timeoutSeconds: 3600, parallel: 4 }
+  assert.equal(answerSeconds({ config }), 30)
+  assert.equal(answerSeconds({ config: { ...config, timeoutSeconds: 5 } }), 5)
 })
