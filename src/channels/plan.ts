@@ -57,8 +57,8 @@ export function prefixKey({ repository, prefix }: { repository: string; prefix: 
   return `${repository.toLowerCase()}:${prefix}`
 }
 
-/** So many jobs without a channel are named for each rule. */
-const MAX_UNNAMED = 10
+/** Of a rule that has trouble with more jobs than this, the others are counted. */
+const MAX_TROUBLES = 10
 
 /** @param host what the flakerefs of the evals must have, `github.com` */
 export function planFleet(rules: readonly Rule[], jobsets: readonly JobsetFacts[], host: string): Plan {
@@ -76,10 +76,7 @@ export function planFleet(rules: readonly Rule[], jobsets: readonly JobsetFacts[
     // a long text, and a jobset may have many rules
     const failed = errors.get(jobset) ?? parseEvaluationErrors(jobset.newestEval?.error ?? '')
     errors.set(jobset, failed)
-    const jobs = new Map(jobset.jobs.map(job => [job.job, job]))
-    // those that the newest eval names only in its error, because it could not evaluate them and nothing is older
-    for (const job of failed.jobs)
-      if (!jobs.has(job)) jobs.set(job, { job, newest: undefined, candidate: undefined })
+    const jobs = jobsIn(jobset, failed)
     const made = tryRule(rule, [...jobs.keys()])
     if (made instanceof OperatorError) {
       problems.push({ rule, error: made })
@@ -88,11 +85,11 @@ export function planFleet(rules: readonly Rule[], jobsets: readonly JobsetFacts[
     if (made.length === 0) {
       problems.push({ rule, error: jobset.newestEval ? matchesNothing(rule) : notEvaluated(rule, jobset) })
     }
-    let unnamed = 0
+    const troubles: OperatorError[] = []
     for (const { job: jobName, made: channelMade } of made) {
       const name = { project: rule.project, jobset: rule.jobset, job: jobName }
       if (channelMade.kind === 'invalid') {
-        if (++unnamed <= MAX_UNNAMED) problems.push({ rule, error: unnameable(name, rule, channelMade.why) })
+        troubles.push(unnameable(name, rule, channelMade.why))
         continue
       }
       const channel = { repository: rule.repository, branch: channelMade.branch }
@@ -103,14 +100,16 @@ export function planFleet(rules: readonly Rule[], jobsets: readonly JobsetFacts[
       const job = jobs.get(jobName)
       // two rules may make the same channel of the same job
       const same = entry.jobs.get(showJob(name))
-      if (same && same.rule.ref !== rule.ref) problems.push({ rule, error: twoRefs(channel, same.rule) })
+      if (same && same.rule.ref !== rule.ref) troubles.push(twoRefs(channel, same.rule))
       if (!job || same) continue
       const evaluationError = failed.find(jobName)
       const presence = presenceOf(job, evaluationError)
       const isThere = presence === 'present' || (wasGood(job) && failed.jobs.has(jobName))
       entry.jobs.set(showJob(name), { name, job, jobset, presence, isThere, evaluationError, rule })
     }
-    if (unnamed > MAX_UNNAMED) problems.push({ rule, error: moreUnnamed(rule, unnamed - MAX_UNNAMED) })
+    const more = troubles.length - MAX_TROUBLES
+    const said = more > 0 ? [...troubles.slice(0, MAX_TROUBLES), moreOf(rule, more)] : troubles
+    problems.push(...said.map(error => ({ rule, error })))
   }
   return {
     channels: [...feeders.values()].map(({ channel, jobs }) =>
@@ -129,6 +128,15 @@ interface Feeder {
   isThere: boolean
   evaluationError: string | undefined
   rule: Rule
+}
+
+/** With those that the newest eval names only in its error, because it could not evaluate them and nothing is older. */
+function jobsIn({ jobs }: FoundJobset, failed: EvaluationErrors): Map<string, JobFacts> {
+  const found = new Map(jobs.map(job => [job.job, job]))
+  for (const job of failed.jobs) {
+    if (!found.has(job)) found.set(job, { job, newest: undefined, candidate: undefined })
+  }
+  return found
 }
 
 /** One rule that takes too long on a name leaves the others alone. */
@@ -220,9 +228,9 @@ export function unnameable(job: JobName, { repository }: Rule, why: string): Ope
   })
 }
 
-function moreUnnamed({ project, jobset, repository }: Rule, more: number): OperatorError {
+function moreOf({ project, jobset, branch }: Rule, more: number): OperatorError {
   return new OperatorError(
-    `cannot name a channel for ${count(more, 'more job')} of ${project}:${jobset} in ${repository}`,
+    `the rule for ${branch} has such trouble with ${count(more, 'more job')} of ${project}:${jobset}`,
     { hint: 'correct the rule, or make its job leave them out' },
   )
 }

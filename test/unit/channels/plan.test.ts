@@ -223,3 +223,22 @@ test('a problem is said of its own rule', () => {
     [0, 2],
   )
 })
+
+test('of a rule that has trouble with many jobs, ten are named and the others counted', () => {
+  const jobs = Array.from({ length: 5_000 }, (_, n) => present(`nixos-a b${n}.x86_64-linux`))
+  const said = plan([{}], [{ jobs }])
+  assert.equal(said.length, 11)
+  assert.match(
+    said[0] ?? '',
+    /^cannot name a channel for dotfiles:main:nixos-a b0\.x86_64-linux in alice\/dotfiles: /,
+  )
+  assert.equal(
+    said[10],
+    'the rule for nixos-tested-{host} has such trouble with 4990 more jobs of dotfiles:main',
+  )
+  const refs = plan(
+    [{}, { ref: 'main' }],
+    [{ jobs: jobs.map((_, n) => present(`nixos-h${n}.x86_64-linux`)) }],
+  )
+  assert.equal(refs.filter(line => /^two rules make/.test(line)).length, 10)
+})
