@@ -85,7 +85,7 @@ in
     withDefault seconds defaults.reconcile.deadlineSeconds
       "All of GitHub's part in one reconcile.";
 
-  stateDirectory = fixed defaults.stateDirectory "Holds, and when reconcile last ran to its end.";
+  stateDirectory = fixed defaults.stateDirectory "Holds, when reconcile last ran to its end, and what was copied.";
 
   channels =
     required
