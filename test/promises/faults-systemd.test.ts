@@ -215,13 +215,14 @@ describe('systemctl and systemd-escape meet everything', { concurrency: true }, 
         const cache = { unit: UNIT, timeoutSeconds: fault.timeoutSeconds ?? 60, parallel: 4 }
         const how: How = {
           connection: scene.configured(),
-          config: { cache },
+          // what is written down there as copied is not copied again
+          config: { cache, stateDirectory: join(directory, 'state') },
           env: { PATH: fault.path?.(systemd.bin) ?? machine },
         }
         const kickFile = join(directory, 'kick')
         const detached: How = {
           ...how,
-          config: { cache, hook: { mode: 'detached', kickFile, deadlineSeconds: 60 } },
+          config: { ...how.config, hook: { mode: 'detached', kickFile, deadlineSeconds: 60 } },
         }
         const some = fault.copies === 'of nas'
         const see = async (

@@ -273,6 +273,11 @@ test(`${CASES} flakerefs`, t => {
         expected,
       )
       assert.ok(candidate)
+      for (const { repository, error } of candidate.otherNames ?? []) {
+        // GitHub is asked about it
+        assert.match(repository, /^[\w-]+\/[\w.-]+$/)
+        throw error
+      }
       candidates++
       for (const text of [flake, newest]) {
         const at = decoded(text).toLowerCase()
