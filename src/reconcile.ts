@@ -7,7 +7,7 @@ import { type Log, listSome } from './base/log.ts'
 import { isCacheConfigured } from './cache/config.ts'
 import { blindUnit, cacheOptionsFor } from './cache/options.ts'
 import { createProver } from './cache/prove.ts'
-import { listTips, prefixesIn, type Stray, strayBranches } from './channels/branches.ts'
+import { describeUnlisted, listTips, prefixesIn, type Stray, strayBranches } from './channels/branches.ts'
 import { channelKey } from './channels/channel.ts'
 import { selectChannels } from './channels/channel-name.ts'
 import { type PlannedChannel, planFleet, prefixesOf } from './channels/plan.ts'
@@ -86,7 +86,10 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciled> 
     const rename = await describeRename(github.repository(repository), repository)
     if (rename) log.line(rename)
   }
-  if (all) reportStrays(strayBranches(plan, tips, config.channels), log)
+  if (all) {
+    reportStrays(strayBranches(plan, tips, config.channels), log)
+    for (const line of describeUnlisted(tips)) log.line(line)
+  }
   return summary.end()
 }
 

@@ -92,6 +92,16 @@ export function strayBranches(plan: Plan, tips: Tips, rules: readonly Rule[]): S
   return [...strays.values()]
 }
 
+/** What is not seen of branches that are too many to list. */
+export function describeUnlisted(tips: Tips): string[] {
+  return [...tips.values()]
+    .filter(({ branches }) => branches === 'too-many')
+    .map(
+      ({ prefix: { repository, prefix } }) =>
+        `${repository} has too many branches ${prefix}… to list: each channel was asked for by its name, and branches without a job are not seen`,
+    )
+}
+
 /** The branches that the rules could make, each once, and their commits. */
 export function makeableBranches(tips: Tips, rules: readonly Rule[]): { channel: Channel; tip: string }[] {
   const found = new Map<string, { channel: Channel; tip: string }>()

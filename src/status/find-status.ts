@@ -3,7 +3,14 @@
 
 import { LATER, OperatorError, operatorErrorOf, PermissionError } from '../base/errors.ts'
 import type { Output } from '../base/output.ts'
-import { findTip, listTips, makeableBranches, strayBranches, type Tips } from '../channels/branches.ts'
+import {
+  describeUnlisted,
+  findTip,
+  listTips,
+  makeableBranches,
+  strayBranches,
+  type Tips,
+} from '../channels/branches.ts'
 import type { Candidate } from '../channels/candidate.ts'
 import { type Channel, channelKey } from '../channels/channel.ts'
 import { selectChannels } from '../channels/channel-name.ts'
@@ -80,6 +87,7 @@ export async function findStatus(options: StatusOptions): Promise<FleetStatus> {
       ]
   if (databaseAway) report(databaseAway)
   reportSilent({ tips, plan, entries, report })
+  for (const line of describeUnlisted(tips)) report(new OperatorError(line))
   if (databaseAway && [...tips.values()].every(({ branches }) => branches instanceof Error)) {
     throw new OperatorError('neither Hydra nor GitHub could be asked', { hint: LATER })
   }

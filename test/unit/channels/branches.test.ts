@@ -4,6 +4,7 @@ import { describe, test } from 'node:test'
 import * as z from 'zod/mini'
 import { OperatorError } from '../../../src/base/errors.ts'
 import {
+  describeUnlisted,
   findTip,
   listTips,
   makeableBranches,
@@ -144,6 +145,7 @@ test('a prefix that could not be listed has no strays', () => {
   for (const branches of [new OperatorError('away'), 'too-many' as const]) {
     const tips: Tips = new Map([[prefixKey(prefix), { prefix, branches, findBranch: notAsked }]])
     assert.deepEqual(makeableBranches(tips, rules), [])
+    assert.equal(describeUnlisted(tips).length, branches === 'too-many' ? 1 : 0)
   }
 })
 
