@@ -67,10 +67,26 @@ export function offBranch(
     : { kind: 'not-on-branch', sha, eval: evalId, tracked, missing }
 }
 
-/** Whether somebody has to do something about it. */
-export function isTrouble({ kind }: Verdict): boolean {
-  return ['diverged', 'withdrawn', 'not-on-branch', 'ambiguous', 'failed'].includes(kind)
+const TROUBLE: Record<Verdict['kind'], boolean> = {
+  created: false,
+  'fast-forwarded': false,
+  'would-create': false,
+  'would-fast-forward': false,
+  'already-there': false,
+  'already-contained': false,
+  held: false,
+  diverged: true,
+  withdrawn: true,
+  'not-on-branch': true,
+  ambiguous: true,
+  'no-good-build': false,
+  'job-gone': false,
+  'candidate-changed': false,
+  failed: true,
 }
+
+/** Whether somebody has to do something about it. */
+export const isTrouble = ({ kind }: Verdict) => TROUBLE[kind]
 
 export interface Voice {
   log: Log

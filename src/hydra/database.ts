@@ -1,4 +1,4 @@
-// The connection to Hydra's database: one, read only, bounded in time, closed at the end. The queries are in queries.ts.
+// The connection to Hydra's database: one, read only, bounded in time, closed at the end. The queries are in queries/.
 import { Socket } from 'node:net'
 import { Mutex } from 'async-mutex'
 import pgpass from 'pgpass'
