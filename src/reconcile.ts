@@ -1,7 +1,7 @@
 // Hydra's database says where every channel should be, the branches say where it is, and reconcile closes the
 // difference. It decides by nothing that it keeps itself, so it can be stopped anywhere and run anywhere.
 
-import { lineOfError, type OperatorError, PassingError } from './base/errors.ts'
+import { lineOfError, OperatorError, PassingError } from './base/errors.ts'
 import { webUrlOfHost } from './base/links.ts'
 import { type Log, listSome } from './base/log.ts'
 import { isCacheConfigured } from './cache/config.ts'
@@ -19,7 +19,7 @@ import { expectedHost } from './github/config.ts'
 import type { Database } from './hydra/database.ts'
 import type { Lock } from './hydra/lock.ts'
 import type { RunOptions } from './run-options.ts'
-import type { Stamp } from './state/last-reconcile.ts'
+import type { Reconciled } from './state/last-reconcile.ts'
 import { remember } from './state/proven.ts'
 
 export interface ReconcileOptions extends RunOptions {
@@ -28,11 +28,11 @@ export interface ReconcileOptions extends RunOptions {
   database: Database
   /** undefined in a dry run, which writes nothing */
   lock: Lock | undefined
+  /** what could not be done, as soon as it is known: a run may not come to its end */
+  failures?: Reconciled['failures']
   /** shows on a terminal how far a long run is */
   progress: (text: string) => void
 }
-
-export type Reconciled = Omit<Stamp, 'finishedAt'>
 
 /**
  * Brings every channel to its candidate.
@@ -121,9 +121,8 @@ interface Summary {
 }
 
 /** A line for each channel that changed or is in trouble, and in the end how many ended how. */
-function createSummary({ config, log, report, only }: ReconcileOptions): Summary {
+function createSummary({ config, log, report, only, failures = {} }: ReconcileOptions): Summary {
   const counts: Reconciled['counts'] = {}
-  const failures: Reconciled['failures'] = {}
   let ended: 'ok' | 'failed' = 'ok'
   const said = new Set<string>()
   const tally = (kind: string) => {
@@ -131,12 +130,14 @@ function createSummary({ config, log, report, only }: ReconcileOptions): Summary
   }
   const voice = { log, report, webUrl: webUrlOfHost(expectedHost(config.github)) }
   return {
-    channel({ channel }, verdict) {
+    channel({ channel, candidate }, verdict) {
       // a job that is gone and has no branch stays so: it is not worth a line
       if (verdict.kind === 'job-gone' && only.length === 0) return
       tally(verdict.kind)
       if (isTrouble(verdict)) ended = 'failed'
-      if (verdict.kind === 'failed') failures[channelKey(channel)] = lineOfError(verdict.error)
+      if (verdict.kind === 'failed' && candidate && !(candidate instanceof OperatorError)) {
+        failures[channelKey(channel)] = { sha: candidate.sha, message: lineOfError(verdict.error) }
+      }
       if (!isQuiet(verdict)) tellVerdict(channel, verdict, voice)
     },
     problem(error) {

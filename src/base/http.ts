@@ -86,12 +86,16 @@ export function createHttp(env: Readonly<Record<string, string | undefined>>): C
   return {
     async fetch(url, request) {
       const endsAt = systemClock.elapsed() + request.timeoutMs
-      const { method = 'GET', body } = request
+      const { method = 'GET', body, maxBytes = MAX_BODY_BYTES } = request
       let headers: Readonly<Record<string, string>> = request.headers ?? {}
       let at = new URL(url)
       for (let redirects = 0; ; redirects++) {
         const timeoutMs = Math.max(1, endsAt - systemClock.elapsed())
-        const response = await exchange(at, { method, headers, body, timeoutMs }, await agentFor(at))
+        const response = await exchange(
+          at,
+          { method, headers, body, timeoutMs, maxBytes },
+          await agentFor(at),
+        )
         const location = response.headers.get('location')
         if (location === undefined || ![301, 302, 307, 308].includes(response.status)) return response
         const next = redirection(at, location, redirects)
@@ -176,7 +180,7 @@ interface ProxyAnswer {
 
 function exchange(
   url: URL,
-  { method, headers, body, timeoutMs, maxBytes = MAX_BODY_BYTES }: HttpRequest,
+  { method, headers, body, timeoutMs, maxBytes }: HttpRequest & { maxBytes: number },
   agent: http.Agent,
 ): Promise<HttpResponse> {
   return new Promise((resolve, reject) => {

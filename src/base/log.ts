@@ -68,7 +68,10 @@ export function createLog(write: (text: string) => void): Log & { end(): void } 
       const line = `${lineOf(text)}\n`
       if (room > 0) {
         room -= line.length
-        return write(line)
+        write(line)
+        if (room <= 0)
+          write(`… (the log is full: the last ${LAST_LINES} of the other lines follow at the end)\n`)
+        return
       }
       last.push(line)
       if (last.length <= 2 * LAST_LINES) return
@@ -76,6 +79,8 @@ export function createLog(write: (text: string) => void): Log & { end(): void } 
       last = last.slice(-LAST_LINES)
     },
     end() {
+      omitted += Math.max(0, last.length - LAST_LINES)
+      last = last.slice(-LAST_LINES)
       if (omitted > 0) write(`… (${count(omitted, 'line')} left out)\n`)
       for (const line of last) write(line)
       last = []

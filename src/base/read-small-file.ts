@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 
 /** Most of our files have less than 2 kB. */
 const MAX_BYTES = 64 * 1024
@@ -17,14 +17,17 @@ export function readSmallFile(
     maxBytes = MAX_BYTES,
   }: { check?: (stat: { uid: number; mode: number }) => void; maxBytes?: number } = {},
 ): string {
-  // without O_NONBLOCK, to open a pipe waits for its other end
-  const descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY)
+  // without O_NONBLOCK, to open a pipe waits for its other end; we make no links, and one may lead anywhere
+  const { O_RDONLY, O_NONBLOCK, O_NOCTTY, O_NOFOLLOW } = constants
+  const descriptor = openSync(file, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW)
   try {
     const stat = fstatSync(descriptor)
     if (!stat.isFile()) throw new Error('it is no regular file')
     if (stat.size > maxBytes) throw new Error(`it is larger than ${maxBytes / 1024} kB`)
     check(stat)
-    return readFileSync(descriptor, 'utf8')
+    // a file of the kernel's says that it is empty, and has no end
+    const content = Buffer.alloc(Math.min(maxBytes, stat.size))
+    return content.toString('utf8', 0, readSync(descriptor, content))
   } finally {
     closeSync(descriptor)
   }

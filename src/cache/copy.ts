@@ -1,6 +1,7 @@
 // Copies a build's outputs to the cache by the owner's systemd unit (copy-unit.ts), and looks for them there.
+import { Semaphore } from 'async-mutex'
 import { OperatorError } from '../base/errors.ts'
-import { count } from '../base/log.ts'
+import { count, listSome } from '../base/log.ts'
 import type { Output } from '../base/output.ts'
 import { findProblem, waitFor } from './narinfo.ts'
 import type { CacheOptions } from './options.ts'
@@ -20,7 +21,10 @@ export async function copyOutputs(outputs: readonly Output[], options: CacheOpti
   }
   if (config.url !== undefined) {
     const url = config.url
-    const looks = await Promise.allSettled(paths.map(path => waitFor(path, url, options)))
+    const slots = new Semaphore(config.parallel)
+    const looks = await Promise.allSettled(
+      paths.map(path => slots.runExclusive(() => waitFor(path, url, options))),
+    )
     const failed = looks.find(look => look.status === 'rejected')
     if (failed) throw failed.reason
     log(`saw ${count(paths.length, 'output')} at ${url}`)
@@ -60,8 +64,9 @@ export async function copyBy(...args: Parameters<typeof import('./copy-unit.ts')
 }
 
 export function pathsOf(outputs: readonly Output[], log: (line: string) => void): string[] {
-  for (const { name, path } of outputs) {
-    if (path === null) log(`skipped output ${name}: Hydra knows no path of it`)
+  const unknown = outputs.filter(({ path }) => path === null).map(({ name }) => name)
+  if (unknown.length > 0) {
+    log(`skipped output ${listSome(unknown)}: Hydra knows no path of ${unknown.length === 1 ? 'it' : 'them'}`)
   }
   const paths = outputs.flatMap(({ path }) => path ?? [])
   if (paths.length === 0) {

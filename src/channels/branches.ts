@@ -82,11 +82,12 @@ export interface Stray {
 
 export function strayBranches(plan: Plan, tips: Tips, rules: readonly Rule[]): Stray[] {
   const known = new Set(plan.channels.map(({ channel }) => channelKey(channel)))
+  const troubles = plan.problems.filter(({ of }) => of === 'the rule')
   const strays = new Map<string, Stray>()
   for (const { channel, tip } of makeableBranches(tips, rules)) {
     const key = channelKey(channel)
     if (known.has(key)) continue
-    const trouble = plan.problems.find(({ rule }) => couldBeOf(rule, channel))
+    const trouble = troubles.find(({ rule }) => couldBeOf(rule, channel))
     strays.set(key, { channel, tip, ruleTrouble: trouble?.error })
   }
   return [...strays.values()]

@@ -21,10 +21,9 @@ export async function resolveNames(
     for (const { repository, error } of names) {
       if (!(await isCalled(forge, repository))) return { ...planned, candidate: error }
     }
+    const own = names.length === 0 ? planned : { ...planned, alsoCalled: names.map(each => each.repository) }
     const named = tracked.kind === 'other repository' ? tracked.named : undefined
-    return named && (await isCalled(forge, named.repository))
-      ? { ...planned, tracked: named.follows }
-      : planned
+    return named && (await isCalled(forge, named.repository)) ? { ...own, tracked: named.follows } : own
   } catch (error) {
     return { ...planned, candidate: operatorErrorOf(error) }
   }

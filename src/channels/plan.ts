@@ -33,6 +33,8 @@ export interface PlannedChannel {
   presence: Presence
   /** undefined if the job has no good build; an error if the channel cannot be judged */
   candidate: Candidate | undefined | OperatorError
+  /** other names of the repository, as GitHub says (other-name.ts) */
+  alsoCalled?: readonly string[]
   /** what the branches begin with that the rule makes */
   prefix: string
   /** what the candidate must be in the history of */
@@ -44,7 +46,7 @@ export interface PlannedChannel {
 export interface Plan {
   channels: PlannedChannel[]
   /** rules that match nothing, and jobs that get no valid channel */
-  problems: { rule: Rule; error: OperatorError }[]
+  problems: { rule: Rule; error: OperatorError; of: 'the rule' | 'its jobs' }[]
 }
 
 /** The repositories and prefixes of the rules, each once: a request for each says where the channels are. */
@@ -69,7 +71,7 @@ export function planFleet(rules: readonly Rule[], jobsets: readonly JobsetFacts[
   for (const rule of rules) {
     const facts = jobsets.find(({ project, jobset }) => project === rule.project && jobset === rule.jobset)
     if (!facts?.found) {
-      problems.push({ rule, error: missingJobset(rule, facts?.renamedTo) })
+      problems.push({ rule, of: 'the rule', error: missingJobset(rule, facts?.renamedTo) })
       continue
     }
     const jobset = facts.found
@@ -79,11 +81,12 @@ export function planFleet(rules: readonly Rule[], jobsets: readonly JobsetFacts[
     const jobs = jobsIn(jobset, failed)
     const made = tryRule(rule, [...jobs.keys()])
     if (made instanceof OperatorError) {
-      problems.push({ rule, error: made })
+      problems.push({ rule, of: 'the rule', error: made })
       continue
     }
     if (made.length === 0) {
-      problems.push({ rule, error: jobset.newestEval ? matchesNothing(rule) : notEvaluated(rule, jobset) })
+      const error = jobset.newestEval ? matchesNothing(rule) : notEvaluated(rule, jobset)
+      problems.push({ rule, of: 'the rule', error })
     }
     const troubles: OperatorError[] = []
     for (const { job: jobName, made: channelMade } of made) {
@@ -104,12 +107,11 @@ export function planFleet(rules: readonly Rule[], jobsets: readonly JobsetFacts[
       if (!job || same) continue
       const evaluationError = failed.find(jobName)
       const presence = presenceOf(job, evaluationError)
-      const isThere = presence === 'present' || (wasGood(job) && failed.jobs.has(jobName))
-      entry.jobs.set(showJob(name), { name, job, jobset, presence, isThere, evaluationError, rule })
+      entry.jobs.set(showJob(name), { name, job, jobset, presence, evaluationError, rule })
     }
     const more = troubles.length - MAX_TROUBLES
     const said = more > 0 ? [...troubles.slice(0, MAX_TROUBLES), moreOf(rule, more)] : troubles
-    problems.push(...said.map(error => ({ rule, error })))
+    problems.push(...said.map(error => ({ rule, of: 'its jobs' as const, error })))
   }
   return {
     channels: [...feeders.values()].map(({ channel, jobs }) =>
@@ -124,8 +126,6 @@ interface Feeder {
   job: JobFacts
   jobset: FoundJobset
   presence: Presence
-  /** in the newest build set, or good once and named by the error of the newest eval */
-  isThere: boolean
   evaluationError: string | undefined
   rule: Rule
 }
@@ -156,11 +156,11 @@ function presenceOf({ newest }: JobFacts, evaluationError: string | undefined): 
 }
 
 /**
- * A job that has gone from its jobset counts only while no other leads to the channel, so that a host may change its system.
- * So does one of which only the text of an error speaks: that text is written by others, and may name any job, or mean all.
+ * A job that is not in the newest build set counts only while no other leads to the channel, so that a host may change its
+ * system; whatever the text of an error says, which others write, and which may name any job or mean all.
  */
 function planChannel(channel: Channel, jobs: readonly Feeder[], host: string): PlannedChannel {
-  const there = jobs.filter(({ isThere }) => isThere)
+  const there = jobs.filter(({ presence }) => presence === 'present')
   const [first, ...others] = there.length > 0 ? there : lastOf(jobs)
   if (!first) throw new Error(`no job leads to ${channelKey(channel)}`)
   const { name, job, jobset, presence, evaluationError, rule } = first
@@ -189,18 +189,24 @@ function planChannel(channel: Channel, jobs: readonly Feeder[], host: string): P
   }
 }
 
-/** Of jobs that are not there one counts, as their number cannot be reduced: one that may come, or the one that was good last. */
+/**
+ * Of jobs that are not there one counts, as their number cannot be reduced: one that may come back, rather one that was good;
+ * or the one that was good last.
+ */
 function lastOf(jobs: readonly Feeder[]): Feeder[] {
-  const rankOf = ({ presence, job: { candidate } }: Feeder) =>
-    [presence === 'gone' ? 0 : 1, candidate?.eval.id ?? 0, candidate?.build ?? 0] as const
+  const rankOf = ({ presence, job }: Feeder) =>
+    presence === 'gone'
+      ? [0, job.candidate?.eval.id ?? 0, job.candidate?.build ?? 0]
+      : [wasGood(job) ? 2 : 1, 0, 0]
   let [last] = jobs
-  for (const each of jobs.slice(1)) if (last && isAfter(rankOf(each), rankOf(last))) last = each
+  for (const each of jobs.slice(1)) {
+    if (!last) continue
+    const [rank, best] = [rankOf(each), rankOf(last)]
+    const at = rank.findIndex((value, index) => value !== best[index])
+    const isAfter = at < 0 ? showJob(each.name) < showJob(last.name) : (rank[at] ?? 0) > (best[at] ?? 0)
+    if (isAfter) last = each
+  }
   return last ? [last] : []
-}
-
-function isAfter(rank: readonly number[], other: readonly number[]): boolean {
-  const at = rank.findIndex((value, index) => value !== other[index])
-  return (rank[at] ?? 0) > (other[at] ?? 0)
 }
 
 function twoRefs({ branch, repository }: Channel, { ref }: Rule): OperatorError {

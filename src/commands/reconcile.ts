@@ -10,7 +10,7 @@ import { openDatabase } from '../hydra/database.ts'
 import { acquireLock, type Holder } from '../hydra/lock.ts'
 import { reconcile } from '../reconcile.ts'
 import { kick, takeKick } from '../state/kick.ts'
-import { writeStamp } from '../state/last-reconcile.ts'
+import { type Reconciled, writeFailures, writeStamp } from '../state/last-reconcile.ts'
 import { openGitHub } from './clients.ts'
 import { type Command, configFile } from './run.ts'
 
@@ -66,6 +66,8 @@ export const command: Command<typeof options> = {
     }
     const http = createHttp(env)
     const database = openDatabase(connection)
+    const failures: Reconciled['failures'] = {}
+    const isWhole = !dryRun && positionals.length === 0
     try {
       const reconciled = reconcile({
         config,
@@ -79,6 +81,7 @@ export const command: Command<typeof options> = {
         secondMs: 1000,
         database,
         lock: acquired?.lock,
+        failures,
         openGitHub: () =>
           openGitHub({
             config,
@@ -97,8 +100,11 @@ export const command: Command<typeof options> = {
             hint: `a copy may still be running; ${LATER}`,
           }),
       )
-      if (!dryRun && positionals.length === 0) writeStamp(config.stateDirectory, reconciliation, log)
+      if (isWhole) writeStamp(config.stateDirectory, reconciliation, log)
       return reconciliation.ended
+    } catch (error) {
+      if (isWhole && Object.keys(failures).length > 0) writeFailures(config.stateDirectory, failures, log)
+      throw error
     } finally {
       http.close()
       await Promise.allSettled([database.close(), acquired?.lock.release()])

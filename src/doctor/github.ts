@@ -81,7 +81,7 @@ function checkKey({ config, env }: GitHubOptions): Answer<AppCredentials> {
   if (!isOpenToOthers(keyFile)) return { message, found: credentials }
   return {
     result: 'note',
-    message: `${message}, and every user of this machine may read it`,
+    message: `${message}, and its mode lets every user read it`,
     hint: `chmod 600 ${keyFile}; whoever could read it can act as the App: make a new key if that is somebody else`,
     found: credentials,
   }

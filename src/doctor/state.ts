@@ -22,7 +22,7 @@ export function checkReconcile({ stateDirectory }: Config, now: number): Answer<
     'is its timer active? systemctl list-timers hydra-channels-reconcile.timer',
     `see its log: ${journalCommand('hydra-channels-reconcile')}`,
   ]
-  if (!stamp) {
+  if (!stamp?.finishedAt) {
     throw new OperatorError(`no reconcile has ended yet, according to ${stateDirectory}`, {
       hint,
     })

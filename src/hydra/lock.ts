@@ -41,7 +41,7 @@ export interface Lock {
 
 /** The connection that has the lock. */
 export interface Holder {
-  /** `hydra-channels reconcile on hydra, process 4711, since 2026-11-24T12:00:00Z` */
+  /** `hydra-channels reconcile on hydra, process 4711 (role hydra-channels), since 2026-11-24T12:00:00Z` */
   name: string
   /** PostgreSQL's process; undefined if it has just ended */
   pid: number | undefined
@@ -112,9 +112,9 @@ async function waitForLock(sql: Sql, ms: number): Promise<boolean> {
 }
 
 const holderRow = z.object({
-  pid: z.int('a number'),
+  pid: z.nullable(z.int('a number')),
   role: z.nullable(z.string('text')),
-  application_name: z.string('text'),
+  application_name: z.nullable(z.string('text')),
   since: z.nullable(z.string('text')),
 })
 
@@ -122,16 +122,17 @@ async function findHolder(sql: Sql): Promise<Holder> {
   const [row] = parseRows(
     holderRow,
     await sql`
-      select a.pid, a.usename as role, a.application_name,
+      select l.pid, a.usename as role, a.application_name,
         to_char(a.backend_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as since
-      from pg_locks l join pg_stat_activity a using (pid)
+      from pg_locks l left join pg_stat_activity a using (pid)
       where l.locktype = 'advisory' and l.granted and l.objsubid = 1
         and l.database = (select oid from pg_database where datname = current_database())
         and ((l.classid::bigint << 32) | l.objid::bigint) = ${LOCK_KEY}::bigint`,
   )
   if (!row) return { name: 'another run, which has just ended', pid: undefined }
-  const isOurs = row.application_name.startsWith(OUR_NAME)
-  const name = isOurs ? row.application_name : `${row.application_name} of the role ${row.role}`
+  if (row.pid === null) return { name: 'a prepared transaction (pg_prepared_xacts)', pid: undefined }
+  // any role may give itself our name
+  const name = `${row.application_name || 'a connection'} (role ${row.role})`
   // of another role's connection the server does not say since when it is there
   return { name: row.since === null ? name : `${name}, since ${row.since}`, pid: row.pid }
 }

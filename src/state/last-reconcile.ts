@@ -11,46 +11,91 @@ import { writeAtomically } from '../base/write-atomically.ts'
 
 const STAMP_FILE = 'last-reconcile.json'
 
-/** A fleet of thousands, all of it failing. */
-const MAX_BYTES = 4 * 1024 * 1024
+/** A fleet of thousands, all of it failing, and each character escaped. */
+const MAX_BYTES = 16 * 1024 * 1024
 const MAX_FAILURES = 5_000
-const MAX_MESSAGE = 500
+const MAX_MESSAGE = 300
+
+/** A channel that could not be brought to its candidate. */
+export interface Failure {
+  sha: string
+  message: string
+  /** when that reconcile ended */
+  at: string
+}
 
 /**
  * `{ finishedAt: '2026-11-24T12:00:00.000Z', ended: 'failed', counts: { 'already-there': 12, failed: 1 },
- * failures: { 'alice/dotfiles:nixos-tested-nas': 'cannot copy to the cache: …' } }`
+ * failures: { 'alice/dotfiles:nixos-tested-nas': { sha: '3f2c…', message: 'cannot copy to the cache: …', at: '2026-…' } } }`
  */
 export interface Stamp {
-  finishedAt: string
+  /** null if none has come to its end */
+  finishedAt: string | null
   ended: 'ok' | 'failed'
   counts: Record<string, number>
-  /** by channelKey, of channels that it could not bring to their candidates */
-  failures: Record<string, string>
+  /** by channelKey */
+  failures: Record<string, Failure>
 }
+
+const time = z.string().check(z.refine(text => !Number.isNaN(Date.parse(text))))
 
 /** What is read of it; older versions wrote no failures. */
 const stampSchema = z.object({
-  finishedAt: z.string().check(z.refine(text => !Number.isNaN(Date.parse(text)))),
-  failures: z._default(z.record(z.string(), z.string()), {}),
+  finishedAt: z.nullable(time),
+  failures: z._default(
+    z.record(z.string(), z.object({ sha: z.string(), message: z.string(), at: time })),
+    {},
+  ),
 })
 
+/** What a reconcile found out, also one that did not come to its end. */
+export interface Reconciled {
+  ended: 'ok' | 'failed'
+  counts: Record<string, number>
+  failures: Record<string, Omit<Failure, 'at'>>
+}
+
 /** If the stamp cannot be written, report it. The run has still succeeded: every channel has moved. */
-export function writeStamp(stateDirectory: string, run: Omit<Stamp, 'finishedAt'>, log: Log): void {
+export function writeStamp(stateDirectory: string, run: Reconciled, log: Log): void {
+  const now = new Date(systemClock.now()).toISOString()
+  write(stateDirectory, { ...run, finishedAt: now, failures: datedFailures(run.failures, now) }, log)
+}
+
+/** Of a run that did not come to its end: status knows what failed in it, and that the last whole one was before. */
+export function writeFailures(stateDirectory: string, failures: Reconciled['failures'], log: Log): void {
+  const now = new Date(systemClock.now()).toISOString()
+  const before = readStamp(stateDirectory)
+  write(
+    stateDirectory,
+    {
+      ...{ finishedAt: before?.finishedAt ?? null, ended: 'failed', counts: {} },
+      failures: { ...before?.failures, ...datedFailures(failures, now) },
+    },
+    log,
+  )
+}
+
+function datedFailures(failures: Reconciled['failures'], at: string): Stamp['failures'] {
+  const dated = Object.entries(failures)
+    .slice(0, MAX_FAILURES)
+    .map(
+      ([channel, { sha, message }]) =>
+        [channel, { sha, message: message.slice(0, MAX_MESSAGE), at }] as const,
+    )
+  return Object.fromEntries(dated)
+}
+
+function write(stateDirectory: string, stamp: Stamp, log: Log): void {
   const file = join(stateDirectory, STAMP_FILE)
   try {
     mkdirSync(stateDirectory, { recursive: true, mode: 0o755 })
-    const failures = Object.entries(run.failures)
-      .slice(0, MAX_FAILURES)
-      .map(([channel, message]) => [channel, shorten(message)] as const)
-    const finishedAt = new Date(systemClock.now()).toISOString()
-    const stamp: Stamp = { finishedAt, ...run, failures: Object.fromEntries(failures) }
     writeAtomically(file, `${JSON.stringify(stamp)}\n`, 0o644)
   } catch (error) {
     log.line(`cannot write ${file}: ${messageOf(error)}`)
   }
 }
 
-/** Undefined if no reconcile has ended here yet, or if the file cannot be read: no decision depends on it. */
+/** Undefined if no reconcile has run here yet, or if the file cannot be read: no decision depends on it. */
 export function readStamp(stateDirectory: string): Pick<Stamp, 'finishedAt' | 'failures'> | undefined {
   try {
     const content = readSmallFile(join(stateDirectory, STAMP_FILE), { maxBytes: MAX_BYTES })
@@ -58,8 +103,4 @@ export function readStamp(stateDirectory: string): Pick<Stamp, 'finishedAt' | 'f
   } catch {
     return undefined
   }
-}
-
-function shorten(message: string): string {
-  return message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE)}…` : message
 }

@@ -43,7 +43,9 @@ export async function compareAll(
   const byRepository = new Map<string, Question[]>()
   for (const question of questions) {
     const name = question.channel.repository.toLowerCase()
-    byRepository.set(name, [...(byRepository.get(name) ?? []), question])
+    const asked = byRepository.get(name) ?? []
+    byRepository.set(name, asked)
+    asked.push(question)
   }
   await Promise.all(
     [...byRepository.values()].map(async asked => {

@@ -26,6 +26,7 @@ import { type BuildStatus, buildStatusOf } from '../hydra/build-status.ts'
 import { lastError } from '../hydra/evaluation-error.ts'
 import { parseFlakeref, showFlakeref } from '../hydra/flakeref.ts'
 import type { FoundJobset } from '../hydra/queries/jobset-facts.ts'
+import type { Failure } from '../state/last-reconcile.ts'
 import type { Reason } from './shape.ts'
 
 /** So long may Hydra take to look at a new commit. */
@@ -68,8 +69,8 @@ export interface ChannelFacts {
   tracked: Tracked | undefined
   /** why the candidate cannot be found in the cache */
   uncached: string | undefined
-  /** what the last reconcile could not do about it, and when */
-  failure?: { message: string; at: string } | undefined
+  /** what the last reconcile that tried could not do about it */
+  failure?: Failure | undefined
 }
 
 export interface Surroundings {
@@ -236,7 +237,7 @@ function evaluationFailed({ planned }: ChannelFacts, { hydraUrl }: Surroundings)
   }
   if (!fatal) return undefined
   return {
-    message: `the evaluation of ${jobsetName({ planned })} fails, last at ${isoTime(fatal.time)}: ${lastError(fatal.text)}; see ${journalCommand('hydra-evaluator')}`,
+    message: `the evaluation of ${jobsetName({ planned })} fails, last at ${isoTime(fatal.time)}: ${errorWords(jobset)}; see ${journalCommand('hydra-evaluator')}`,
     url: jobsetUrl(hydraUrl, planned.job),
   }
 }
@@ -274,7 +275,7 @@ function notEvaluated(
     : jobset.checkIntervalSeconds === 0
       ? `the jobset has no check interval, so only a webhook or a person starts an evaluation; ${checked}`
       : `the jobset is checked every ${jobset.checkIntervalSeconds} s, and ${checked}: is hydra-evaluator running?`
-  const error = jobset.error?.current ? `; its error: ${lastError(jobset.error.text)}` : ''
+  const error = jobset.error?.current ? `; its error: ${errorWords(jobset)}` : ''
   return {
     message: `${what}; ${how}${error}`,
     url: jobsetUrl(hydraUrl, planned.job),
@@ -282,7 +283,7 @@ function notEvaluated(
 }
 
 /** A jobset that is evaluated one at a time is looked at again when all builds of its last eval have ended. */
-function waitsFor({ enabled, oneAtATime, jobs }: FoundJobset): { words: string; build: number } | undefined {
+const waitsFor = oncePerJobset(({ enabled, oneAtATime, jobs }) => {
   if (!enabled || !oneAtATime) return undefined
   const [first, ...others] = jobs.flatMap(({ job, newest }) =>
     newest && !newest.finished ? [{ job, build: newest.build }] : [],
@@ -290,6 +291,19 @@ function waitsFor({ enabled, oneAtATime, jobs }: FoundJobset): { words: string; 
   if (!first) return undefined
   const more = others.length === 0 ? '' : ` and ${count(others.length, 'other')}`
   return { words: `build ${first.build} of ${first.job}${more}`, build: first.build }
+})
+
+/** Of the error of the whole jobset: a long text. */
+const errorWords = oncePerJobset(({ error }) => lastError(error?.text ?? ''))
+
+/** Thousands of channels may ask. */
+function oncePerJobset<Found>(ask: (jobset: FoundJobset) => Found): (jobset: FoundJobset) => Found {
+  const known = new WeakMap<FoundJobset, { found: Found }>()
+  return jobset => {
+    const answer = known.get(jobset) ?? { found: ask(jobset) }
+    known.set(jobset, answer)
+    return answer.found
+  }
 }
 
 function unusableFlakeref({ planned, channel }: ChannelFacts, { hydraUrl, host }: Surroundings): Found {
@@ -324,13 +338,16 @@ function notCached({ uncached, planned }: ChannelFacts, { hydraUrl }: Surroundin
 function failed({ failure, planned, tip, stands }: ChannelFacts, { hydraUrl }: Surroundings): Found {
   const candidate = planned?.candidate
   if (!failure || !candidate || candidate instanceof OperatorError) return undefined
-  if (!couldMove(tip, stands.candidate)) return undefined
-  const to = short(candidate.sha)
+  // what was built since may move
+  if (failure.sha !== candidate.sha || !couldMove(tip, stands.candidate)) return undefined
   return {
-    message: `the last reconcile, at ${failure.at}, could not move it to ${to}: ${failure.message}`,
+    message: describeFailure(failure),
     url: buildUrl(hydraUrl, candidate.build),
   }
 }
+
+const describeFailure = ({ sha, at, message }: Failure) =>
+  `the last reconcile, at ${at}, could not move it to ${short(sha)}: ${message}`
 
 function building({ planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {
   const newest = planned?.facts.job.newest
@@ -342,11 +359,12 @@ function building({ planned }: ChannelFacts, { hydraUrl }: Surroundings): Found 
   }
 }
 
-function behind({ planned, tip, tracked, stands }: ChannelFacts): Found {
+function behind({ planned, tip, tracked, stands, failure }: ChannelFacts): Found {
   if (!planned || planned.candidate instanceof OperatorError) return undefined
   const { candidate } = planned
   if (candidate && couldMove(tip, stands.candidate)) {
-    return { message: `the next reconcile moves it to ${short(candidate.sha)}` }
+    const before = failure ? `; ${describeFailure(failure)}` : ''
+    return { message: `the next reconcile moves it to ${short(candidate.sha)}${before}` }
   }
   if (!candidate && tip === undefined) return { message: 'its job has no good build yet' }
   // it is not known what the channel is behind
@@ -375,12 +393,11 @@ function alsoMoving(check: Check): Check {
     if (!found || !candidate || candidate instanceof OperatorError || !couldMove(tip, stands.candidate)) {
       return found
     }
-    const to = `to ${short(candidate.sha)}, the newest that is good`
     const how =
       uncached ??
-      (failure
-        ? `the last reconcile, at ${failure.at}, could not move it ${to}: ${failure.message}`
-        : `the next reconcile moves it ${to}`)
+      (failure?.sha === candidate.sha
+        ? describeFailure(failure)
+        : `the next reconcile moves it to ${short(candidate.sha)}, the newest that is good`)
     return { ...found, message: `${found.message}; until then ${how}` }
   }
 }
@@ -396,7 +413,7 @@ function isNewest({ tip, tracked }: ChannelFacts): boolean {
 
 /** The newest eval's commit; undefined if it has none of this repository. */
 export function newestCommit(
-  { channel, facts }: PlannedChannel,
+  { channel, facts, alsoCalled = [] }: PlannedChannel,
   host: string,
 ): { sha: string; eval: number } | undefined {
   const { newestEval } = facts.jobset
@@ -404,7 +421,7 @@ export function newestCommit(
   const flakeref = parseFlakeref(newestEval.flake)
   return flakeref.kind === 'locked' &&
     flakeref.host === host &&
-    sameRepository(flakeref.repository, channel.repository)
+    [channel.repository, ...alsoCalled].some(name => sameRepository(flakeref.repository, name))
     ? { sha: flakeref.rev, eval: newestEval.id }
     : undefined
 }

@@ -171,7 +171,7 @@ async function findChannels(
         away: known.away ?? databaseAway,
         forbidden: known.away instanceof PermissionError ? known.away : known.forbidden,
         evaluated: evaluated !== undefined,
-        failure: stamp && failure !== undefined ? { message: failure, at: stamp.finishedAt } : undefined,
+        failure,
         uncached: toCopy ? await look?.(hydra.outputs.get(candidate.build) ?? []) : undefined,
       }
       return {

@@ -240,7 +240,7 @@ const BREAKAGES: Breakage[] = [
   {
     when: 'every user may read the key',
     breaks: ({ stage }) => chmodSync(String(stage.config.github.privateKeyFile), 0o644),
-    noted: { key: /holds an RSA key, .*, and every user of this machine may read it \/ chmod 600 / },
+    noted: { key: /holds an RSA key, .*, and its mode lets every user read it \/ chmod 600 / },
   },
   {
     when: 'the clock is ahead',

@@ -203,7 +203,7 @@ test('a second reconcile says who runs, and exits 0; with --wait it waits', asyn
   assert.equal(second.status, 0, second.log)
   assert.match(
     second.log,
-    /^another reconcile runs: hydra-channels reconcile on elsewhere, process 7, since \d{4}-\d\d-\d\dT[\d:]+Z\n$/,
+    /^another reconcile runs: hydra-channels reconcile on elsewhere, process 7 \(role hydra\), since \d{4}-\d\d-\d\dT[\d:]+Z\n$/,
   )
   assert.deepEqual(stage.github.requests, [])
   const waiting = stage.command('hydra-channels', ['reconcile', '--wait'])
@@ -215,7 +215,10 @@ test('a second reconcile says who runs, and exits 0; with --wait it waits', asyn
   await other.end()
   const { status, log } = await waiting
   assert.equal(status, 0)
-  assert.match(log, /^waits for another reconcile: hydra-channels reconcile on elsewhere, process 7, since /)
+  assert.match(
+    log,
+    /^waits for another reconcile: hydra-channels reconcile on elsewhere, process 7 \(role hydra\), since /,
+  )
   assert.equal(await stage.repository.branch(channel(0)), commits[2])
 })
 

@@ -117,7 +117,9 @@ async function everyReason(t: TestContext): Promise<Fleet> {
   stage.config.hydraUrl = 'https://hydra.example.org'
   stage.config.cache = { url: stage.cache.url }
   stage.config.stateDirectory = join(stage.directory, 'state')
-  const failures = { [`alice/dotfiles:${channel('stuck')}`]: 'cannot copy to the cache: it is full' }
+  const failures = {
+    [`alice/dotfiles:${channel('stuck')}`]: { sha: c4, message: 'cannot copy to the cache: it is full' },
+  }
   writeStamp(
     stage.config.stateDirectory as string,
     { ended: 'failed', counts: {}, failures },

@@ -204,7 +204,11 @@ export const NOT_ON_BRANCH: Extract<OffBranch, { kind: 'not-on-branch' }> = {
   tracked: { kind: 'name', name: 'main' },
   missing: false,
 }
-export const FAILURE = { message: 'cannot copy to the cache: see its journal', at: '2026-11-24T11:30:00Z' }
+export const FAILURE = {
+  sha: C4,
+  message: 'cannot copy to the cache: see its journal',
+  at: '2026-11-24T11:30:00Z',
+}
 export const FORBIDDEN = new OperatorError('the repository is archived, so it is read-only', {
   hint: ['unarchive it in its settings', 'or take its rule out of the configuration'],
 })

@@ -17,6 +17,7 @@ import { parseEvaluationErrors } from '../../src/hydra/evaluation-error.ts'
 import { parseEvent, summarize } from '../../src/hydra/event.ts'
 import { parseFlakeref, parseTrackedRef, showFlakeref } from '../../src/hydra/flakeref.ts'
 import type { FoundJobset } from '../../src/hydra/queries/jobset-facts.ts'
+import { explain } from '../../src/status/explain.ts'
 import { renderMetrics } from '../../src/status/metrics.ts'
 import type { ChannelStatus, FleetStatus } from '../../src/status/shape.ts'
 import { renderTable } from '../../src/status/table.ts'
@@ -92,6 +93,24 @@ const event = (more: object) =>
     ...{ outputs: [], products: [], metrics: [], ...more },
   })
 
+/** Main has a commit that Hydra has not evaluated for long. */
+function explainAll({ channels }: ReturnType<typeof planOf>): unknown {
+  const sha = 'b'.repeat(40)
+  const unevaluated = { commits: 1, oldest: '2026-01-01T00:00:00Z' }
+  const around = { now: new Date(), host: 'github.com', hydraUrl: undefined }
+  return channels.map(planned =>
+    explain(
+      {
+        ...{ channel: planned.channel, planned, hold: null, tip: 'a'.repeat(40), evaluated: true },
+        stands: { tracked: undefined, newest: undefined, candidate: undefined },
+        ...{ offBranch: undefined, forbidden: undefined, uncached: undefined },
+        tracked: { kind: 'branch', name: 'main', sha, unevaluated },
+      },
+      around,
+    ),
+  )
+}
+
 /** What is done with an input of length n. */
 const CASES: Record<string, (n: number) => unknown> = {
   'a line of the log': n => createLog(() => {}).line('\u0007'.repeat(n)),
@@ -150,6 +169,25 @@ const CASES: Record<string, (n: number) => unknown> = {
       ],
     ]),
   ),
+  'channels of a jobset that waits for all of its builds': n =>
+    explainAll(
+      planOf([rule()], {
+        ...jobsetOf(many(n, NAMES['a channel each'])),
+        oneAtATime: true,
+        jobs: many(n, at => ({
+          job: NAMES['a channel each'](at),
+          newest: { build: at, finished: false, status: null },
+          candidate: undefined,
+        })),
+      }),
+    ),
+  'channels of a jobset whose evaluation fails': n =>
+    explainAll(
+      planOf([rule()], {
+        ...jobsetOf(many(n, NAMES['a channel each'])),
+        error: { text: 'error: a\n'.repeat(n), time: 1_800_000_000, current: true },
+      }),
+    ),
   'branches that no job leads to': n => {
     const rules = [rule(), rule({ branch: 'nixos-tested-x-{host}' })]
     const branches = new Map(many(n, at => [`nixos-tested-h${at}`, 'a'.repeat(40)]))

@@ -47,16 +47,15 @@ function readChannel(world: World, channel: string, held: boolean, useCache: boo
   )
   const presenceOf = (job: string) =>
     set.some(build => build.job === job) ? 'present' : fails(job) ? 'evaluation-failed' : 'gone'
-  // those that only the text of an error names are not
-  const there = known.filter(
-    job => set.some(build => build.job === job) || (candidateOf(job) !== undefined && fails(job)),
-  )
+  const there = known.filter(job => set.some(build => build.job === job))
   // of jobs that are not there, one that may come, or the one that was good last
-  const mayCome = (job: string) => Number(fails(job))
+  const mayCome = (job: string) => (fails(job) ? (candidateOf(job) === undefined ? 1 : 2) : 0)
   const goodUntil = (job: string) => candidateOf(job)?.eval.id ?? 0
   const buildOf = (job: string) => candidateOf(job)?.build ?? 0
   const byAge = [...known].sort(
-    (a, b) => mayCome(b) - mayCome(a) || goodUntil(b) - goodUntil(a) || buildOf(b) - buildOf(a),
+    (a, b) =>
+      mayCome(b) - mayCome(a) ||
+      (mayCome(a) > 0 ? (a < b ? -1 : 1) : goodUntil(b) - goodUntil(a) || buildOf(b) - buildOf(a)),
   )
   const jobs = there.length > 0 ? there : byAge.slice(0, 1)
   const [job] = jobs

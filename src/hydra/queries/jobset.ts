@@ -2,7 +2,10 @@
 import * as z from 'zod/mini'
 import type { Sql } from '../database.ts'
 import { idSchema } from '../event.ts'
-import { number, parseRows, seconds, text } from './rows.ts'
+import { number, parseRows, seconds, text, wholeLines } from './rows.ts'
+
+/** They may have megabytes. */
+const MAX_ERROR = 65_536
 
 const jobsetRow = z.object({
   id: z.nullable(idSchema),
@@ -50,7 +53,7 @@ export async function findJobset(
     jobsetRow,
     await sql`
       select j.id, j.type, j.flake, j.enabled, p.enabled as project_enabled, j.checkinterval, j.lastcheckedtime,
-             j.errortime, left(j.errormsg, 65536) as errormsg, left(j.fetcherrormsg, 65536) as fetcherrormsg,
+             j.errortime, left(j.errormsg, ${MAX_ERROR}::int) as errormsg, left(j.fetcherrormsg, ${MAX_ERROR}::int) as fetcherrormsg,
              (select r.to_ from jobsetrenames r where r.project = ${project} and r.from_ = ${jobset}) as renamed_to
       from projects p left join jobsets j on j.project = p.name and j.name = ${jobset}
       where p.name = ${project}`,
@@ -71,11 +74,11 @@ export async function findJobset(
 function errorOf({ fetcherrormsg, lastcheckedtime, errormsg, errortime }: z.output<typeof jobsetRow>) {
   // the next check that can fetch takes it away
   if (fetcherrormsg && lastcheckedtime !== null) {
-    return { text: fetcherrormsg, time: lastcheckedtime, current: true }
+    return { text: wholeLines(fetcherrormsg, MAX_ERROR), time: lastcheckedtime, current: true }
   }
   // after a good evaluation the text is '' and has a time
   if (!errormsg || errortime === null) return undefined
-  return { text: errormsg, time: errortime, current: errortime === lastcheckedtime }
+  return { text: wholeLines(errormsg, MAX_ERROR), time: errortime, current: errortime === lastcheckedtime }
 }
 
 /** What a jobset that was renamed is called now. */

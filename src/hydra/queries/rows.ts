@@ -26,3 +26,11 @@ export function parseRows<Row extends z.core.$ZodType>(row: Row, rows: readonly 
     )
   })
 }
+
+/**
+ * Of a text that the query has cut at so many characters, the whole lines: the cut may go through a secret, of which half is
+ * not recognised.
+ */
+export function wholeLines(cut: string, limit: number): string {
+  return cut.length < limit ? cut : cut.slice(0, Math.max(0, cut.lastIndexOf('\n')))
+}

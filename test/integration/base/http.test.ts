@@ -272,6 +272,22 @@ test('a redirect to another host loses the authorization, and a write does not f
   assert.deepEqual(other.requests, ['GET /'])
 })
 
+test('a request may want less than 32 MB: more is refused, zipped or not', async t => {
+  const { origin } = await serve(t, (request, response) => {
+    const size = Number(request.url?.slice('/zip/'.length))
+    const body = Buffer.alloc(size)
+    if (request.url?.startsWith('/zip/')) {
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(body))
+    } else response.end(body)
+  })
+  const http = open(t)
+  for (const kind of ['all', 'zip']) {
+    const ask = (size: number) => http.fetch(`${origin}/${kind}/${size}`, { ...LONG, maxBytes: 256 * 1024 })
+    assert.equal((await (await ask(256 * 1024)).text()).length, 256 * 1024)
+    assert.equal((await failure(ask(256 * 1024 + 1))).message, 'the answer is larger than 256 kB')
+  }
+})
+
 test('more than 32 MB are refused, zipped or not, and not asked for again', async t => {
   let sent = 0
   const { origin } = await serve(t, (request, response) => {

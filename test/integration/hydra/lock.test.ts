@@ -35,14 +35,14 @@ test('who has the lock is said: the program, the role if it is not ours, and the
   assert.ok(mine.kind === 'held')
   const second = await acquire(undefined)
   assert.ok(second.kind === 'taken')
-  assert.match(second.by.name, /^hydra-channels reconcile on \S+, process \d+, since \d{4}-/)
+  assert.match(second.by.name, /^hydra-channels reconcile on \S+, process \d+ \(role \S+\), since \d{4}-/)
   await mine.lock.release()
 
   const { pid, release } = await keep()
   const third = await acquire(undefined)
   await release()
   assert.ok(third.kind === 'taken')
-  assert.match(third.by.name, /^psql of the role \S+/)
+  assert.match(third.by.name, /^psql \(role \S+\)/)
   assert.equal(third.by.pid, pid)
 })
 

@@ -137,13 +137,18 @@ test('a log is cut in its middle: its last lines have the verdict', () => {
   const lines = 1_000
   for (let n = 0; n < lines; n++) log.line(`${n} ${'a'.repeat(7_000)}`)
   log.line('the verdict')
+  assert.match(
+    written.at(-1) ?? '',
+    /^… \(the log is full: the last 50 of the other lines follow at the end\)\n$/,
+  )
   const shown = written.length
   log.end()
   assert.ok(written.join('').length < 2_500_000)
   assert.match(written[shown] ?? '', /^… \(\d+ lines left out\)\n$/)
   assert.equal(written.at(-1), 'the verdict\n')
   const omitted = Number(/\d+/.exec(written[shown] ?? ''))
-  assert.equal(written.length - 1 + omitted, lines + 1)
+  assert.equal(written.length - shown - 1, 50)
+  assert.equal(written.length - 2 + omitted, lines + 1)
   // once
   log.end()
   assert.equal(written.at(-1), 'the verdict\n')

@@ -102,6 +102,16 @@ describe('a stray is a branch that a rule could make', () => {
   }
 })
 
+test('trouble with a job of a rule is none of its other branches', () => {
+  const rules = [rule()]
+  const error = new OperatorError('cannot name a channel for dotfiles:main:nixos- x')
+  const troubleOf = (of: 'the rule' | 'its jobs') => {
+    const plan: Plan = { channels: [], problems: rules.map(each => ({ rule: each, of, error })) }
+    return strayBranches(plan, tipsOf(rules, ['nixos-tested-old']), rules).map(stray => stray.ruleTrouble)
+  }
+  assert.deepEqual([troubleOf('its jobs'), troubleOf('the rule')], [[undefined], [error]])
+})
+
 test('two rules of one repository in different spellings: a stray is there once', () => {
   const spelt = { repository: 'Alice/DotFiles' }
   // with the same prefix, which is listed once, and with two that both list it

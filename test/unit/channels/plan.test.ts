@@ -90,9 +90,24 @@ describe('the channels of a fleet', () => {
       expected: [ambiguous(`dotfiles:main:${NAS}`, `dotfiles:main:${ARM}`), web],
     },
     {
-      what: 'also where one of them cannot be evaluated',
+      what: 'but not while one of them cannot be evaluated: a name in the text of an error blocks no channel',
       jobsets: [{ jobs: [present(NAS), absent(ARM)], error: `in job ‘${ARM}’:\nerror: no\n` }],
-      expected: [ambiguous(`dotfiles:main:${NAS}`, `dotfiles:main:${ARM}`)],
+      expected: [nas],
+    },
+    {
+      what: 'nor where everything cannot be evaluated, in whose name ever',
+      jobsets: [{ jobs: [present(NAS), absent(ARM)], error: 'at top-level:\nerror: no\n' }],
+      expected: [nas],
+    },
+    {
+      what: 'of two that cannot be evaluated, one that was good counts, in whatever order they come',
+      jobsets: [
+        {
+          jobs: [absent(NAS), { job: ARM, newest: undefined, candidate: undefined }],
+          error: `in job ‘${ARM}’:\nerror: no\nin job ‘${NAS}’:\nerror: no\n`,
+        },
+      ],
+      expected: [`nixos-tested-nas (evaluation-failed): dotfiles:main:${NAS}`],
     },
     {
       what: 'a name in the text of an error, and nowhere else, blocks no channel',

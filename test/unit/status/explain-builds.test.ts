@@ -305,8 +305,15 @@ describe('what Hydra evaluated and built', () =>
       facts: { ...ONE_BEHIND, ...failed(1), failure: FAILURE },
       reason: 'build-failed',
       message:
-        /; until then the last reconcile, at 2026-11-24T11:30:00Z, could not move it to 4444444, the newest that is good: cannot copy/,
+        /; until then the last reconcile, at 2026-11-24T11:30:00Z, could not move it to 4444444: cannot copy/,
       url: 'https://hydra.example.org/build/71',
+    },
+    {
+      what: 'the last reconcile could not move it to an older candidate',
+      facts: { ...ONE_BEHIND, failure: { ...FAILURE, sha: C3 } },
+      reason: 'behind',
+      message:
+        'the next reconcile moves it to 4444444; the last reconcile, at 2026-11-24T11:30:00Z, could not move it to 3333333: cannot copy to the cache: see its journal',
     },
     {
       what: 'the last reconcile could not move it, and it has moved since',
