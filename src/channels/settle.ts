@@ -6,6 +6,7 @@
 //   clear, write  in the write's own turn everything is asked anew, the hold last; the write is sent once
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
+import { askOnce } from '../base/ask-once.ts'
 import { systemClock } from '../base/clock.ts'
 import { OperatorError } from '../base/errors.ts'
 import { count } from '../base/log.ts'
@@ -396,12 +397,7 @@ class Wave {
   }
 
   ask(key: string, question: () => Promise<OnTracked>): Promise<OnTracked> {
-    const known = this.#answers.get(key)
-    if (known) return known
-    const answer = question()
-    this.#answers.set(key, answer)
-    answer.catch(() => this.#answers.delete(key))
-    return answer
+    return askOnce(this.#answers, key, question)
   }
 }
 

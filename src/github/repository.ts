@@ -1,6 +1,8 @@
 // One repository on GitHub, as the App (or a person) that may write to it: the endpoints of refs.ts with a token that
 // is fetched early, kept between processes, and renewed once when GitHub refuses it.
+
 import { RequestError } from '@octokit/request-error'
+import { askOnce } from '../base/ask-once.ts'
 import { OperatorError, PermissionError } from '../base/errors.ts'
 import { sameRepository } from '../base/repository-name.ts'
 import type { NotAnswered } from '../channels/forge.ts'
@@ -129,14 +131,13 @@ export function openRepository(options: RepositoryOptions): Survey {
       // what two commits are to each other does not change, and many channels ask about the same two
       if (!SHA.test(base) || !SHA.test(head)) return compare()
       const pair = `${base} ${head}`
-      const known = comparisons.get(pair) ?? compare()
-      comparisons.set(pair, known)
+      const answer = askOnce(comparisons, pair, compare)
       // but a commit that was just pushed may be found a moment later
-      known.then(
+      answer.then(
         comparison => comparison === 'not-found' && comparisons.delete(pair),
-        () => comparisons.delete(pair),
+        () => {},
       )
-      return known
+      return answer
     },
     listBranches: prefix => ask(name => refs.listBranches(client, name, prefix)),
     async findStandings(branches) {
@@ -178,12 +179,7 @@ export function openRepository(options: RepositoryOptions): Survey {
     createBranch: (branch, sha, sent) => write(name => refs.createBranch(client, name, branch, sha), sent),
     fastForward: (branch, sha, sent) => write(name => refs.fastForward(client, name, branch, sha), sent),
     pause,
-    isCalled(name) {
-      const known = names.get(name.toLowerCase()) ?? isCalled(name)
-      names.set(name.toLowerCase(), known)
-      known.catch(() => names.delete(name.toLowerCase()))
-      return known
-    },
+    isCalled: name => askOnce(names, name.toLowerCase(), () => isCalled(name)),
     async findNewName() {
       const access = await tokens?.access()
       const fullName = redirected ? await ask(name => refs.getFullName(client, name)) : access?.fullName

@@ -1,0 +1,13 @@
+/** The answer to a question that was asked already, or is being asked; one that failed is asked again. */
+export function askOnce<Answer>(
+  answers: Map<string, Promise<Answer>>,
+  key: string,
+  question: () => Promise<Answer>,
+): Promise<Answer> {
+  const known = answers.get(key)
+  if (known) return known
+  const answer = question()
+  answers.set(key, answer)
+  answer.catch(() => answers.delete(key))
+  return answer
+}
