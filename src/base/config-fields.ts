@@ -26,7 +26,9 @@ export const url = z.pipe(
 )
 
 function withoutSlashes(url: string): string {
-  return url.endsWith('/') ? withoutSlashes(url.slice(0, -1)) : url
+  let end = url.length
+  while (url[end - 1] === '/') end--
+  return url.slice(0, end)
 }
 
 /** Everything that is not this machine must be reached over TLS. */

@@ -34,6 +34,11 @@ export function listSome(names: readonly string[], max = MAX_NAMES): string {
   return `${names.slice(0, max).join(', ')} and ${names.length - max} more`
 }
 
+/** The beginning of a text that may be of any length. */
+export function cut(text: string, max: number): string {
+  return text.length > max ? `${text.slice(0, max)}…` : text
+}
+
 /** The first seven digits, as git and GitHub abbreviate. */
 export function short(sha: string): string {
   return sha.slice(0, 7)

@@ -1,6 +1,8 @@
 // How a failed check reads: which key, what it holds, what was expected. The schemas carry what they expect as
 // their error text (`z.string('a string')`), because zod/mini has no texts of its own and loads in 2 ms for that.
+
 import type * as z from 'zod/mini'
+import { cut } from './log.ts'
 
 const MAX_SHOWN = 60
 
@@ -34,7 +36,7 @@ function show(value: unknown): string {
   if (typeof value === 'object' && value !== null) return 'an object'
   const text =
     JSON.stringify(typeof value === 'string' ? withoutUserInformation(value) : value) ?? typeof value
-  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text
+  return cut(text, MAX_SHOWN)
 }
 
 /** Slashes do not make a URL: `https:alice:geheim@host` is one too. So it is all from the first colon to the last “@”. */

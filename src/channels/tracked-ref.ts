@@ -1,8 +1,11 @@
 // The tracked branch of a channel: what its commits must be in the history of. Pure; safeguards.ts asks GitHub about it.
 
-import { short } from '../base/log.ts'
+import { cut, short } from '../base/log.ts'
 import { parseTrackedRef, type TrackedRef } from '../hydra/flakeref.ts'
 import { branchProblem } from './branch-name.ts'
+
+/** Anything may be in the flake of a jobset. */
+const MAX_SHOWN = 100
 
 /**
  * @param ref `main`, of the rule; it counts before the flake of the jobset
@@ -46,9 +49,9 @@ export function showTrackedRef(tracked: TrackedRef): string {
     case 'default branch':
       return 'the default branch'
     case 'name':
-      return shorten(tracked.name)
+      return cut(tracked.name, MAX_SHOWN)
     case 'ref':
-      return shorten(tracked.ref.replace(/^refs\/(heads\/)?/, ''))
+      return cut(tracked.ref.replace(/^refs\/(heads\/)?/, ''), MAX_SHOWN)
     case 'pinned':
       return `${short(tracked.rev)}, to which the jobset is pinned`
     case 'pull request':
@@ -57,10 +60,3 @@ export function showTrackedRef(tracked: TrackedRef): string {
       return 'another repository'
   }
 }
-
-/** Anything may be in the flake of a jobset. */
-function shorten(name: string): string {
-  return name.length > MAX_SHOWN ? `${name.slice(0, MAX_SHOWN)}…` : name
-}
-
-const MAX_SHOWN = 100

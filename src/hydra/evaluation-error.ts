@@ -4,6 +4,8 @@
 //
 // It may have megabytes, and is written by everybody who may push to the flake or to one of its inputs.
 
+import { cut } from '../base/log.ts'
+
 const HEADING = 'in job \u2018'
 const HEADING_END = '\u2019:'
 
@@ -69,8 +71,7 @@ function lastErrorOf(lines: readonly string[]): string {
     lines.find(each => each.trim() !== '')
   if (line === undefined) return 'without a message'
   // before it is cut: half of a token is not seen to be one
-  const message = withoutUserInformation(line.trim())
-  return message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE)}…` : message
+  return cut(withoutUserInformation(line.trim()), MAX_MESSAGE)
 }
 
 function jobOf(heading: string): string | undefined {

@@ -1,6 +1,7 @@
 // The locked flakeref of an eval, `jobsetevals.flake`: which repository and which commit Hydra evaluated.
 // Source: src/libflake/flakeref.cc and src/libfetchers/{github,git}.cc of Nix.
 
+import { cut } from '../base/log.ts'
 import { isRepository, sameRepository } from '../base/repository-name.ts'
 
 /** A repository and a commit: `github:alice/dotfiles/<40 hex>?narHash=…`, `git+ssh://git@github.com/alice/dotfiles?rev=<40 hex>`. */
@@ -168,8 +169,7 @@ function locateGit(scheme: string, flake: string): Location | undefined {
  * cannot be told from the rest, so is the rest.
  */
 export function showFlakeref(flakeref: string): string {
-  const shown = withoutUserInformation(flakeref)
-  return shown.length > MAX_SHOWN ? `${shown.slice(0, MAX_SHOWN)}…` : shown
+  return cut(withoutUserInformation(flakeref), MAX_SHOWN)
 }
 
 function withoutUserInformation(flakeref: string): string {
