@@ -40,19 +40,26 @@ export async function lookUpJob(
     const building = findBuild(sql, event.build)
     const candidateOf = building.then(build => build && findCandidate(sql, build.jobsetId, build.job))
     candidateOf.catch(() => {})
+    const presentOf = building.then(build => (build ? findPresentJobs(sql, build.jobsetId) : []))
+    presentOf.catch(() => {})
     const looking = findJobsetFacts(sql, jobsetsOf(rules), async (sql, jobsetId, newestEval) => {
-      const [present, build, candidate, evaluation] = await Promise.all([
-        findPresentJobs(sql, jobsetId),
-        building,
+      const [build, own] = await Promise.all([building, presentOf])
+      const isOwn = build?.jobsetId === jobsetId
+      const [present, candidate] = await Promise.all([
+        isOwn ? own : findPresentJobs(sql, jobsetId),
         candidateOf,
-        newestEval,
       ])
       // of the other jobs only their being there matters
       const jobs = new Map<string, JobFacts>(present.map(job => [job.job, { ...job, candidate: undefined }]))
-      const failed = [...parseEvaluationErrors(evaluation?.error ?? '').jobs].filter(job => !jobs.has(job))
-      const known = failed.length === 0 ? [] : await findGoodOnce(sql, jobsetId, failed)
-      for (const job of known) jobs.set(job, { job, newest: undefined, candidate: undefined, wasGood: true })
-      if (build?.jobsetId === jobsetId) {
+      // and of those that are not, only if this one is not there either
+      if (!own.some(({ job }) => job === build?.job)) {
+        const named = [...parseEvaluationErrors((await newestEval)?.error ?? '').jobs]
+        const failed = named.filter(job => !jobs.has(job))
+        const known = failed.length === 0 ? [] : await findGoodOnce(sql, jobsetId, failed)
+        for (const job of known)
+          jobs.set(job, { job, newest: undefined, candidate: undefined, wasGood: true })
+      }
+      if (build && isOwn) {
         jobs.set(build.job, { job: build.job, newest: jobs.get(build.job)?.newest, candidate })
       }
       return [...jobs.values()]
