@@ -21,6 +21,7 @@ import { explain } from '../../src/status/explain.ts'
 import { renderMetrics } from '../../src/status/metrics.ts'
 import type { ChannelStatus, FleetStatus } from '../../src/status/shape.ts'
 import { renderTable } from '../../src/status/table.ts'
+import { foundJobset } from '../helpers/found-jobset.ts'
 import { countSteps } from '../helpers/steps.ts'
 
 const rule = (more: object = {}) =>
@@ -38,23 +39,14 @@ const NAMES = {
 }
 
 function jobsetOf(jobs: readonly string[], error = ''): FoundJobset {
-  return {
-    ...{
-      id: 1,
-      type: 'flake',
-      flake: 'github:alice/dotfiles',
-      enabled: true,
-      oneAtATime: false,
-      checkIntervalSeconds: 0,
-    },
-    ...{ lastCheckedTime: undefined, error: undefined },
+  return foundJobset({
     newestEval: { id: 9, flake: null, timestamp: 1_700_000_000, error },
     jobs: jobs.map(job => ({
       job,
       newest: { build: 7, finished: true, status: 0 },
       candidate: { build: 7, eval: { id: 9, flake: `github:alice/dotfiles/${'a'.repeat(40)}` } },
     })),
-  }
+  })
 }
 
 const planOf = (rules: readonly ReturnType<typeof rule>[], found: FoundJobset) =>

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { planFleet } from '../../../src/channels/plan.ts'
 import { channelOfJob, channelsOfJobs, ruleSchema } from '../../../src/channels/rule.ts'
-import type { FoundJobset } from '../../../src/hydra/queries/jobset-facts.ts'
+import { foundJobset } from '../../helpers/found-jobset.ts'
 
 test('a rule that nests repetitions takes a second, and no more, on a name that is made for it', () => {
   const job = 'nixos-(?<host>(?:[a-z0-9]+-?)+)\\.x86_64-linux'
@@ -48,17 +48,7 @@ test('a rule that takes too long leaves the others alone', () => {
     newest: { build: 7, finished: true, status: 0 },
     candidate: undefined,
   }))
-  const found: FoundJobset = {
-    ...{
-      id: 1,
-      type: 'flake',
-      flake: 'github:alice/dotfiles',
-      enabled: true,
-      oneAtATime: false,
-      checkIntervalSeconds: 0,
-    },
-    ...{ lastCheckedTime: undefined, error: undefined, newestEval: undefined, jobs },
-  }
+  const found = foundJobset({ jobs })
   const { channels, problems } = planFleet(
     rules,
     [{ project: 'dotfiles', jobset: 'main', found }],

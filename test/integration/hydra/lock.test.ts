@@ -54,7 +54,11 @@ test('a wait says once whom it waits for, goes on over many turns, and has the l
   await scene.waitFor(
     `select 1 from pg_stat_activity where application_name like 'hydra-channels reconcile%' and query like '%pg_advisory_lock%'`,
   )
-  await new Promise(resolve => setTimeout(resolve, 5 * TIMES.turnMs))
+  const [turn] = await scene.hydra.sql<{ began: string }[]>`
+    select query_start::text as began from pg_stat_activity where application_name like 'hydra-channels reconcile%'`
+  await scene.waitFor(
+    `select 1 from pg_stat_activity where application_name like 'hydra-channels reconcile%' and query_start > '${turn?.began}'`,
+  )
   await release()
   const acquired = await waiting
   assert.ok(acquired.kind === 'held')

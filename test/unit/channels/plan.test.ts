@@ -8,6 +8,7 @@ import { planFleet } from '../../../src/channels/plan.ts'
 import { ruleSchema } from '../../../src/channels/rule.ts'
 import type { JobFacts } from '../../../src/hydra/queries/candidates.ts'
 import type { JobsetFacts } from '../../../src/hydra/queries/jobset-facts.ts'
+import { foundJobset } from '../../helpers/found-jobset.ts'
 
 const SHA = '3f2c9d1e5a7b8c6d4e3f2a1b0c9d8e7f6a5b4c3d'
 const FLAKE = `github:alice/dotfiles/${SHA}?narHash=sha256-x`
@@ -46,18 +47,10 @@ function jobset({ project = 'dotfiles', jobset = 'main', jobs = [], error = '' }
   return {
     project,
     jobset,
-    found: {
-      id: 1,
-      type: 'flake',
-      flake: 'github:alice/dotfiles',
-      enabled: true,
-      oneAtATime: false,
-      checkIntervalSeconds: 300,
-      lastCheckedTime: 1_760_000_000,
-      error: undefined,
+    found: foundJobset({
       newestEval: { id: 9, flake: FLAKE, timestamp: 1_760_000_000, error },
       jobs,
-    },
+    }),
   }
 }
 
