@@ -1,4 +1,4 @@
-// Runs a program of this machine, without a shell. node:child_process takes 6 ms to load, so whoever needs this file imports it
+// Runs a program of this machine, without a shell. node:child_process takes 6 ms to load, so import this file
 // when there is something to run.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { codeOf } from './errors.ts'

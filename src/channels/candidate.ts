@@ -6,7 +6,7 @@ import { isRepository, sameRepository } from '../base/repository-name.ts'
 import type { BuildFinished } from '../hydra/event.ts'
 import { parseFlakeref, showFlakeref } from '../hydra/flakeref.ts'
 
-/** Rows of hydra/queries, as much of them as decides. */
+/** The part of the rows of hydra/queries that decides. */
 export interface EvalFacts {
   id: number
   flake: string | null

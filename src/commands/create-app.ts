@@ -26,7 +26,7 @@ webhook, and can be installed on its owner's account only.
 
 On a server, make the page reachable from where the browser is, with the ssh command that is
 printed. Or paste the address at which the browser ended, which it could not open, into the
-terminal. The address works once, and whoever has it can fetch the key.
+terminal. The address works once, and anybody who has it can fetch the key.
 
 Options:
   --owner ORG    the organization that will own the App (default: the account that is signed in)

@@ -29,7 +29,7 @@ export const holdCommand: Command<typeof holdOptions> = {
 Keeps a channel where it is: neither the hook nor reconcile moves it until TIME, or until it is
 released. Holding it again replaces reason and end.
 
-  --reason TEXT  why, for whoever wonders
+  --reason TEXT  why: status shows it
   --until TIME   2026-12-24T18:00:00+01:00, or a span from now: 90m, 12h, 3d
 ${COMMON_HELP}`,
   options: holdOptions,

@@ -14,7 +14,7 @@ import { type Reconciled, writeFailures, writeStamp } from '../state/last-reconc
 import { openGitHub } from './clients.ts'
 import { type Command, configFile } from './run.ts'
 
-/** Copies alone may take hours, but a run that hangs would keep the lock for ever. */
+/** Copies alone may take hours, but a run that hangs must not keep the lock. */
 const MAX_HOURS = 6
 
 const help = `Usage: hydra-channels reconcile [--dry-run] [--wait] [--config FILE] [CHANNEL…]

@@ -82,7 +82,7 @@ function checkKey({ config, env }: GitHubOptions): Answer<AppCredentials> {
   return {
     result: 'note',
     message: `${message}, and its mode lets every user read it`,
-    hint: `chmod 600 ${keyFile}; whoever could read it can act as the App: make a new key if that is somebody else`,
+    hint: `chmod 600 ${keyFile}; if somebody else has read it, they can act as the App: then make a new key`,
     found: credentials,
   }
 }

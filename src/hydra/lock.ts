@@ -14,7 +14,7 @@ const LOCK_KEY = '7528510797120398184'
 const TIMES = {
   /** A server whose machine has gone, or that has stopped, says nothing at all. */
   answerTimeoutMs: 60_000,
-  /** The longest wait for another run: any role of the database can keep the lock, and for ever. */
+  /** The longest wait for another run: any role of the database can keep the lock, for any time. */
   waitMs: 3_600_000,
   /** so often we hear from the server while we wait */
   turnMs: 30_000,
