@@ -1,6 +1,7 @@
-// A regular expression that would take years, ended by node:vm after a second of real time.
+// A regular expression that would take years, ended by node:vm after a second of a processor's time.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { execOnAll } from '../../../src/channels/job-pattern.ts'
 import { planFleet } from '../../../src/channels/plan.ts'
 import { channelOfJob, channelsOfJobs, ruleSchema } from '../../../src/channels/rule.ts'
 import { foundJobset } from '../../helpers/found-jobset.ts'
@@ -24,6 +25,27 @@ test('a rule that nests repetitions takes a second, and no more, on a name that 
     () => channelsOfJobs(rule, ['nixos-nas.x86_64-linux', name]),
     /takes too long on the 2 jobs of p:j: it nests repetitions$/,
   )
+})
+
+test('a match that had no processor in its time is tried again, and one that had it is not', () => {
+  const slowOnce = () => {
+    let times = 0
+    const exec = () => {
+      times++
+      while (times === 1);
+      return null
+    }
+    return Object.assign(/./, { exec })
+  }
+  assert.deepEqual(execOnAll(slowOnce(), ['nixos-nas'], { maxMs: 10, used: () => 0 }), [null])
+  let used = 0
+  const busy = () => {
+    used += 10
+    return used
+  }
+  assert.throws(() => execOnAll(slowOnce(), ['nixos-nas'], { maxMs: 10, used: busy }), {
+    code: 'ERR_SCRIPT_EXECUTION_TIMEOUT',
+  })
 })
 
 test('a hundred thousand names, each as slow as a plain rule can be, are no rule that nests repetitions', () => {
