@@ -108,12 +108,9 @@ rec {
       # as systemd-escape has it, of the characters that a store's directory may have
       escaped = replaceStrings [ "-" "+" "/" ] [ "\\x2d" "\\x2b" "-" ] "${storeDir}/";
     in
-    replaceStrings
-      [ ''["@USERS@"]'' ''"@TEMPLATE@"'' ''"@STORE@"'' ]
-      (map toJSON [
-        users
-        template
-        escaped
-      ])
-      (readFile ./polkit.rules);
+    replaceStrings [ ''["@USERS@"]'' ''"@TEMPLATE@"'' ''"@STORE@"'' ] (map toJSON [
+      users
+      template
+      escaped
+    ]) (readFile ./polkit.rules);
 }

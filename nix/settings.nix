@@ -48,37 +48,45 @@ in
     attemptTimeoutSeconds =
       withDefault seconds defaults.github.attemptTimeoutSeconds
         "One request to GitHub.";
-    deadlineSeconds = withDefault seconds defaults.github.deadlineSeconds "All of GitHub's part in one inline hook.";
+    deadlineSeconds =
+      withDefault seconds defaults.github.deadlineSeconds
+        "All of GitHub's part in one inline hook.";
   };
 
   database = {
     host = withDefault types.str defaults.database.host "A host, or the folder of a socket.";
     port = withDefault types.port defaults.database.port "The port, also of a socket.";
-    user = withDefault types.str defaults.database.user "The role, see {option}`services.hydra-channels.database.sql`.";
+    user =
+      withDefault types.str defaults.database.user
+        "The role, see {option}`services.hydra-channels.database.sql`.";
     database = withDefault types.str defaults.database.database "Hydra's database.";
   };
 
   hydraUrl = optional types.str "The address of Hydra's web interface.";
 
   cache = {
-    unit =
-      optional (types.strMatching "[A-Za-z0-9:_.-]+@\\.service")
-        "A template unit of this machine that copies a store path, `%I`, to the binary cache. It gets a polkit rule.";
+    unit = optional (types.strMatching "[A-Za-z0-9:_.-]+@\\.service") "A template unit of this machine that copies a store path, `%I`, to the binary cache. It gets a polkit rule.";
     url = optional types.str "Where every output must be seen before a channel moves.";
     timeoutSeconds = withDefault seconds defaults.cache.timeoutSeconds "How long a copy may take.";
     parallel = withDefault types.ints.positive defaults.cache.parallel "How many copies at once.";
   };
 
   hook = {
-    mode = withDefault (types.enum [
-      "detached"
-      "inline"
-    ]) defaults.hook.mode ''
-      `detached`: the hook asks for a reconcile, so that hydra-notify never waits for an upload, and has no key.
-      `inline`: the hook does all of the work itself, and its verdict is in Hydra's log.
-    '';
+    mode =
+      withDefault
+        (types.enum [
+          "detached"
+          "inline"
+        ])
+        defaults.hook.mode
+        ''
+          `detached`: the hook asks for a reconcile, so that hydra-notify never waits for an upload, and has no key.
+          `inline`: the hook does all of the work itself, and its verdict is in Hydra's log.
+        '';
     kickFile = fixed defaults.hook.kickFile "By its being there, a detached hook asks for a reconcile.";
-    deadlineSeconds = withDefault seconds defaults.hook.deadlineSeconds "One hook as a whole, copies included: Hydra's other notifications wait for it.";
+    deadlineSeconds =
+      withDefault seconds defaults.hook.deadlineSeconds
+        "One hook as a whole, copies included: Hydra's other notifications wait for it.";
   };
 
   reconcile.deadlineSeconds =
@@ -94,9 +102,15 @@ in
           options = {
             project = required hydraName "dotfiles" "Hydra's project.";
             jobset = required hydraName "main" "Hydra's jobset.";
-            job = required types.str "nixos-(?<host>[^/]*)\\.(?<system>.*)" "A JavaScript regular expression for the whole name of a job.";
-            repository = required (types.strMatching "[^/]+/[^/]+") "alice/dotfiles" "The flake's repository on GitHub.";
-            branch = required types.str "nixos-tested-{host}" "The channel; `{group}` is a named group of `job`.";
+            job =
+              required types.str "nixos-(?<host>[^/]*)\\.(?<system>.*)"
+                "A JavaScript regular expression for the whole name of a job.";
+            repository =
+              required (types.strMatching "[^/]+/[^/]+") "alice/dotfiles"
+                "The flake's repository on GitHub.";
+            branch =
+              required types.str "nixos-tested-{host}"
+                "The channel; `{group}` is a named group of `job`.";
             ref = optional types.str "A branch such as `main`: only commits in its history are promoted. Unset: what the jobset follows.";
           };
         }
