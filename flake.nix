@@ -35,6 +35,21 @@
         default = pkgs.callPackage ./nix/package.nix { doCheck = true; };
         # a real Hydra, and the module
         vm = pkgs.testers.runNixOSTest ./nix/vm-test.nix;
+        # Every Nix file is as `nix fmt` would write it. treefmt, which `nix fmt` runs, would need a copy that it
+        # can write to; nixfmt itself only reads.
+        formatting =
+          pkgs.runCommand "nix-files-are-formatted"
+            {
+              nativeBuildInputs = [ pkgs.nixfmt ];
+              files = nixpkgs.lib.fileset.toSource {
+                root = ./.;
+                fileset = nixpkgs.lib.fileset.fileFilter (file: file.hasExt "nix") ./.;
+              };
+            }
+            ''
+              find "$files" -name '*.nix' -exec nixfmt --check {} +
+              touch "$out"
+            '';
       });
 
       devShells = eachSystem (pkgs: {
