@@ -25,6 +25,8 @@ let
   };
 
   npmSources = callPackage ./npm-sources.nix { nodejs = nodejs_24; };
+
+  homepage = "https://github.com/OWNER/hydra-channels";
 in
 buildNpmPackage {
   pname = package.name;
@@ -107,7 +109,18 @@ buildNpmPackage {
 
   meta = {
     inherit (package) description;
+    inherit homepage;
+    changelog = "${homepage}/blob/v${package.version}/CHANGELOG.md";
     license = lib.licenses.mit;
+    # The people to ask about this package, as in nixpkgs' maintainers/maintainer-list.nix. `githubId` is the `id` in
+    # https://api.github.com/users/OWNER.
+    maintainers = [
+      {
+        name = "OWNER";
+        github = "OWNER";
+        githubId = 0;
+      }
+    ];
     platforms = lib.platforms.linux;
     mainProgram = "hydra-channels";
   };
