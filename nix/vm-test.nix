@@ -1,5 +1,6 @@
 # A real Hydra with PostgreSQL and this module, and the tests' GitHub on a second machine: a build that
-# has finished and the NOTIFY that says so move a branch. For pkgs.testers.runNixOSTest.
+# has finished and the NOTIFY that says so move a branch. A third machine upgrades itself from that
+# branch. For pkgs.testers.runNixOSTest.
 { pkgs, lib, ... }:
 let
   appId = "Iv23liTestTestTest00"; # test/helpers/github/github.ts
@@ -14,6 +15,14 @@ let
       cp -r . "$out"
     '';
   };
+
+  # The machine `github` is github.com for `nas`.
+  certificate = pkgs.runCommand "certificate" { nativeBuildInputs = [ pkgs.openssl ]; } ''
+    mkdir "$out"
+    openssl req -x509 -newkey rsa:2048 -nodes -days 36500 -subj /CN=github.com \
+      -addext subjectAltName=DNS:github.com,DNS:api.github.com \
+      -keyout "$out/key.pem" -out "$out/cert.pem"
+  '';
 in
 {
   name = "hydra-channels";
@@ -21,13 +30,16 @@ in
   nodes.github =
     { pkgs, ... }:
     {
-      networking.firewall.allowedTCPPorts = [ 8080 ];
+      networking.firewall.allowedTCPPorts = [
+        443
+        8080
+      ];
       environment.systemPackages = [ pkgs.git ];
       systemd.services.github = {
         wantedBy = [ "multi-user.target" ];
         path = [ pkgs.git ];
         serviceConfig = {
-          ExecStart = "${lib.getExe pkgs.nodejs_24} --import tsx test/nix/vm-github.ts /run/github";
+          ExecStart = "${lib.getExe pkgs.nodejs_24} --import tsx test/nix/vm-github.ts /run/github ${certificate}";
           WorkingDirectory = tests;
           RuntimeDirectory = "github";
         };
@@ -83,6 +95,23 @@ in
         "${pkgs.systemd}/lib/systemd/systemd-socket-proxyd github:8080";
     };
 
+  # It shows which commit a host fetches and switches to, and nothing else: its new system is a folder
+  # with two files in that commit. A whole NixOS would need nixpkgs, and what that is built with.
+  nodes.nas =
+    { nodes, ... }:
+    {
+      imports = [ ./auto-upgrade.nix ];
+      services.hydra-channels.upgradeFrom = "alice/dotfiles";
+      # else nixos-rebuild first builds the new system's nixos-rebuild, and there is none
+      system.autoUpgrade.flags = [ "--no-reexec" ];
+
+      networking.hosts.${nodes.github.networking.primaryIPAddress} = [
+        "github.com"
+        "api.github.com"
+      ];
+      security.pki.certificateFiles = [ "${certificate}/cert.pem" ];
+    };
+
   testScript = ''
     start_all()
     github.wait_for_file("/run/github/git-dir")
@@ -100,6 +129,10 @@ in
     github.wait_until_succeeds(
         f"git -C $(cat /run/github/git-dir) rev-parse refs/heads/nixos-tested-nas | grep -x {built}"
     )
+    # nas follows the channel, and not main
+    nas.succeed("systemctl start nixos-upgrade.service")
+    nas.succeed("grep -x 'switch to built' /run/switched")
+
     # by the hook and by reconcile, both of whom polkit let start it
     hydra.succeed("grep nixos-system-nas /root/copied")
 
