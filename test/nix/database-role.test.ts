@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { createHydra } from '../helpers/hydra.ts'
 import { connect } from '../helpers/postgres.ts'
 import { stageFor } from '../helpers/stage.ts'
 import { NIX_DIRECTORY } from './nix.ts'
@@ -46,4 +47,49 @@ test('the role reads no password hash and writes nothing', async t => {
   ]) {
     await assert.rejects(sql.unsafe(statement), { code: '42501' }, statement)
   }
+})
+
+const GRANTED = [
+  'public.buildoutputs SELECT',
+  'public.builds SELECT',
+  'public.evaluationerrors SELECT',
+  'public.jobsetevalmembers SELECT',
+  'public.jobsetevals SELECT',
+  'public.jobsetrenames SELECT',
+  'public.jobsets SELECT',
+  'public.projects SELECT',
+]
+
+test('a table of the same name in another schema is neither granted nor read', async t => {
+  const hydra = await createHydra()
+  t.after(() => hydra.close())
+  const { database, socketDirectory } = hydra
+  // every role finds `other` first, and the role of a schema's name that schema
+  await hydra.sql.unsafe(`alter database "${database}" set search_path = other, "$user", public`)
+  for (const schema of ['other', '"hydra-channels"']) {
+    await hydra.sql.unsafe(`create schema ${schema}; create table ${schema}.builds (id int);
+      grant usage on schema ${schema} to public`)
+  }
+  const superuser = connect({ socketDirectory, port: 5432 }, { database })
+  const role = connect({ socketDirectory, port: 5432 }, { database, user: 'hydra-channels' })
+  t.after(() => Promise.all([superuser, role].map(each => each.end({ timeout: 5 }))))
+  const schemaOfBuilds = async (sql: typeof role) => {
+    const [row] =
+      await sql`select relnamespace::regnamespace::text as schema from pg_class where oid = 'builds'::regclass`
+    return row?.schema
+  }
+  assert.equal(await schemaOfBuilds(superuser), 'other')
+
+  for (const run of ['first', 'second']) {
+    await superuser.unsafe(SQL)
+    const granted = await superuser`
+      select table_schema || '.' || table_name || ' ' || privilege_type as privilege
+      from information_schema.role_table_grants where grantee = 'hydra-channels' order by 1`
+    assert.deepEqual(
+      granted.map(({ privilege }) => privilege),
+      GRANTED,
+      run,
+    )
+  }
+  assert.equal(await schemaOfBuilds(role), 'public')
 })
