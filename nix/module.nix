@@ -202,11 +202,9 @@ in
         default = builtins.readFile ./database-role.sql;
         defaultText = lib.literalMD "`nix/database-role.sql`";
         description = ''
-          What makes the role and lets it read what is asked for, and nothing else: for a PostgreSQL
-          elsewhere, by hand. Where pg_hba.conf already has Hydra's own line for this database,
-          pg_ident.conf needs `MAP ${user} ${user}`, with the name of that line's `map=`:
-          `hydra-users` in most versions of Hydra's modules, `hydra` in others. An inline hook runs as
-          hydra-notify's user, and needs a line of its own: `MAP hydra-queue-runner ${user}`.
+          What makes the role and lets it read what is asked for, and nothing else. For a PostgreSQL
+          elsewhere, run it by hand: it begins with how to do that, and with the lines for pg_hba.conf
+          and pg_ident.conf.
         '';
       };
     };
