@@ -1,6 +1,6 @@
 // hydra-channels reconcile
 
-import { endWithin } from '../base/deadline.ts'
+import { Deadline, endWithin } from '../base/deadline.ts'
 import { DEFAULT_CONFIG_FILE } from '../base/defaults.ts'
 import { LATER, OperatorError } from '../base/errors.ts'
 import { createHttp } from '../base/http.ts'
@@ -14,7 +14,7 @@ import { type Reconciled, writeFailures, writeStamp } from '../state/last-reconc
 import { openGitHub } from './clients.ts'
 import { type Command, configFile } from './run.ts'
 
-/** Copies alone may take hours, but a run that hangs must not keep the lock. */
+/** Counted from the start, so the wait for another run is included. Copies may take hours, but a run that hangs must not keep the lock. */
 const MAX_HOURS = 6
 
 const help = `Usage: hydra-channels reconcile [--dry-run] [--wait] [--config FILE] [CHANNEL…]
@@ -22,11 +22,11 @@ const help = `Usage: hydra-channels reconcile [--dry-run] [--wait] [--config FIL
 Brings every channel (or those that are named) to its candidate: the commit of the newest eval
 with a good build of its job. Decides from Hydra's database and GitHub's branches alone, so it
 makes good whatever a hook missed, and can be stopped and started anywhere. Only one runs at a
-time, on however many machines; a second says who runs and ends.
+time, on however many machines; a second says who runs and ends. A run ends after 6 hours.
 
 Options:
   --dry-run      copy nothing, move nothing: say what would be done
-  --wait         wait for a reconcile that runs, for an hour at most, then run
+  --wait         wait for a reconcile that runs, for 30 minutes at most, then run
   --config FILE  the configuration
   --help         this text
   --version      the version
@@ -49,6 +49,7 @@ export const command: Command<typeof options> = {
   options,
   logTo: 'stdout',
   async run({ values, positionals, env, log, report, progress }) {
+    const deadline = new Deadline(MAX_HOURS * 3600)
     const file = configFile(values.config, env) ?? DEFAULT_CONFIG_FILE
     const dryRun = values['dry-run'] === true
     // before anything else: what is kicked from now on is for the next run
@@ -93,7 +94,7 @@ export const command: Command<typeof options> = {
           }),
       })
       const reconciliation = await endWithin(
-        MAX_HOURS * 3_600_000,
+        deadline.remainingMs(),
         reconciled,
         () =>
           new OperatorError(`the reconcile did not end within ${MAX_HOURS} hours`, {
@@ -113,7 +114,7 @@ export const command: Command<typeof options> = {
 }
 
 function waitedInVain({ name, pid }: Holder): OperatorError {
-  return new OperatorError(`waited an hour for another reconcile: ${name}`, {
+  return new OperatorError(`waited 30 minutes for another reconcile: ${name}`, {
     hint:
       pid === undefined
         ? LATER

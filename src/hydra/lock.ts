@@ -15,7 +15,7 @@ const TIMES = {
   /** A server whose machine has gone, or that has stopped, says nothing at all. */
   answerTimeoutMs: 60_000,
   /** The longest wait for another run: any role of the database can keep the lock, for any time. */
-  waitMs: 3_600_000,
+  waitMs: 1_800_000,
   /** so often we hear from the server while we wait */
   turnMs: 30_000,
 }
@@ -48,7 +48,7 @@ export interface Holder {
 }
 
 /**
- * @param wait called if another run has the lock, which is then waited for, up to an hour; undefined: do not wait
+ * @param wait called if another run has the lock, which is then waited for, 30 minutes at most; undefined: do not wait
  * @throws OperatorError if the database cannot be asked
  */
 export async function acquireLock(
@@ -70,7 +70,9 @@ export async function acquireLock(
         return { kind: 'taken', by }
       }
       if (turn === 1) wait?.(by)
-      isHeld = await within(turnMs + answerTimeoutMs, waitForLock(sql, turnMs))
+      // 0 would be no limit
+      const ms = Math.max(1, Math.min(turnMs, endsAt - systemClock.elapsed()))
+      isHeld = await within(ms + answerTimeoutMs, waitForLock(sql, ms))
     }
   } catch (error) {
     await abandon()

@@ -1,6 +1,6 @@
 // Reconcile as a timer runs it: a fleet in Hydra's database, its branches on GitHub, and the difference closed.
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { writeHold } from '../../src/channels/holds.ts'
@@ -191,14 +191,27 @@ test('only the channels that are named are moved, and an unknown name has its ne
   assert.equal(existsSync(join(stage.directory, 'state/last-reconcile.json')), false)
 })
 
-test('a second reconcile says who runs, and exits 0; with --wait it waits', async t => {
-  const { stage, commits } = await fleet(t, 1)
+/** Another reconcile that has the lock, until `end`. */
+async function runElsewhere({ hydra }: Stage) {
   const other = connect(
-    { socketDirectory: stage.hydra.socketDirectory, port: 5432 },
-    { database: stage.hydra.database, user: 'hydra', max: 1 },
+    { socketDirectory: hydra.socketDirectory, port: 5432 },
+    { database: hydra.database, user: 'hydra', max: 1 },
   )
   await other`set application_name = 'hydra-channels reconcile on elsewhere, process 7'`
   await other`select pg_advisory_lock(7528510797120398184)`
+  return other
+}
+
+const untilItWaits = ({ hydra }: Stage) =>
+  until('the second one waits', async () => {
+    const [row] = await hydra.sql`
+      select 1 from pg_stat_activity where datname = ${hydra.database} and wait_event = 'advisory'`
+    return row !== undefined
+  })
+
+test('a second reconcile says who runs, and exits 0; with --wait it waits', async t => {
+  const { stage, commits } = await fleet(t, 1)
+  const other = await runElsewhere(stage)
   const second = await stage.command('hydra-channels', ['reconcile'])
   assert.equal(second.status, 0, second.log)
   assert.match(
@@ -207,11 +220,7 @@ test('a second reconcile says who runs, and exits 0; with --wait it waits', asyn
   )
   assert.deepEqual(stage.github.requests, [])
   const waiting = stage.command('hydra-channels', ['reconcile', '--wait'])
-  await until('the second one waits', async () => {
-    const [row] = await stage.hydra.sql`
-      select 1 from pg_stat_activity where datname = ${stage.hydra.database} and wait_event = 'advisory'`
-    return row !== undefined
-  })
+  await untilItWaits(stage)
   await other.end()
   const { status, log } = await waiting
   assert.equal(status, 0)
@@ -220,6 +229,55 @@ test('a second reconcile says who runs, and exits 0; with --wait it waits', asyn
     /^waits for another reconcile: hydra-channels reconcile on elsewhere, process 7 \(role hydra\), since /,
   )
   assert.equal(await stage.repository.branch(channel(0)), commits[2])
+})
+
+/** The environment of a command whose clock is ahead by so many milliseconds, an expression that is evaluated at each look. */
+function withClockAhead({ directory }: Stage, ms: string) {
+  const file = join(directory, 'clock.cjs')
+  const script = `const { existsSync } = require('node:fs')
+const real = process.hrtime.bigint
+let looks = 0
+process.hrtime.bigint = () => { looks++; return real() + 1_000_000n * BigInt(${ms}) }
+`
+  writeFileSync(file, script)
+  return { NODE_OPTIONS: `--require=${file}` }
+}
+
+test('with --wait it gives up after 30 minutes, and asks again for what it was asked for', async t => {
+  const { stage } = await fleet(t, 1)
+  const kickFile = join(stage.directory, 'kick')
+  stage.config.hook = { kickFile }
+  writeFileSync(kickFile, '')
+  const other = await runElsewhere(stage)
+  t.after(() => other.end())
+  // 29 minutes pass between two looks at the clock
+  const env = withClockAhead(stage, `looks * ${29 * 60_000}`)
+  const { status, log } = await stage.command('hydra-channels', ['reconcile', '--wait'], { env })
+  assert.equal(status, 1)
+  assert.match(
+    log,
+    /^waits for another reconcile: .*\nwaited 30 minutes for another reconcile: hydra-channels reconcile on elsewhere, process 7 \(role hydra\), since \S+Z\nthe next run tries again; if none runs there, end its connection: select pg_terminate_backend\(\d+\)\n$/,
+  )
+  assert.deepEqual(stage.github.requests, [])
+  assert.ok(existsSync(kickFile))
+})
+
+test('the 6 hours of a run count from its start: a wait is a part of them', async t => {
+  const { stage } = await fleet(t, 1)
+  const other = await runElsewhere(stage)
+  const later = join(stage.directory, 'later')
+  const env = withClockAhead(stage, `existsSync(${JSON.stringify(later)}) ? ${6 * 3_600_000} : 0`)
+  const running = stage.command('hydra-channels', ['reconcile', '--wait'], { env })
+  await untilItWaits(stage)
+  writeFileSync(later, '')
+  await other.end()
+  const { status, log } = await running
+  assert.equal(status, 1)
+  assert.match(
+    log,
+    /\nthe reconcile did not end within 6 hours\na copy may still be running; the next run tries again\n$/,
+  )
+  assert.equal(await stage.repository.branch(channel(0)), undefined)
 })
 
 test('a run that lost its lock writes nothing more', async t => {

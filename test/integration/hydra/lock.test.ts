@@ -66,14 +66,19 @@ test('a wait says once whom it waits for, goes on over many turns, and has the l
   await acquired.lock.release()
 })
 
-test('a wait ends at its limit, with nothing left behind', async () => {
-  const { pid, release } = await keep()
-  const told: Holder[] = []
-  const acquired = await acquire(told, { ...TIMES, waitMs: 30 })
-  await release()
-  assert.ok(acquired.kind === 'taken')
-  assert.equal(acquired.by.pid, pid)
-  const again = await acquire(undefined)
-  assert.ok(again.kind === 'held')
-  await again.lock.release()
-})
+for (const [what, turnMs] of [
+  ['after many turns', 10],
+  ['in the middle of a turn', 3_600_000],
+] as const) {
+  test(`a wait ends at its limit, ${what}, with nothing left behind`, async () => {
+    const { pid, release } = await keep()
+    const told: Holder[] = []
+    const acquired = await acquire(told, { ...TIMES, waitMs: 30, turnMs })
+    await release()
+    assert.ok(acquired.kind === 'taken')
+    assert.equal(acquired.by.pid, pid)
+    const again = await acquire(undefined)
+    assert.ok(again.kind === 'held')
+    await again.lock.release()
+  })
+}
