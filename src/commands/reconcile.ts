@@ -9,7 +9,7 @@ import { findConnection } from '../hydra/connection.ts'
 import { openDatabase } from '../hydra/database.ts'
 import { acquireLock, type Holder } from '../hydra/lock.ts'
 import { reconcile } from '../reconcile.ts'
-import { kick, takeKick } from '../state/kick.ts'
+import { kick, type TakenKick, takeKick } from '../state/kick.ts'
 import { type Reconciled, writeFailures, writeStamp } from '../state/last-reconcile.ts'
 import { openGitHub } from './clients.ts'
 import { type Command, configFile } from './run.ts'
@@ -53,17 +53,18 @@ export const command: Command<typeof options> = {
     const file = configFile(values.config, env) ?? DEFAULT_CONFIG_FILE
     const dryRun = values['dry-run'] === true
     // before anything else: what is kicked from now on is for the next run
-    const kicked = dryRun ? undefined : takeKick(file)
+    const kicked: TakenKick = dryRun ? { kind: 'none' } : takeKick(file)
+    if (kicked.kind === 'stuck') report(kicked.error)
     const config = readConfig(file)
     const connection = findConnection(config.database, env)
     const waitFor = ({ name }: Holder) => log.line(`waits for another reconcile: ${name}`)
     const acquired = dryRun ? undefined : await acquireLock(connection, values.wait ? waitFor : undefined)
     if (acquired?.kind === 'taken') {
       // the other one may have looked already
-      if (kicked !== undefined) kick(kicked)
+      if (kicked.kind === 'taken') kick(kicked.file)
       if (values.wait) throw waitedInVain(acquired.by)
       log.line(`another reconcile runs: ${acquired.by.name}`)
-      return 'ok'
+      return kicked.kind === 'stuck' ? 'failed' : 'ok'
     }
     const http = createHttp(env)
     const database = openDatabase(connection)
@@ -102,7 +103,7 @@ export const command: Command<typeof options> = {
           }),
       )
       if (isWhole) writeStamp(config.stateDirectory, reconciliation, log)
-      return reconciliation.ended
+      return kicked.kind === 'stuck' ? 'failed' : reconciliation.ended
     } catch (error) {
       if (isWhole && Object.keys(failures).length > 0) writeFailures(config.stateDirectory, failures, log)
       throw error

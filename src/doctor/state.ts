@@ -1,5 +1,5 @@
 // What lies in the state directory and beside it: when reconcile last ran, the holds, and the kick.
-import { accessSync, constants, readdirSync, statSync } from 'node:fs'
+import { accessSync, constants, lstatSync, readdirSync, type Stats, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
 import { journalCommand, releaseCommand } from '../base/links.ts'
@@ -7,6 +7,7 @@ import { count } from '../base/log.ts'
 import { parseChannelName } from '../channels/channel-name.ts'
 import { findHold, HOLDS_DIRECTORY, type Hold } from '../channels/holds.ts'
 import type { Config } from '../config.ts'
+import { removeKick } from '../state/kick.ts'
 import { readStamp } from '../state/last-reconcile.ts'
 import { type Answer, notChecked } from './check.ts'
 
@@ -106,7 +107,7 @@ export function checkKick({ hook }: Config, now: number): Answer<never> {
   const { mode, kickFile } = hook
   if (mode !== 'detached') return notChecked('hook.mode is inline')
   const directory = dirname(kickFile)
-  if (ageOf(directory, now) === undefined) {
+  if (!find(directory, statSync)) {
     throw new OperatorError(
       `there is no folder ${directory} (hook.kickFile): no hook can ask for a reconcile`,
       {
@@ -114,7 +115,16 @@ export function checkKick({ hook }: Config, now: number): Answer<never> {
       },
     )
   }
-  const minutes = ageOf(kickFile, now)
+  const found = find(kickFile)
+  if (found && !found.isFile()) {
+    throw new OperatorError(`${kickFile} (hook.kickFile) is ${kindOf(found)}, but hooks make a plain file`, {
+      hint: [
+        `reconcile removes it if it can; if it stays: ${removeKick(kickFile)}`,
+        "another program of hydra-notify's user has made it, such as another hook of Hydra",
+      ],
+    })
+  }
+  const minutes = found && ageOf(found, now)
   if (minutes !== undefined && minutes >= MAX_KICK_MINUTES) {
     throw new OperatorError(
       `${kickFile} was written ${count(minutes, 'minute')} ago, and no reconcile has started since`,
@@ -139,10 +149,20 @@ export function checkKick({ hook }: Config, now: number): Answer<never> {
   return { message: `${directory} exists and is writable; ${waiting}` }
 }
 
-/** Minutes; undefined if there is no such file. */
-function ageOf(path: string, now: number): number | undefined {
+/** In minutes. */
+function ageOf({ mtimeMs }: Stats, now: number): number {
+  return Math.max(0, Math.floor((now - mtimeMs) / MINUTE_MS))
+}
+
+function kindOf(found: Stats): string {
+  if (found.isDirectory()) return 'a folder'
+  return found.isSymbolicLink() ? 'a link' : 'a pipe, a socket or a device'
+}
+
+/** Undefined if there is nothing at the path. */
+function find(path: string, stat: (path: string) => Stats = lstatSync): Stats | undefined {
   try {
-    return Math.max(0, Math.floor((now - statSync(path).mtimeMs) / MINUTE_MS))
+    return stat(path)
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined
     throw new OperatorError(`cannot look at ${path} (hook.kickFile): ${messageOf(error)}`, { cause: error })

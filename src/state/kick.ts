@@ -1,14 +1,20 @@
 // The file by which a detached hook asks for a reconcile: a systemd path unit (PathExists=) starts reconcile while it is
 // there, and reconcile removes it before it looks. So what happens after its look starts another one.
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
+import { shellWord } from '../base/links.ts'
+import { cut } from '../base/log.ts'
+import { removeTree } from '../base/remove-tree.ts'
 
 export const DEFAULT_KICK_FILE = '/run/hydra-channels-kick/kick'
+
+/** Other processes of hydra-notify's user choose the names below a folder that they put in the kick's place. */
+const MAX_REASON = 500
 
 /** @throws OperatorError if the file cannot be made */
 export function kick(file: string): void {
   try {
-    // one that is there already may be another user's, and says the same
+    // one that is there already says the same, also if it is another user's, or a folder
     writeFileSync(file, '', { flag: 'wx' })
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return
@@ -22,25 +28,33 @@ export function kick(file: string): void {
   }
 }
 
+export type TakenKick =
+  | { kind: 'none' }
+  | { kind: 'taken'; file: string }
+  /** It cannot be removed. Reconcile can do its work all the same. */
+  | { kind: 'stuck'; error: OperatorError }
+
 /**
  * Removes the kick, also if the rest of the configuration is unusable: a kick that stays starts
- * reconcile again and again.
- *
- * @returns the file that was removed; undefined if there was none
- * @throws OperatorError if it exists and cannot be removed
+ * reconcile again and again. The hook makes a file, but whatever is there counts, and goes.
  */
-export function takeKick(configFile: string): string | undefined {
+export function takeKick(configFile: string): TakenKick {
   const file = kickFileOf(configFile)
   try {
-    rmSync(file)
-    return file
+    return removeTree(file) === 'removed' ? { kind: 'taken', file } : { kind: 'none' }
   } catch (error) {
-    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined
-    throw new OperatorError(`cannot remove ${file} (hook.kickFile): ${messageOf(error)}`, {
-      hint: 'its folder must be writable for both hydra-notify and reconcile; until then this runs again and again',
-      cause: error,
-    })
+    const message = `cannot remove ${file} (hook.kickFile): ${cut(messageOf(error), MAX_REASON)}`
+    const hint = [
+      `while it is there, reconcile is started again and again: ${removeKick(file)}`,
+      'its folder must be writable for both hydra-notify and reconcile',
+    ]
+    return { kind: 'stuck', error: new OperatorError(message, { hint, cause: error }) }
   }
+}
+
+/** What a person does about a kick that reconcile cannot remove. */
+export function removeKick(file: string): string {
+  return `as root, rm -rf -- ${shellWord(file)}`
 }
 
 function kickFileOf(configFile: string): string {

@@ -1,7 +1,16 @@
 // Doctor as a person meets it: a set-up in which all is well, and then one thing at a time that is not.
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -510,6 +519,18 @@ const BREAKAGES: Breakage[] = [
     failed: {
       kick: /^\S+\/kick\/kick was written 2[01] minutes ago, and no reconcile has started since \/ .*\.path$/,
     },
+  },
+  {
+    when: 'a folder is in the place of the kick',
+    breaks: ({ kickFile }) => mkdirSync(join(kickFile, 'a'), { recursive: true }),
+    failed: {
+      kick: /^\S+\/kick\/kick \(hook\.kickFile\) is a folder, but hooks make a plain file \/ reconcile removes it if it can; if it stays: as root, rm -rf -- \S+\/kick\/kick \/ another program /,
+    },
+  },
+  {
+    when: 'a link is in the place of the kick, which leads nowhere',
+    breaks: ({ kickFile }) => symlinkSync('/nonexistent', kickFile),
+    failed: { kick: /^\S+\/kick\/kick \(hook\.kickFile\) is a link, but / },
   },
   {
     when: 'the hook is inline',
