@@ -3,7 +3,11 @@ import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf, UsageError } from '../base/errors.ts'
+import { cut } from '../base/log.ts'
 import type { GitHubConfig } from './config.ts'
+
+/** A path in a message. */
+const MAX_PATH = 300
 
 export interface AppCredentials {
   kind: 'app'
@@ -121,6 +125,7 @@ function read({ appId, source, names }: Found, keyFile: string | undefined): App
       cause: error,
     })
   }
+  refuseMissing(content)
   // openssl writes attributes in front of it, which auth-app takes for a part of the key
   const [privateKey] =
     /-----BEGIN (?:RSA )?PRIVATE KEY-----[^-]+-----END (?:RSA )?PRIVATE KEY-----\n?/.exec(content) ?? []
@@ -135,6 +140,24 @@ function read({ appId, source, names }: Found, keyFile: string | undefined): App
     })
   }
   return { kind: 'app', appId, privateKey, keyFile, source }
+}
+
+/**
+ * The NixOS module sets `SetCredential=github-app-key:missing:/run/secrets/github-app-key`. systemd hands out that text if it
+ * cannot read the file that LoadCredential= names. Without the setting it would not start the unit (243/CREDENTIALS).
+ */
+function refuseMissing(content: string): void {
+  const [, path] = /^missing:(\/[^\n]*)\n?$/.exec(content) ?? []
+  if (path === undefined) return
+  throw new UsageError(
+    `there is no private key of the App at ${cut(path, MAX_PATH)}: systemd could not read it when it started this unit`,
+    {
+      hint: [
+        "put the App's .pem file there, readable for root only: systemd reads it whenever it starts a unit, so the next reconcile has it",
+        'if hook.mode is "inline", restart hydra-notify after that: it has what systemd read when hydra-notify was started',
+      ],
+    },
+  )
 }
 
 function isRsaKey(pem: string): boolean {

@@ -220,6 +220,18 @@ const BREAKAGES: Breakage[] = [
     without: ['app', ...OF_APP],
   },
   {
+    when: 'systemd could not read the key',
+    breaks({ stage }) {
+      writeFileSync(join(stage.directory, 'github-app-key'), 'missing:/run/secrets/github-app-key')
+      stage.config.github.privateKeyFile = 'github-app-key'
+      stage.env.CREDENTIALS_DIRECTORY = stage.directory
+    },
+    failed: {
+      key: /^there is no private key of the App at \/run\/secrets\/github-app-key: systemd could not read it when it started this unit \/ put the App's \.pem file there, .* \/ if hook\.mode is "inline", restart hydra-notify/,
+    },
+    without: ['app', ...OF_APP],
+  },
+  {
     when: 'the key is of another App',
     breaks: scene => writeFileSync(keyFileOf(scene), otherKey()),
     failed: { app: /^GitHub refuses the App's key: .* \/ check that App id and key belong to the same App/ },

@@ -191,6 +191,26 @@ test('only the channels that are named are moved, and an unknown name has its ne
   assert.equal(existsSync(join(stage.directory, 'state/last-reconcile.json')), false)
 })
 
+test('a key that systemd could not read is what reconcile and the hook report, with status 2', async t => {
+  const { stage } = await fleet(t, 1)
+  writeFileSync(join(stage.directory, 'github-app-key'), 'missing:/run/secrets/github-app-key\n')
+  stage.config.github.privateKeyFile = 'github-app-key'
+  const env = { CREDENTIALS_DIRECTORY: stage.directory }
+  const [row] = await stage.hydra.sql<{ id: number }[]>`select max(id) as id from builds`
+  for (const run of [
+    () => stage.command('hydra-channels', ['reconcile'], { env }),
+    () => stage.hook(row?.id ?? 0, [], { env }),
+  ]) {
+    const { status, log } = await run()
+    assert.equal(status, 2, log)
+    assert.match(
+      log,
+      /^there is no private key of the App at \/run\/secrets\/github-app-key: systemd could not read it when it started this unit\nput the App's .*\nif hook\.mode is "inline", restart hydra-notify .*\n$/m,
+    )
+  }
+  assert.deepEqual(stage.github.requests, [])
+})
+
 /** Another reconcile that has the lock, until `end`. */
 async function runElsewhere({ hydra }: Stage) {
   const other = connect(

@@ -277,6 +277,39 @@ describe('the key file', () => {
     })
   }
 
+  const LONG = `/${'n'.repeat(4_000)}`
+  const MISSING: { what: string; content: string; path?: string }[] = [
+    { what: 'a path', content: 'missing:/run/secrets/github-app-key', path: '/run/secrets/github-app-key' },
+    { what: 'a line', content: 'missing:/run/secrets/github-app-key\n', path: '/run/secrets/github-app-key' },
+    { what: 'a path with blanks and colons', content: 'missing:/a b/c:d', path: '/a b/c:d' },
+    { what: 'the root', content: 'missing:/', path: '/' },
+    { what: 'a path of thousands of letters', content: `missing:${LONG}`, path: `${LONG.slice(0, 300)}…` },
+    { what: 'no absolute path', content: 'missing:secrets/github-app-key' },
+    { what: 'no path', content: 'missing:' },
+    { what: 'more than one line', content: 'missing:/a\n/b' },
+    { what: 'two line ends', content: 'missing:/a\n\n' },
+    { what: 'something in front of it', content: ' missing:/a' },
+    { what: 'another word', content: 'Missing:/a' },
+  ]
+  for (const [index, { what, content, path }] of MISSING.entries()) {
+    test(`${path === undefined ? 'is no word of systemd' : 'was not there for systemd'}: ${what}`, () => {
+      const file = keep(`missing-${index}`, content)
+      const { message, hint } = refusal({ config: { appId: 'Iv1', privateKeyFile: file } })
+      if (path === undefined) {
+        assert.equal(message, `${file} (github.privateKeyFile) ${NO_PEM.message}`)
+        return
+      }
+      assert.equal(
+        message,
+        `there is no private key of the App at ${path}: systemd could not read it when it started this unit`,
+      )
+      assert.deepEqual(hint, [
+        "put the App's .pem file there, readable for root only: systemd reads it whenever it starts a unit, so the next reconcile has it",
+        'if hook.mode is "inline", restart hydra-notify after that: it has what systemd read when hydra-notify was started',
+      ])
+    })
+  }
+
   const TAKEN: { what: string; content: string }[] = [
     { what: 'PKCS#1', content: PEM },
     { what: 'PKCS#8', content: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string },
