@@ -65,6 +65,7 @@ rec {
     };
     reconcile.deadlineSeconds = 900;
     stateDirectory = "/var/lib/hydra-channels";
+    dryRun = false;
   };
 
   # The configuration file's content: what is not set is not there, and no cache is none.

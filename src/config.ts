@@ -30,6 +30,7 @@ const configSchema = z.strictObject(
     ),
     reconcile: z.prefault(z.strictObject({ deadlineSeconds: z._default(seconds, 900) }, 'an object'), {}),
     stateDirectory: z._default(text('the path of a folder'), '/var/lib/hydra-channels'),
+    dryRun: z._default(z.boolean('true or false'), false),
     channels: z.array(ruleSchema, 'a list of rules'),
   },
   'an object',

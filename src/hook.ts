@@ -198,7 +198,8 @@ function tellAll(
     const verdict = verdicts.get(channelKey(channel))
     if (!verdict) throw new Error(`${channelKey(channel)} has no verdict`)
     if (isTrouble(verdict)) ended = 'failed'
-    tellVerdict(channel, verdict, { log, report, webUrl: webUrlOfHost(expectedHost(config.github)) })
+    const webUrl = webUrlOfHost(expectedHost(config.github))
+    tellVerdict(channel, verdict, { log, report, webUrl, dryRun: config.dryRun })
   }
   return ended
 }

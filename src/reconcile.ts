@@ -26,7 +26,7 @@ export interface ReconcileOptions extends RunOptions {
   /** channels as given on the command line; empty: all */
   only: readonly string[]
   database: Database
-  /** undefined in a dry run, which writes nothing */
+  /** undefined in a dry run, which moves nothing */
   lock: Lock | undefined
   /** what could not be done, as soon as it is known: a run may not come to its end */
   failures?: Reconciled['failures']
@@ -128,7 +128,8 @@ function createSummary({ config, log, report, only, failures = {} }: ReconcileOp
   const tally = (kind: string) => {
     counts[kind] = (counts[kind] ?? 0) + 1
   }
-  const voice = { log, report, webUrl: webUrlOfHost(expectedHost(config.github)) }
+  const { dryRun } = config
+  const voice = { log, report, webUrl: webUrlOfHost(expectedHost(config.github)), dryRun }
   return {
     channel({ channel, candidate }, verdict) {
       // a job that is gone and has no branch stays so: it is not worth a line
@@ -136,7 +137,7 @@ function createSummary({ config, log, report, only, failures = {} }: ReconcileOp
       tally(verdict.kind)
       if (isTrouble(verdict)) ended = 'failed'
       if (verdict.kind === 'failed' && candidate && !(candidate instanceof OperatorError)) {
-        failures[channelKey(channel)] = { sha: candidate.sha, message: lineOfError(verdict.error) }
+        failures[channelKey(channel)] = { sha: candidate.sha, message: lineOfError(verdict.error), dryRun }
       }
       if (!isQuiet(verdict)) tellVerdict(channel, verdict, voice)
     },

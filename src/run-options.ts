@@ -7,7 +7,7 @@ import type { Config } from './config.ts'
 
 export interface RunOptions {
   config: Config
-  /** `look` copies nothing and moves nothing */
+  /** `look` copies nothing and moves nothing: for --dry-run, and for `dryRun` in the configuration */
   mode: 'move' | 'look'
   log: Log
   /** says an error with what to do about it, and goes on */

@@ -6,6 +6,7 @@ import { count, type Log, short } from '../base/log.ts'
 import type { TrackedRef } from '../hydra/flakeref.ts'
 import { ambiguous, type Candidate, type JobName, showJob } from './candidate.ts'
 import type { Channel } from './channel.ts'
+import { ifMoving } from './dry-run.ts'
 import { showTrackedRef } from './tracked-ref.ts'
 
 export type Verdict =
@@ -94,13 +95,15 @@ export interface Voice {
   report: (error: unknown) => void
   /** `https://github.com` */
   webUrl: string
+  /** of the configuration */
+  dryRun: boolean
 }
 
 /** The last line is the verdict. */
-export function tellVerdict(channel: Channel, verdict: Verdict, { log, report, webUrl }: Voice): void {
+export function tellVerdict(channel: Channel, verdict: Verdict, voice: Voice): void {
   const error = errorOf(verdict)
-  if (error !== undefined) report(cannotMove(channel, error))
-  else for (const line of describeVerdict(channel, verdict, webUrl)) log.line(line)
+  if (error !== undefined) voice.report(cannotMove(channel, error))
+  else for (const line of describeVerdict(channel, verdict, voice)) voice.log.line(line)
 }
 
 /** Of a verdict that is an error. */
@@ -119,7 +122,11 @@ export function cannotMove({ repository, branch }: Channel, error: unknown): unk
 }
 
 /** `alice/dotfiles nixos-tested-nas: fast-forwarded 1a2b3c4..3f2c9d1 (12 commits)`, below what explains it. */
-export function describeVerdict(channel: Channel, verdict: Verdict, webUrl: string): string[] {
+export function describeVerdict(
+  channel: Channel,
+  verdict: Verdict,
+  { webUrl, dryRun }: Pick<Voice, 'webUrl' | 'dryRun'>,
+): string[] {
   const name = `${channel.repository} ${channel.branch}: `
   switch (verdict.kind) {
     case 'created':
@@ -153,7 +160,7 @@ export function describeVerdict(channel: Channel, verdict: Verdict, webUrl: stri
     case 'withdrawn':
     case 'not-on-branch':
       return [
-        ...describeOffBranch(verdict),
+        ...describeOffBranch(verdict, { dryRun }),
         `${name}${verdict.kind}, not moved: ${short(verdict.sha)} is not in the history of ${showTrackedRef(verdict.tracked)}`,
       ]
     case 'no-good-build':
@@ -200,14 +207,14 @@ function describeParting(
 }
 
 /** What is wrong and what settles it; status puts the lines into one. */
-export function describeOffBranch(verdict: OffBranch): string[] {
+export function describeOffBranch(verdict: OffBranch, { dryRun }: { dryRun: boolean }): string[] {
   const { sha, eval: evalId, tracked } = verdict
   const followed = showTrackedRef(tracked)
   if (verdict.kind === 'withdrawn') {
     const { newest } = verdict
     return [
       `the commit ${sha} of eval ${evalId} was taken back: it is not in the history of ${followed}, and the newest eval ${newest.eval} is of ${newest.sha}`,
-      `the next good build of a commit in the history of ${followed} moves the channel`,
+      ifMoving(`the next good build of a commit in the history of ${followed} moves the channel`, { dryRun }),
     ]
   }
   if (tracked.kind === 'pull request') {

@@ -67,7 +67,7 @@ export const releaseCommand: Command<typeof releaseOptions> = {
   name: 'hydra-channels release',
   help: `Usage: hydra-channels release CHANNEL [--config FILE]
 
-Ends a hold: the next reconcile, or the hook of the next build, moves the channel.
+Ends a hold: the next reconcile, or the hook of the next build, may move the channel again.
 
 ${COMMON_HELP}`,
   options: releaseOptions,

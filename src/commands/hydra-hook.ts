@@ -14,6 +14,7 @@ Options:
   --config FILE  the configuration (default: $HYDRA_CHANNELS_CONFIG, else
                  /etc/hydra-channels/config.json)
   --dry-run      copy nothing, move nothing: say what would be done
+                 (dryRun in the configuration makes every run one)
   --help         this text
   --version      the version
 

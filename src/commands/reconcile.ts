@@ -4,6 +4,7 @@ import { Deadline, endWithin } from '../base/deadline.ts'
 import { DEFAULT_CONFIG_FILE } from '../base/defaults.ts'
 import { LATER, OperatorError } from '../base/errors.ts'
 import { createHttp } from '../base/http.ts'
+import { DRY_RUN, END_DRY_RUN } from '../channels/dry-run.ts'
 import { readConfig } from '../config.ts'
 import { findConnection } from '../hydra/connection.ts'
 import { openDatabase } from '../hydra/database.ts'
@@ -26,6 +27,7 @@ time, on however many machines; a second says who runs and ends. A run ends afte
 
 Options:
   --dry-run      copy nothing, move nothing: say what would be done
+                 (dryRun in the configuration makes every run one)
   --wait         wait for a reconcile that runs, for 30 minutes at most, then run
   --config FILE  the configuration
   --help         this text
@@ -51,14 +53,18 @@ export const command: Command<typeof options> = {
   async run({ values, positionals, env, log, report, progress }) {
     const deadline = new Deadline(MAX_HOURS * 3600)
     const file = configFile(values.config, env) ?? DEFAULT_CONFIG_FILE
-    const dryRun = values['dry-run'] === true
+    const isLook = values['dry-run'] === true
     // before anything else: what is kicked from now on is for the next run
-    const kicked: TakenKick = dryRun ? { kind: 'none' } : takeKick(file)
+    const kicked: TakenKick = isLook ? { kind: 'none' } : takeKick(file)
     if (kicked.kind === 'stuck') report(kicked.error)
     const config = readConfig(file)
+    if (config.dryRun) log.line(`${DRY_RUN}; ${END_DRY_RUN}`)
+    const mode = isLook || config.dryRun ? 'look' : 'move'
     const connection = findConnection(config.database, env)
     const waitFor = ({ name }: Holder) => log.line(`waits for another reconcile: ${name}`)
-    const acquired = dryRun ? undefined : await acquireLock(connection, values.wait ? waitFor : undefined)
+    // runs that only look do not disturb each other
+    const acquired =
+      mode === 'look' ? undefined : await acquireLock(connection, values.wait ? waitFor : undefined)
     if (acquired?.kind === 'taken') {
       // the other one may have looked already
       if (kicked.kind === 'taken') kick(kicked.file)
@@ -69,11 +75,12 @@ export const command: Command<typeof options> = {
     const http = createHttp(env)
     const database = openDatabase(connection)
     const failures: Reconciled['failures'] = {}
-    const isWhole = !dryRun && positionals.length === 0
+    // with dryRun in the configuration, reconcile still runs as it should: status and doctor are to see that
+    const isWhole = !isLook && positionals.length === 0
     try {
       const reconciled = reconcile({
         config,
-        mode: dryRun ? 'look' : 'move',
+        mode,
         only: positionals,
         log,
         report,

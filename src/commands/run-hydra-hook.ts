@@ -4,6 +4,7 @@ import { endWithin } from '../base/deadline.ts'
 import { DEFAULT_CONFIG_FILE } from '../base/defaults.ts'
 import { LATER, OperatorError } from '../base/errors.ts'
 import type { ConnectingHttp } from '../base/http.ts'
+import { DRY_RUN, END_DRY_RUN } from '../channels/dry-run.ts'
 import { readConfig } from '../config.ts'
 import { handleBuild } from '../hook.ts'
 import { findConnection } from '../hydra/connection.ts'
@@ -25,12 +26,13 @@ export async function runHook(
   { values, env, log, report, mode }: HookInvocation,
 ): Promise<'ok' | 'failed'> {
   const config = readConfig(configFile(values.config, env) ?? DEFAULT_CONFIG_FILE)
+  if (config.dryRun) log.line(`${DRY_RUN}; ${END_DRY_RUN}`)
   const http = openHttpLater(env)
   const { deadlineSeconds } = config.hook
   try {
     const handled = handleBuild(event, {
       config,
-      mode,
+      mode: config.dryRun ? 'look' : mode,
       log,
       report,
       env,

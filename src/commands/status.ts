@@ -40,6 +40,8 @@ behind the branch that its jobset follows, since when, and why it is not further
   up-to-date         it is at the newest commit
   unknown            GitHub or the database is away, or its rule is in trouble
 
+With dryRun in the configuration nothing is moved, and the summary says so.
+
 Options:
   --json          one line of JSON instead of the table (README: Status)
   --metrics FILE  write metrics for node_exporter's textfile collector, and print no table
@@ -104,12 +106,12 @@ export const command: Command<typeof options> = {
 
 /** What status needs of the configuration. */
 export function statusOptionsOf(
-  { channels, github, hydraUrl, stateDirectory, cache }: Config,
+  { channels, github, hydraUrl, stateDirectory, dryRun, cache }: Config,
   http: Http,
-): Pick<StatusOptions, 'rules' | 'host' | 'hydraUrl' | 'stateDirectory' | 'look'> {
+): Pick<StatusOptions, 'rules' | 'host' | 'hydraUrl' | 'stateDirectory' | 'dryRun' | 'look'> {
   const host = expectedHost(github)
   const look = cache?.url === undefined ? undefined : createLook(cache, http)
-  return { rules: channels, host, hydraUrl, stateDirectory, look }
+  return { rules: channels, host, hydraUrl, stateDirectory, dryRun, look }
 }
 
 /** Another user reads it: node_exporter's. */

@@ -4,19 +4,18 @@ export interface BuildStatus {
   kind: 'succeeded' | 'build-failed' | 'dependency-failed' | 'build-aborted'
   /** goes on after `build 4123` */
   words: string
-  /** what makes the channel move again */
-  todo: string
+  /** what somebody has to do so that the channel moves again; undefined: the next good build is enough */
+  todo?: string
 }
 
-const NEXT_GOOD_BUILD = 'the channel moves with the next good build'
 const RESTART = 'restart it in Hydra'
 
-const failed = (words: string) => ({ kind: 'build-failed', words, todo: NEXT_GOOD_BUILD }) as const
+const failed = (words: string) => ({ kind: 'build-failed', words }) as const
 
 const STATUSES: Readonly<Record<number, BuildStatus>> = {
-  0: { kind: 'succeeded', words: 'succeeded', todo: '' },
+  0: { kind: 'succeeded', words: 'succeeded' },
   1: failed('failed'),
-  2: { kind: 'dependency-failed', words: 'failed because a dependency failed', todo: NEXT_GOOD_BUILD },
+  2: { kind: 'dependency-failed', words: 'failed because a dependency failed' },
   3: { kind: 'build-aborted', words: 'was aborted', todo: RESTART },
   4: { kind: 'build-aborted', words: 'was cancelled', todo: RESTART },
   6: failed('failed with output'),

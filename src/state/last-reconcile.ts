@@ -20,6 +20,8 @@ const MAX_MESSAGE = 300
 export interface Failure {
   sha: string
   message: string
+  /** whether that reconcile only looked */
+  dryRun?: boolean | undefined
   /** when that reconcile ended */
   at: string
 }
@@ -43,7 +45,10 @@ const time = z.string().check(z.refine(text => !Number.isNaN(Date.parse(text))))
 const stampSchema = z.object({
   finishedAt: z.nullable(time),
   failures: z._default(
-    z.record(z.string(), z.object({ sha: z.string(), message: z.string(), at: time })),
+    z.record(
+      z.string(),
+      z.object({ sha: z.string(), message: z.string(), dryRun: z.optional(z.boolean()), at: time }),
+    ),
     {},
   ),
 })
@@ -79,8 +84,8 @@ function datedFailures(failures: Reconciled['failures'], at: string): Stamp['fai
   const dated = Object.entries(failures)
     .slice(0, MAX_FAILURES)
     .map(
-      ([channel, { sha, message }]) =>
-        [channel, { sha, message: message.slice(0, MAX_MESSAGE), at }] as const,
+      ([channel, failure]) =>
+        [channel, { ...failure, message: failure.message.slice(0, MAX_MESSAGE), at }] as const,
     )
   return Object.fromEntries(dated)
 }

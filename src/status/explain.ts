@@ -18,6 +18,7 @@ import { sameRepository } from '../base/repository-name.ts'
 import { decide } from '../channels/advance.ts'
 import type { Channel } from '../channels/channel.ts'
 import { nameChannel } from '../channels/channel-name.ts'
+import { ifMoving } from '../channels/dry-run.ts'
 import type { Hold } from '../channels/holds.ts'
 import type { PlannedChannel } from '../channels/plan.ts'
 import { contains, type Relation } from '../channels/relation.ts'
@@ -78,6 +79,8 @@ export interface Surroundings {
   /** of github.host, `github.com` */
   host: string
   hydraUrl: string | undefined
+  /** of the configuration */
+  dryRun: boolean
 }
 
 export interface Explanation {
@@ -124,12 +127,13 @@ export function explain(facts: ChannelFacts, around: Surroundings): Explanation 
   }
 }
 
-function held({ hold, channel, away }: ChannelFacts): Found {
+function held({ hold, channel, away }: ChannelFacts, around: Surroundings): Found {
   if (!hold) return undefined
   const more = away ? `; ${lineOfError(away)}` : ''
   if (hold instanceof OperatorError) return { message: `${lineOfError(hold)}${more}` }
+  const release = ifMoving(`${releaseCommand(nameChannel(channel))} lets it move again`, around)
   return {
-    message: `held until ${hold.until ?? 'it is released'}, because “${hold.reason}”: ${releaseCommand(nameChannel(channel))} lets it move again${more}`,
+    message: `held until ${hold.until ?? 'it is released'}, because “${hold.reason}”: ${release}${more}`,
   }
 }
 
@@ -140,7 +144,7 @@ function notKnown({ away, forbidden, planned, ruleTrouble }: ChannelFacts): Foun
 }
 
 /** Taken back: main was reset, or its history rewritten. */
-function withdrawn(facts: ChannelFacts, { host }: Surroundings): Found {
+function withdrawn(facts: ChannelFacts, { host, dryRun }: Surroundings): Found {
   const { tip, channel, evaluated, offBranch } = facts
   const newest = outsideOf(facts, host)
   // what never was evaluated was not taken back: somebody else put it there
@@ -152,16 +156,16 @@ function withdrawn(facts: ChannelFacts, { host }: Surroundings): Found {
   }
   if (offBranch?.kind !== 'withdrawn') return undefined
   return {
-    message: describeOffBranch(offBranch).join('; '),
+    message: describeOffBranch(offBranch, { dryRun }).join('; '),
     url: compareUrl(channel.repository, offBranch.sha, offBranch.newest.sha, webUrlOfHost(host)),
   }
 }
 
 /** The tracked branch was reset, and Hydra has not evaluated it since; or the jobset follows no branch. */
-function notOnBranch({ offBranch, channel, tracked }: ChannelFacts, { host }: Surroundings): Found {
+function notOnBranch({ offBranch, channel, tracked }: ChannelFacts, { host, dryRun }: Surroundings): Found {
   if (offBranch?.kind !== 'not-on-branch') return undefined
   return {
-    message: describeOffBranch(offBranch).join('; '),
+    message: describeOffBranch(offBranch, { dryRun }).join('; '),
     url: tracked && compareUrl(channel.repository, offBranch.sha, tracked.sha, webUrlOfHost(host)),
   }
 }
@@ -320,12 +324,16 @@ function unusableFlakeref({ planned, channel }: ChannelFacts, { hydraUrl, host }
 }
 
 function buildEnded(kind: Exclude<BuildStatus['kind'], 'succeeded'>): Check {
-  return ({ planned }, { hydraUrl }) => {
+  return ({ planned }, { hydraUrl, dryRun }) => {
     const newest = planned?.facts.job.newest
     if (!newest?.finished) return undefined
-    const { words, todo, ...status } = buildStatusOf(newest.status)
+    const status = buildStatusOf(newest.status)
     if (status.kind !== kind) return undefined
-    return { message: `build ${newest.build} ${words}; ${todo}`, url: buildUrl(hydraUrl, newest.build) }
+    const todo = status.todo ?? ifMoving('the channel moves with the next good build', { dryRun })
+    return {
+      message: `build ${newest.build} ${status.words}; ${todo}`,
+      url: buildUrl(hydraUrl, newest.build),
+    }
   }
 }
 
@@ -346,8 +354,12 @@ function failed({ failure, planned, tip, stands }: ChannelFacts, { hydraUrl }: S
   }
 }
 
-const describeFailure = ({ sha, at, message }: Failure) =>
-  `the last reconcile, at ${at}, could not move it to ${short(sha)}: ${message}`
+/** A dry run finds a branch in the way, a permission that is missing, or GitHub away, and copies nothing. */
+function describeFailure({ sha, at, message, dryRun }: Failure): string {
+  return dryRun
+    ? `the last reconcile, a dry run at ${at}, could not have moved it to ${short(sha)}: ${message}`
+    : `the last reconcile, at ${at}, could not move it to ${short(sha)}: ${message}`
+}
 
 function building({ planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {
   const newest = planned?.facts.job.newest
@@ -359,12 +371,14 @@ function building({ planned }: ChannelFacts, { hydraUrl }: Surroundings): Found 
   }
 }
 
-function behind({ planned, tip, tracked, stands, failure }: ChannelFacts): Found {
+function behind({ planned, tip, tracked, stands, failure }: ChannelFacts, around: Surroundings): Found {
   if (!planned || planned.candidate instanceof OperatorError) return undefined
   const { candidate } = planned
   if (candidate && couldMove(tip, stands.candidate)) {
     const before = failure ? `; ${describeFailure(failure)}` : ''
-    return { message: `the next reconcile moves it to ${short(candidate.sha)}${before}` }
+    return {
+      message: `${ifMoving(`the next reconcile moves it to ${short(candidate.sha)}`, around)}${before}`,
+    }
   }
   if (!candidate && tip === undefined) return { message: 'its job has no good build yet' }
   // it is not known what the channel is behind
@@ -397,7 +411,7 @@ function alsoMoving(check: Check): Check {
       uncached ??
       (failure?.sha === candidate.sha
         ? describeFailure(failure)
-        : `the next reconcile moves it to ${short(candidate.sha)}, the newest that is good`)
+        : ifMoving(`the next reconcile moves it to ${short(candidate.sha)}, the newest that is good`, around))
     return { ...found, message: `${found.message}; until then ${how}` }
   }
 }

@@ -37,6 +37,8 @@ export interface StatusOptions {
   host: string
   hydraUrl: string | undefined
   stateDirectory: string
+  /** of the configuration */
+  dryRun: boolean
   /** says an error with what to do about it, and goes on */
   report: (error: unknown) => void
   openGitHub: () => Promise<Surveys>
@@ -96,6 +98,7 @@ export async function findStatus(options: StatusOptions): Promise<FleetStatus> {
   return {
     generatedAt: now.toISOString(),
     lastReconcile: stamp?.finishedAt ?? null,
+    dryRun: options.dryRun,
     channels: await findChannels(selected, { databaseAway, stamp }, github, options),
   }
 }
@@ -141,13 +144,13 @@ async function findChannels(
   github: Surveys,
   options: StatusOptions,
 ): Promise<ChannelStatus[]> {
-  const { host, hydraUrl, stateDirectory, look, now, report } = options
+  const { host, hydraUrl, stateDirectory, dryRun, look, now, report } = options
   const tracked = createFindTracked(github, host)
   const [answers, hydra] = await Promise.all([
     compareEntries(entries, tracked, github, host, report),
     databaseAway ? NOTHING_MORE : lookAgain(entries, options),
   ])
-  const around = { now, host, hydraUrl }
+  const around = { now, host, hydraUrl, dryRun }
   return Promise.all(
     entries.map(async entry => {
       const { channel, planned } = entry

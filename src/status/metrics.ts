@@ -13,7 +13,7 @@ interface Metric {
  * For node_exporter's textfile collector, which refuses the whole file for one bad line, the same sample twice or
  * bytes that are not UTF-8: https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
  */
-export function renderMetrics({ channels, lastReconcile }: FleetStatus): string {
+export function renderMetrics({ channels, lastReconcile, dryRun }: FleetStatus): string {
   const metrics: Metric[] = [
     {
       name: 'hydra_channels_commits_behind',
@@ -37,6 +37,11 @@ export function renderMetrics({ channels, lastReconcile }: FleetStatus): string 
       name: 'hydra_channels_last_reconcile_timestamp_seconds',
       help: 'When the last reconcile ended.',
       samples: [{ labels: {}, value: unixSeconds(lastReconcile) }],
+    },
+    {
+      name: 'hydra_channels_dry_run',
+      help: 'Whether nothing is copied or moved, because dryRun is set in the configuration: 1 or 0.',
+      samples: [{ labels: {}, value: dryRun ? 1 : 0 }],
     },
   ]
   return `${metrics.flatMap(metricLines).join('\n')}\n`

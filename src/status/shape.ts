@@ -59,6 +59,8 @@ export interface FleetStatus {
   generatedAt: string
   /** when the last reconcile ended; null if none did */
   lastReconcile: string | null
+  /** whether the configuration has dryRun, with which nothing is moved */
+  dryRun: boolean
   channels: ChannelStatus[]
 }
 

@@ -2,6 +2,7 @@
 import { styleText } from 'node:util'
 import stringWidth from 'string-width'
 import { count, printable, short } from '../base/log.ts'
+import { NOTHING_MOVES } from '../channels/dry-run.ts'
 import { type ChannelStatus, type FleetStatus, isTroubling, REASONS, type Reason } from './shape.ts'
 
 export interface TableOptions {
@@ -38,7 +39,8 @@ const MAX_YEARS = 99
  * behind); a narrower one may have to wrap them, as nothing but names is cut, and no column is left out.
  */
 export function renderTable(status: FleetStatus, options: TableOptions): string[] {
-  if (status.channels.length === 0) return ['there are no channels']
+  const end = status.dryRun ? `; ${NOTHING_MOVES}` : ''
+  if (status.channels.length === 0) return [`there are no channels${end}`]
   const channels = status.channels.toSorted(compareChannels)
   const nameOf = namer(channels)
   const messages = messageLines(channels, nameOf)
@@ -47,7 +49,7 @@ export function renderTable(status: FleetStatus, options: TableOptions): string[
     '',
     ...messages,
     ...(messages.length > 0 ? [''] : []),
-    `${countsOf(channels)}; ${describeReconcile(status.lastReconcile, options.now)}`,
+    `${countsOf(channels)}; ${describeReconcile(status.lastReconcile, options.now)}${end}`,
   ]
 }
 

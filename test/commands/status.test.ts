@@ -318,6 +318,29 @@ test('every reason, as JSON', async t => {
   assert.deepEqual(Object.keys(behind ?? {}).sort(), Object.keys(example.channels[0]).sort())
 })
 
+test('every reason with dryRun: what moves a channel, moves it without dryRun', async t => {
+  const { stage } = await everyReason(t)
+  loseOther(stage)
+  const before = byBranch(await statusOf(stage))
+  stage.config.dryRun = true
+  loseOther(stage)
+  const status = await statusOf(stage)
+  assert.equal(status.dryRun, true)
+  let promises = 0
+  for (const [host, { message }] of byBranch(status)) {
+    const words = message ?? ''
+    // GitHub's answer says when to ask again
+    if (host !== 'away')
+      assert.equal(words.replaceAll('without dryRun, ', ''), before.get(host)?.message ?? '')
+    for (const clause of words.split(/; |: /)) {
+      if (!/\bmoves\b|\bmove again\b/.test(clause)) continue
+      promises++
+      assert.match(clause, /^(?:until then )?without dryRun, /)
+    }
+  }
+  assert.ok(promises >= 4, `${promises} promises`)
+})
+
 test('every reason, as a table and as metrics', async t => {
   const { stage, commits } = await everyReason(t)
   loseOther(stage)

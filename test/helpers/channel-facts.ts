@@ -169,6 +169,7 @@ function factsOf(spec: Spec, host: string): ChannelFacts {
 
 interface Around {
   host?: string
+  dryRun?: boolean
   hydraUrl?: string | undefined
 }
 
@@ -177,6 +178,7 @@ export function explained(spec: Spec, around: Around = {}): Explanation {
     now: NOW,
     host: 'github.com',
     hydraUrl: 'https://hydra.example.org',
+    dryRun: false,
     ...around,
   })
 }

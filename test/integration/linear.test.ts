@@ -60,7 +60,7 @@ const statusOf = (at: number): ChannelStatus => ({
 })
 
 const fleetOf = (n: number): FleetStatus => ({
-  ...{ generatedAt: '2026-11-24T12:00:00Z', lastReconcile: null, channels: many(n, statusOf) },
+  ...{ generatedAt: '2026-11-24T12:00:00Z', lastReconcile: null, dryRun: false, channels: many(n, statusOf) },
 })
 
 const answer = (data: unknown) =>
@@ -89,7 +89,7 @@ const event = (more: object) =>
 function explainAll({ channels }: ReturnType<typeof planOf>): unknown {
   const sha = 'b'.repeat(40)
   const unevaluated = { commits: 1, oldest: '2026-01-01T00:00:00Z' }
-  const around = { now: new Date(), host: 'github.com', hydraUrl: undefined }
+  const around = { now: new Date(), host: 'github.com', hydraUrl: undefined, dryRun: false }
   return channels.map(planned =>
     explain(
       {

@@ -466,6 +466,7 @@ test(`${CASES} fleets of Hydra's, with what status says of them`, t => {
     now: new Date('2026-11-24T12:00:00Z'),
     host: 'github.com',
     hydraUrl: 'https://hydra.example.org',
+    dryRun: false,
   }
   let channels = 0
   const check = (
@@ -485,7 +486,8 @@ test(`${CASES} fleets of Hydra's, with what status says of them`, t => {
       else if (planned.candidate) {
         const { sha } = planned.candidate
         assert.match(sha, /^[0-9a-f]{40}$/)
-        const say = (verdict: Verdict) => describeVerdict(channel, verdict, 'https://github.com')
+        const say = (verdict: Verdict) =>
+          describeVerdict(channel, verdict, { webUrl: 'https://github.com', dryRun: text.length % 2 > 0 })
         assertPlain(say({ kind: 'held', sha, reason: text, until: text }))
         assertPlain(say({ kind: 'diverged', sha, tip: SHA }))
         assertPlain(say(offBranch(planned.candidate, planned.tracked, text.length % 2 === 0)))
@@ -515,7 +517,7 @@ test(`${CASES} fleets of Hydra's, with what status says of them`, t => {
           },
           uncached: undefined,
         },
-        around,
+        { ...around, dryRun: text.length % 2 > 0 },
       )
       assert.ok(REASONS.includes(explained.reason))
       assertPlain([explained.message ?? '', explained.url ?? ''])
@@ -558,6 +560,7 @@ test(`${CASES} statuses, as a table, as JSON and as metrics`, t => {
   const fleet: fc.Arbitrary<FleetStatus> = fc.record({
     generatedAt: fc.constant('2026-11-24T12:00:00.000Z'),
     lastReconcile: time,
+    dryRun: fc.boolean(),
     channels: fc.array(channel, { maxLength: 4 }),
   })
   const now = new Date('2026-11-24T12:00:00Z')

@@ -70,6 +70,7 @@ describe('the examples', () => {
     hook: { mode: 'inline', kickFile: '/run/hydra-channels-kick/kick', deadlineSeconds: 7200 },
     reconcile: { deadlineSeconds: 900 },
     stateDirectory: '/var/lib/hydra-channels',
+    dryRun: false,
     channels: [RULE],
   }
 
@@ -241,6 +242,13 @@ const KEYS: Key[] = [
   secondsKey('hook.deadlineSeconds', 7200),
   secondsKey('reconcile.deadlineSeconds', 900),
   textKey('stateDirectory', '/var/lib/hydra-channels', 'the path of a folder'),
+  {
+    key: 'dryRun',
+    default: false,
+    expected: 'true or false',
+    good: [[true], [false]],
+    bad: [['true'], ['yes'], [1], [0], [null]],
+  },
   {
     key: 'channels',
     default: [],

@@ -45,6 +45,14 @@ test('a run that did not come to its end adds what failed in it, and is not the 
   ])
 })
 
+test('a failure keeps that it is of a dry run', t => {
+  const directory = directoryFor(t)
+  const failures = { a: { ...failed('one'), dryRun: true }, b: failed('two') }
+  writeStamp(directory, { ended: 'failed', counts: {}, failures }, log)
+  const { a, b } = readStamp(directory)?.failures ?? {}
+  assert.deepEqual([a?.dryRun, b?.dryRun], [true, undefined])
+})
+
 test('a fleet of thousands that all fail, in the longest words, can be read again', t => {
   const directory = directoryFor(t)
   const failures = Object.fromEntries(

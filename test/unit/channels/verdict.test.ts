@@ -171,17 +171,27 @@ const VERDICTS: { verdict: Verdict; lines: string[]; trouble?: boolean }[] = [
 
 for (const { verdict, lines, trouble = false } of VERDICTS) {
   test(`${verdict.kind} is ${trouble ? 'trouble' : 'an expected ending'}: “${lines.at(-1)}”`, () => {
-    assert.deepEqual(describeVerdict(CHANNEL, verdict, WEB), lines)
+    assert.deepEqual(describeVerdict(CHANNEL, verdict, { webUrl: WEB, dryRun: false }), lines)
     assert.equal(isTrouble(verdict), trouble)
   })
 }
+
+test('with dryRun in the configuration, a commit that was taken back promises no move', () => {
+  const newest = { eval: 993, sha: TIP }
+  const verdict = { kind: 'withdrawn', sha: SHA, eval: 991, newest, tracked: MAIN } as const
+  const lines = describeVerdict(CHANNEL, verdict, { webUrl: WEB, dryRun: true })
+  assert.equal(
+    lines[1],
+    'without dryRun, the next good build of a commit in the history of main moves the channel',
+  )
+})
 
 /** What `tellVerdict` puts into the log, and what it reports as an error. */
 function told(verdict: Verdict): { lines: string[]; errors: unknown[] } {
   const lines: string[] = []
   const errors: unknown[] = []
   const log = createLog(line => lines.push(line))
-  tellVerdict(CHANNEL, verdict, { log, report: error => errors.push(error), webUrl: WEB })
+  tellVerdict(CHANNEL, verdict, { log, report: error => errors.push(error), webUrl: WEB, dryRun: false })
   return { lines, errors }
 }
 
@@ -211,7 +221,10 @@ describe('a verdict is told', () => {
     assert.deepEqual(error.hint, [
       'a channel follows one job: put {system} (or another group) into the branch, make job narrower, or let one aggregate job stand for all of them',
     ])
-    assert.throws(() => describeVerdict(CHANNEL, verdict, WEB), /ambiguous is reported as an error/)
+    assert.throws(
+      () => describeVerdict(CHANNEL, verdict, { webUrl: WEB, dryRun: false }),
+      /ambiguous is reported as an error/,
+    )
   })
 
   test('as an error with what was tried, if it failed', () => {
@@ -229,7 +242,10 @@ describe('a verdict is told', () => {
     )
     assert.deepEqual(reported.hint, ['try again'])
     assert.equal(reported.cause, cause)
-    assert.throws(() => describeVerdict(CHANNEL, verdict, WEB), /failed is reported as an error/)
+    assert.throws(
+      () => describeVerdict(CHANNEL, verdict, { webUrl: WEB, dryRun: false }),
+      /failed is reported as an error/,
+    )
   })
 
   test('as it is, if it is a bug', () => {

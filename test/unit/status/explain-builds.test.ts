@@ -293,6 +293,14 @@ describe('what Hydra evaluated and built', () =>
       url: 'https://hydra.example.org/build/70',
     },
     {
+      what: 'the last reconcile, a dry run, could not have moved it',
+      facts: { ...ONE_BEHIND, failure: { ...FAILURE, dryRun: true } },
+      reason: 'failed',
+      message:
+        'the last reconcile, a dry run at 2026-11-24T11:30:00Z, could not have moved it to 4444444: cannot copy to the cache: see its journal',
+      url: 'https://hydra.example.org/build/70',
+    },
+    {
       what: 'the last reconcile could not move it',
       facts: { ...ONE_BEHIND, failure: FAILURE },
       reason: 'failed',

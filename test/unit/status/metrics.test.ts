@@ -26,10 +26,15 @@ const CHANNEL: ChannelStatus = {
   hold: null,
 }
 
-function fleet(channels: Partial<ChannelStatus>[], lastReconcile: string | null = null): FleetStatus {
+function fleet(
+  channels: Partial<ChannelStatus>[],
+  lastReconcile: string | null = null,
+  dryRun = false,
+): FleetStatus {
   return {
     generatedAt: '2026-11-24T12:00:00.000Z',
     lastReconcile,
+    dryRun,
     channels: channels.map(facts => ({ ...CHANNEL, ...facts })),
   }
 }
@@ -111,6 +116,9 @@ hydra_channels_reason{repository="bob/infra",branch="nixos-tested-web",reason="u
 # HELP hydra_channels_last_reconcile_timestamp_seconds When the last reconcile ended.
 # TYPE hydra_channels_last_reconcile_timestamp_seconds gauge
 hydra_channels_last_reconcile_timestamp_seconds 1795521360.5
+# HELP hydra_channels_dry_run Whether nothing is copied or moved, because dryRun is set in the configuration: 1 or 0.
+# TYPE hydra_channels_dry_run gauge
+hydra_channels_dry_run 0
 `,
   )
 })
@@ -122,13 +130,23 @@ test('a metric without samples is not there at all', () => {
     `# HELP hydra_channels_reason Why the channel is not at the newest commit of the tracked branch; always 1.
 # TYPE hydra_channels_reason gauge
 hydra_channels_reason{repository="alice/dotfiles",branch="nixos-tested-nas",reason="unknown"} 1
+# HELP hydra_channels_dry_run Whether nothing is copied or moved, because dryRun is set in the configuration: 1 or 0.
+# TYPE hydra_channels_dry_run gauge
+hydra_channels_dry_run 0
 `,
   )
 })
 
-test('a fleet without channels that was never reconciled is an empty line, which the format ignores', () => {
-  assert.equal(renderMetrics(fleet([])), '\n')
-})
+for (const [dryRun, value] of [
+  [false, 0],
+  [true, 1],
+] as const) {
+  test(`of a fleet without channels that was never reconciled, only dryRun is known: ${value}`, () => {
+    assert.deepEqual(parse(renderMetrics(fleet([], null, dryRun))), [
+      { metric: 'hydra_channels_dry_run', labels: {}, value },
+    ])
+  })
+}
 
 const VALUES: { what: string; branch: string; written: string }[] = [
   { what: 'a backslash', branch: 'a\\b', written: 'a\\\\b' },
@@ -180,8 +198,8 @@ const anyFleet = fc.uniqueArray(anyChannel, {
 
 test('whatever the fleet, it parses, to all that is known of it and nothing else', () => {
   fc.assert(
-    fc.property(anyFleet, fc.option(time), (channels, lastReconcile) => {
-      const text = renderMetrics(fleet(channels, lastReconcile))
+    fc.property(anyFleet, fc.option(time), fc.boolean(), (channels, lastReconcile, dryRun) => {
+      const text = renderMetrics(fleet(channels, lastReconcile, dryRun))
       assert.doesNotMatch(text.replaceAll('\n', ''), /\p{Bidi_Control}|\p{Cc}|\p{Zl}|\p{Zp}/u)
       assert.ok(text.isWellFormed())
 
@@ -209,6 +227,7 @@ test('whatever the fleet, it parses, to all that is known of it and nothing else
         const metric = 'hydra_channels_last_reconcile_timestamp_seconds'
         expected.push({ metric, labels: {}, value: seconds(lastReconcile) })
       }
+      expected.push({ metric: 'hydra_channels_dry_run', labels: {}, value: dryRun ? 1 : 0 })
       assert.deepEqual(parse(text), expected)
     }),
   )

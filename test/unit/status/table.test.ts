@@ -33,10 +33,15 @@ const CHANNEL: ChannelStatus = {
   hold: null,
 }
 
-function fleet(channels: Partial<ChannelStatus>[], lastReconcile: string | null = ago(4, 'm')): FleetStatus {
+function fleet(
+  channels: Partial<ChannelStatus>[],
+  lastReconcile: string | null = ago(4, 'm'),
+  dryRun = false,
+): FleetStatus {
   return {
     generatedAt: NOW.toISOString(),
     lastReconcile,
+    dryRun,
     channels: channels.map(facts => ({ ...CHANNEL, ...facts })),
   }
 }
@@ -99,6 +104,16 @@ test('the table has the worst first, then what mends it, then the counts', () =>
 
 test('a fleet without channels is one line that says so', () => {
   assert.deepEqual(render([]), ['there are no channels'])
+})
+
+test('with dryRun the last line says that nothing is moved, and why', () => {
+  const options = { now: NOW, width: undefined, colour: false }
+  const why = 'nothing is copied or moved, because dryRun is set in the configuration'
+  assert.equal(
+    renderTable(fleet([{}], undefined, true), options).at(-1),
+    `1 channel: 1 up-to-date; the last reconcile ended 4 min ago; ${why}`,
+  )
+  assert.deepEqual(renderTable(fleet([], undefined, true), options), [`there are no channels; ${why}`])
 })
 
 test('where nothing is wrong, the counts follow the table', () => {
