@@ -16,7 +16,7 @@ mend it. It writes nothing and moves nothing.
   ✓ as it should be     ! worth knowing
   ✗ to be mended        – not checked, and why
 
-  configuration   the file can be read, and has rules
+  configuration   the file can be read, and has rules, and no dryRun
   rules           no two are the same, or lead jobs of two jobsets to one branch
   key, app        the key can be read, and belongs to the App
   clock           it agrees with GitHub's to 30 seconds

@@ -7,6 +7,7 @@ import type { Http } from '../base/http.ts'
 import { count } from '../base/log.ts'
 import { sameRepository } from '../base/repository-name.ts'
 import { channelKey } from '../channels/channel.ts'
+import { END_DRY_RUN, NOTHING_MOVES } from '../channels/dry-run.ts'
 import { hasOtherNames, resolveNames } from '../channels/other-name.ts'
 import type { PlannedChannel } from '../channels/plan.ts'
 import { type Config, readConfig } from '../config.ts'
@@ -73,14 +74,14 @@ interface Online {
 function checkConfiguration(file: string): Answer<Config> {
   const config = readConfig(file)
   const rules = config.channels.length
-  if (rules === 0) {
-    return {
-      result: 'note',
-      message: `${file} has no rules (channels): no channel ever moves`,
-      found: config,
-    }
+  const message =
+    rules === 0
+      ? `${file} has no rules (channels): no channel ever moves`
+      : `${file} has ${count(rules, 'rule')}`
+  if (config.dryRun) {
+    return { result: 'note', message: `${message}; ${NOTHING_MOVES}`, hint: END_DRY_RUN, found: config }
   }
-  return { message: `${file} has ${count(rules, 'rule')}`, found: config }
+  return { result: rules === 0 ? 'note' : 'ok', message, found: config }
 }
 
 /** Without a configuration there is no server to ask. */

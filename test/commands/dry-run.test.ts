@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
+import type { Check } from '../../src/doctor/doctor.ts'
 import { connect } from '../helpers/postgres.ts'
 import { CHANNEL, JOB, type Stage, stageFor } from '../helpers/stage.ts'
 import { find, hold, NAS, statusOf } from '../helpers/status.ts'
@@ -213,6 +214,24 @@ describe('status', () => {
     assert.deepEqual([(await statusOf(stage)).dryRun, await metric()], [false, '0'])
     assert.equal(find(await statusOf(stage), NAS).message, `the next reconcile moves it to ${c2.slice(0, 7)}`)
   })
+})
+
+test('doctor notes it, also without a network, and what to remove', async t => {
+  const { stage } = await dryRun(t)
+  for (const args of [[], ['--offline']]) {
+    const { stdout } = await stage.command('hydra-channels', ['doctor', '--json', ...args], {
+      streams: 'apart',
+    })
+    const [first] = JSON.parse(stdout).checks as Check[]
+    assert.deepEqual(first, {
+      name: 'configuration',
+      result: 'note',
+      message: `${stage.env.HYDRA_CHANNELS_CONFIG} has 1 rule; ${NOTHING_MOVES}`,
+      hint: ['to start, remove dryRun from the configuration (NixOS: services.hydra-channels.dryRun)'],
+    })
+  }
+  const { status } = await stage.command('hydra-channels', ['doctor', '--offline'])
+  assert.equal(status, 0)
 })
 
 test('channel-update is asked for by a person, and moves', async t => {
