@@ -37,6 +37,7 @@ let
 
   isDetached = settings.hook.mode == "detached";
   isInline = !isDetached;
+  isKicked = isHydraHere && isDetached;
   cacheUnit = settings.cache.unit;
 
   configFile =
@@ -52,22 +53,30 @@ let
         ln -s ${file} $out
       '';
 
-  loadCredential = "${credential}:${cfg.privateKeyFile}";
+  # Without the second line, a key that is not there keeps the unit from starting: nothing says what is
+  # missing, and a kick starts it again at once. The program says it (src/github/credentials.ts).
+  keyConfig = {
+    LoadCredential = "${credential}:${cfg.privateKeyFile}";
+    SetCredential = "${credential}:missing:${lib.escape [ "\\" ] cfg.privateKeyFile}";
+  };
   kickDirectory = dirOf settings.hook.kickFile;
 
   metricsInState = cfg.metrics.directory == "${settings.stateDirectory}/metrics";
 
   # Of each unit that asks GitHub and the database; without what only NixOS' units have, so that the
   # shell's units can be of it too.
-  serviceConfig = import ./sandbox.nix // {
-    LoadCredential = loadCredential;
-    StateDirectory = [ "hydra-channels" ];
-    # GitHub's tokens, which are good for an hour, for the next run
-    RuntimeDirectory = "hydra-channels";
-    RuntimeDirectoryMode = "0700";
-    RuntimeDirectoryPreserve = "yes";
-    ReadWritePaths = lib.optional (isHydraHere && isDetached) kickDirectory;
-  };
+  serviceConfig =
+    import ./sandbox.nix
+    // keyConfig
+    // {
+      StateDirectory = [ "hydra-channels" ];
+      # GitHub's tokens, which are good for an hour, for the next run
+      RuntimeDirectory = "hydra-channels";
+      RuntimeDirectoryMode = "0700";
+      RuntimeDirectoryPreserve = "yes";
+      # where it is missing, doctor says so
+      ReadWritePaths = lib.optional isKicked "-${kickDirectory}";
+    };
 
   # systemd expands % in a unit's file, and not in what systemd-run asks for.
   inFile =
@@ -78,6 +87,10 @@ let
       map inFile value
     else
       value;
+  # … but in this
+  inFiles = lib.mapAttrs (name: value: if name == "SetCredential" then value else inFile value);
+
+  proxies = inFiles config.networking.proxy.envVars;
 
   service = lib.recursiveUpdate {
     wants = [ "network-online.target" ];
@@ -87,19 +100,23 @@ let
       "hydra-init.service"
       "hydra-channels-database.service"
     ];
-    environment = config.networking.proxy.envVars;
+    environment = proxies;
     # a switch would stop a run, start it again, and wait for its end
     restartIfChanged = false;
-    serviceConfig = lib.mapAttrs (_: inFile) serviceConfig // {
+    serviceConfig = inFiles serviceConfig // {
       Type = "oneshot";
       User = user;
       Group = user;
+      TimeoutStartSec = "15min";
+      # to be stopped is no failure
+      SuccessExitStatus = "143 SIGTERM";
     };
   };
 
   cli = pkgs.callPackage ./command.nix {
     inherit (cfg) package openCliTo;
-    inherit user loadCredential serviceConfig;
+    inherit user keyConfig serviceConfig;
+    environment = config.networking.proxy.envVars;
     systemd = config.systemd.package;
   };
 
@@ -132,6 +149,15 @@ in
       description = ''
         The configuration (README.md: “Configuration”). It is in the store, where everybody can read
         it, and holds no secret. It is checked when the system is built.
+      '';
+    };
+
+    dryRun = mkOption {
+      type = types.bool;
+      default = false;
+      description = ''
+        Whether hooks and reconcile only say what they would do: for a first deployment. `hydra-channels
+        status` says that it is so.
       '';
     };
 
@@ -223,6 +249,8 @@ in
 
   config = mkIf cfg.enable (mkMerge [
     {
+      services.hydra-channels.settings.dryRun = lib.mkDefault cfg.dryRun;
+
       assertions = [
         {
           assertion = isInline || cfg.reconcile.enable;
@@ -278,7 +306,7 @@ in
       };
       environment.systemPackages = [
         # its hydra-channels before the package's
-        (lib.hiPrio cli.command)
+        (lib.hiPrio cli)
         cfg.package
       ];
 
@@ -295,29 +323,40 @@ in
     (mkIf cfg.reconcile.enable {
       systemd.services.hydra-channels-reconcile = service {
         description = "Bring every channel to the newest commit that Hydra has built";
-        unitConfig = {
-          # kicks come as builds end
-          StartLimitIntervalSec = 0;
-        }
-        // lib.optionalAttrs cfg.metrics.enable {
-          OnSuccess = "hydra-channels-metrics.service";
-          OnFailure = "hydra-channels-metrics.service";
-        };
+        wants = [ "network-online.target" ] ++ lib.optional isKicked "hydra-channels-reconcile.path";
+        unitConfig =
+          # If systemd cannot even start a run, its kick stays, and is answered at once, again and again.
+          # Then systemd gives the path unit up; the timer's next run wants it, and so brings it back.
+          lib.optionalAttrs isKicked {
+            StartLimitIntervalSec = 10;
+            StartLimitBurst = 5;
+          }
+          # two names, for systemd wonders about a unit that has two reasons to start
+          // lib.optionalAttrs cfg.metrics.enable {
+            OnSuccess = "hydra-channels-metrics@success.service";
+            OnFailure = "hydra-channels-metrics@failure.service";
+          };
         serviceConfig = {
-          # Reconcile takes the kick itself before it looks. Here too, for a kick that stays would start
-          # this unit for ever, should the program not even start; then a moment for the others of an eval.
+          ExecStart = "${getExe' cfg.package "hydra-channels"} reconcile --wait";
+          # the program's own 6 hours, and its last words
+          TimeoutStartSec = "6h 1min";
+        }
+        // lib.optionalAttrs isKicked {
+          # Reconcile takes the kick itself before it looks; here too, should the program not even start. As root, for
+          # hydra-notify's user can make it a folder that only that user may empty. Then a moment for the others of an
+          # eval: no run lasts less than that, so that kicks never reach the limit above.
           ExecStartPre = [
-            "-${getExe' pkgs.coreutils "rm"} -f ${settings.hook.kickFile}"
+            "-+${getExe' pkgs.coreutils "rm"} -rf ${settings.hook.kickFile}"
             "${getExe' pkgs.coreutils "sleep"} 3"
           ];
-          ExecStart = "${getExe' cfg.package "hydra-channels"} reconcile --wait";
         };
       };
       systemd.timers.hydra-channels-reconcile = {
         description = "Make good what Hydra's hooks missed";
         wantedBy = [ "timers.target" ];
         timerConfig = {
-          OnBootSec = "2min";
+          # not OnBootSec, which is over at once where the first switch comes later than that
+          OnActiveSec = "2min";
           OnUnitInactiveSec = cfg.reconcile.interval;
         };
       };
@@ -325,7 +364,7 @@ in
 
     (mkIf cfg.metrics.enable {
       # a unit of its own: trouble with metrics is none of the channels'
-      systemd.services.hydra-channels-metrics = service {
+      systemd.services."hydra-channels-metrics@" = service {
         description = "Write metrics of every channel";
         serviceConfig = {
           ExecStart = "${getExe' cfg.package "hydra-channels"} status --metrics ${inFile (lib.escapeShellArg "${cfg.metrics.directory}/hydra-channels.prom")}";
@@ -339,12 +378,12 @@ in
               ];
             }
           else
-            { ReadWritePaths = [ (inFile cfg.metrics.directory) ]; }
+            { ReadWritePaths = [ (builtins.toJSON (inFile cfg.metrics.directory)) ]; }
         );
       };
     })
 
-    (mkIf (isHydraHere && isDetached) {
+    (mkIf isKicked {
       systemd.paths.hydra-channels-reconcile = {
         description = "Reconcile when a hook asks for it";
         wantedBy = [ "multi-user.target" ];
@@ -360,12 +399,14 @@ in
     })
 
     (mkIf (isHydraHere && isInline) {
-      systemd.services.hydra-notify.serviceConfig = {
-        LoadCredential = [ (inFile loadCredential) ];
-        # not reconcile's, which is another user's
-        RuntimeDirectory = [ "hydra-channels-hook" ];
-        RuntimeDirectoryMode = "0700";
-        RuntimeDirectoryPreserve = "yes";
+      systemd.services.hydra-notify = {
+        environment = lib.mapAttrs (_: lib.mkDefault) proxies;
+        serviceConfig = lib.mapAttrs (_: lib.singleton) (inFiles keyConfig) // {
+          # not reconcile's, which is another user's
+          RuntimeDirectory = [ "hydra-channels-hook" ];
+          RuntimeDirectoryMode = "0700";
+          RuntimeDirectoryPreserve = "yes";
+        };
       };
     })
 
@@ -393,6 +434,7 @@ in
         ];
         serviceConfig = {
           Type = "oneshot";
+          TimeoutStartSec = "5min";
           RemainAfterExit = true;
           User = "postgres";
           ExecStart = lib.concatStringsSep " " [

@@ -93,7 +93,9 @@ in
     withDefault seconds defaults.reconcile.deadlineSeconds
       "All of GitHub's part in one reconcile.";
 
-  dryRun = withDefault types.bool defaults.dryRun "Look only: hooks and reconcile copy nothing and move nothing, and say what they would do.";
+  dryRun =
+    withDefault types.bool defaults.dryRun
+      "Look only: hooks and reconcile copy nothing and move nothing, and say what they would do.";
 
   stateDirectory = fixed defaults.stateDirectory "Holds, when reconcile last ran to its end, and what was copied.";
 

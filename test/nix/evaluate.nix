@@ -53,7 +53,8 @@ let
     };
     writeText = name: text: derivation name { inherit text; };
     writeShellScript = name: text: derivation name { inherit text; };
-    writeShellScriptBin = name: text: derivation name { inherit text; };
+    # not the name of the package, which has one of its own
+    writeShellScriptBin = name: text: derivation "${name}-for-shells" { inherit text; };
     runCommand =
       name: _: text:
       derivation name { inherit text; };
@@ -65,7 +66,7 @@ let
         import file (
           {
             inherit lib;
-            inherit (pkgs) writeShellScript writeShellScriptBin;
+            inherit (pkgs) coreutils writeShellScript writeShellScriptBin;
           }
           // arguments
         );

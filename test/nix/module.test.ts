@@ -14,7 +14,10 @@ interface Machine {
   hydraConf: string
   config: unknown
   check: string
-  services: Record<string, { serviceConfig?: Record<string, unknown>; unitConfig?: Record<string, unknown> }>
+  services: Record<
+    string,
+    { wants?: string[]; serviceConfig?: Record<string, unknown>; unitConfig?: Record<string, unknown> }
+  >
   paths: Record<string, { pathConfig: Record<string, unknown> }>
   timers: Record<string, { timerConfig: Record<string, unknown> }>
   tmpfiles: Record<string, Record<string, { d: Record<string, string> }>>
@@ -100,16 +103,19 @@ test('detached: a path unit, a folder of two users, and no key for hydra-notify'
 
   const unit = reconcileOf(of)
   assert.deepEqual(
-    (unit.ExecStartPre as string[]).map(line => line.replace(/^(-?)\S*\//, '$1')),
-    [`-rm -f ${kick}`, 'sleep 3'],
+    (unit.ExecStartPre as string[]).map(line => line.replace(/^(-\+)?\S*\//, '$1')),
+    [`-+rm -rf ${kick}`, 'sleep 3'],
   )
   assert.match(String(unit.ExecStart), /reconcile --wait$/)
   assert.equal(unit.LoadCredential, 'github-app-key:/run/secrets/github-app-key')
-  assert.deepEqual(unit.ReadWritePaths, ['/run/hydra-channels-kick'])
+  assert.equal(unit.SetCredential, 'github-app-key:missing:/run/secrets/github-app-key')
+  assert.deepEqual(unit.ReadWritePaths, ['-/run/hydra-channels-kick'])
   assert.notEqual(`/run/${unit.RuntimeDirectory}`, '/run/hydra-channels-kick')
-  assert.equal(of.services['hydra-channels-reconcile']?.unitConfig?.StartLimitIntervalSec, 0)
+  const { unitConfig, wants } = of.services['hydra-channels-reconcile'] ?? {}
+  assert.deepEqual(unitConfig, { StartLimitIntervalSec: 10, StartLimitBurst: 5 })
+  assert.ok(wants?.includes('hydra-channels-reconcile.path'))
   const { timerConfig } = of.timers['hydra-channels-reconcile'] ?? {}
-  assert.deepEqual(timerConfig, { OnBootSec: '2min', OnUnitInactiveSec: '15min' })
+  assert.deepEqual(timerConfig, { OnActiveSec: '2min', OnUnitInactiveSec: '15min' })
 })
 
 test('inline: the key and a folder of its own for hydra-notify, and no path unit', { skip }, () => {
@@ -118,6 +124,7 @@ test('inline: the key and a folder of its own for hydra-notify, and no path unit
   assert.deepEqual(of.services['hydra-notify']?.serviceConfig, {
     User: 'hydra-queue-runner',
     LoadCredential: ['github-app-key:/run/secrets/github-app-key'],
+    SetCredential: ['github-app-key:missing:/run/secrets/github-app-key'],
     RuntimeDirectory: ['hydra-channels-hook'],
     RuntimeDirectoryMode: '0700',
     RuntimeDirectoryPreserve: 'yes',
@@ -160,9 +167,9 @@ test('polkit: only with a cache unit, for hydra-notify’s user and ours', { ski
 test('metrics have a unit of their own, after every reconcile, whatever came of it', { skip }, () => {
   const of = machine(HYDRA, ours({ metrics: { enable: true } }))
   const { unitConfig } = of.services['hydra-channels-reconcile'] ?? {}
-  assert.equal(unitConfig?.OnSuccess, 'hydra-channels-metrics.service')
-  assert.equal(unitConfig?.OnFailure, 'hydra-channels-metrics.service')
-  const unit = of.services['hydra-channels-metrics']?.serviceConfig
+  assert.equal(unitConfig?.OnSuccess, 'hydra-channels-metrics@success.service')
+  assert.equal(unitConfig?.OnFailure, 'hydra-channels-metrics@failure.service')
+  const unit = of.services['hydra-channels-metrics@']?.serviceConfig
   assert.match(
     String(unit?.ExecStart),
     /status --metrics \/var\/lib\/hydra-channels\/metrics\/hydra-channels.prom$/,
@@ -170,8 +177,8 @@ test('metrics have a unit of their own, after every reconcile, whatever came of 
   assert.deepEqual(unit?.StateDirectory, ['hydra-channels', 'hydra-channels/metrics'])
 
   const elsewhere = machine(HYDRA, ours({ metrics: { enable: true, directory: '/var/lib/node-exporter' } }))
-  assert.deepEqual(elsewhere.services['hydra-channels-metrics']?.serviceConfig?.ReadWritePaths, [
-    '/var/lib/node-exporter',
+  assert.deepEqual(elsewhere.services['hydra-channels-metrics@']?.serviceConfig?.ReadWritePaths, [
+    '"/var/lib/node-exporter"',
   ])
 })
 
@@ -224,6 +231,24 @@ test('a machine that only reconciles, with the database elsewhere', { skip }, ()
   const of = machine(ours({ settings: { database: { host: 'db.example.org' } } }))
   assert.deepEqual([of.failed, of.warnings, of.paths, of.tmpfiles], [[], [], {}, {}])
   assert.deepEqual(Object.keys(of.services), ['hydra-channels-reconcile'])
+})
+
+test('every unit that is started has a limit, and only reconcile one of hours', { skip }, () => {
+  const { services } = machine(HYDRA, COPY_UNIT, CACHE, ours({ metrics: { enable: true } }))
+  const limits = Object.entries(services).flatMap(([name, { serviceConfig }]) =>
+    name.startsWith('hydra-channels-') ? [[name, serviceConfig?.TimeoutStartSec]] : [],
+  )
+  assert.deepEqual(Object.fromEntries(limits), {
+    'hydra-channels-database': '5min',
+    'hydra-channels-metrics@': '15min',
+    'hydra-channels-reconcile': '6h 1min',
+  })
+})
+
+test('a look-only first deployment, and its end', { skip }, () => {
+  const dryRunOf = (of: Machine) => parseConfig(JSON.stringify(of.config), 'config.json').dryRun
+  assert.equal(dryRunOf(machine(HYDRA, ours({ dryRun: true }))), true)
+  assert.equal(dryRunOf(machine(HYDRA)), false)
 })
 
 const CONTRADICTIONS: [string, Module[], RegExp][] = [
