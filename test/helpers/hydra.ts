@@ -104,6 +104,25 @@ export async function createHydra() {
   const database = await createDatabase(server)
   const sql = connect(server, { database })
   const { socketDirectory, port } = server
+
+  const close = async (): Promise<void> => {
+    await sql.end({ timeout: 5 })
+    await administer(server, sql => sql`drop database ${sql(database)} with (force)`)
+  }
+
+  const host = encodeURIComponent(socketDirectory)
+  return {
+    ...writeAsHydra(sql, database),
+    socketDirectory,
+    url: `postgres://hydra@${host}:${port}/${database}?application_name=hydra-notify`,
+    dbi: `dbi:Pg:dbname=${database};host=${socketDirectory};port=${port};user=hydra;;application_name=hydra-notify`,
+    config: { host: socketDirectory, port, user: 'hydra', database },
+    close,
+  }
+}
+
+/** Writes into a database with Hydra's tables, as a superuser, what Hydra would. */
+export function writeAsHydra(sql: Sql, database: string) {
   let lastTimestamp = firstTimestamp
 
   const project = async (name: string): Promise<void> => {
@@ -284,19 +303,9 @@ export async function createHydra() {
     })
   }
 
-  const close = async (): Promise<void> => {
-    await sql.end({ timeout: 5 })
-    await administer(server, sql => sql`drop database ${sql(database)} with (force)`)
-  }
-
-  const host = encodeURIComponent(socketDirectory)
   return {
     sql,
     database,
-    socketDirectory,
-    url: `postgres://hydra@${host}:${port}/${database}?application_name=hydra-notify`,
-    dbi: `dbi:Pg:dbname=${database};host=${socketDirectory};port=${port};user=hydra;;application_name=hydra-notify`,
-    config: { host: socketDirectory, port, user: 'hydra', database },
     project,
     jobset,
     eval: evaluate,
@@ -307,7 +316,6 @@ export async function createHydra() {
     writeEvent,
     seedEvents,
     untilUnlocked,
-    close,
   }
 }
 

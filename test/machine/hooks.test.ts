@@ -1,0 +1,201 @@
+// What hooks lead to, under a real systemd: the path unit, the timer, the branch and the metrics.
+import assert from 'node:assert/strict'
+import { existsSync, statSync } from 'node:fs'
+import { after, before, describe, test } from 'node:test'
+import { bootMachine, type Machine, withoutMachine } from './machine.ts'
+
+const RECONCILE = 'hydra-channels-reconcile'
+const METRICS = '/var/lib/hydra-channels/metrics/hydra-channels.prom'
+const KICK = '/run/hydra-channels-kick/kick'
+
+const runsIn = (journal: string) => journal.match(/^Starting /gm)?.length ?? 0
+
+describe('hooks', { skip: withoutMachine, concurrency: false }, () => {
+  let machine: Machine
+  /** main: c1 - … - c12 */
+  let commits: string[]
+  let next = 0
+  before(async () => {
+    machine = await bootMachine('detached')
+    await machine.ok(`systemctl stop ${RECONCILE}.timer`)
+    commits = await machine.repo.history(12)
+  })
+  after(() => machine?.close())
+
+  const read = (file: string) => (existsSync(machine.path(file)) ? machine.read(file) : '')
+  /** The next commit is built for these hosts. */
+  const build = async (...hosts: string[]) => {
+    const sha = commits[next++] ?? ''
+    await machine.repo.setBranch('main', sha)
+    const builds = await machine.evaluate(sha, hosts)
+    await machine.forget()
+    return { sha, builds, build: builds[0] ?? 0 }
+  }
+  /** As an operator does it, and with its end. */
+  const reconcile = async () => {
+    const { status } = await machine.run(`systemctl start ${RECONCILE}`)
+    assert.equal(status, 0, await machine.journal(RECONCILE))
+  }
+  /** Seconds until the timer starts a run. */
+  const untilDue = async () => {
+    const shown = await machine.ok(
+      `systemctl start ${RECONCILE}.timer; systemctl list-timers --output=json ${RECONCILE}.timer`,
+    )
+    return (JSON.parse(shown)[0].next - Date.now() * 1000) / 1_000_000
+  }
+  const channel = (host: string) => machine.repo.branch(`nixos-tested-${host}`)
+
+  test('a hook asks for a reconcile, which copies, moves the channel and has metrics written', async () => {
+    const { sha, build: nas } = await build('nas')
+    const { status, log } = await machine.hook(nas)
+    assert.equal(status, 0, log)
+    assert.match(log, /^asked for a reconcile of alice\/dotfiles nixos-tested-nas: /m)
+    await machine.settled()
+    assert.equal(await channel('nas'), sha)
+    const journal = await machine.journal(RECONCILE)
+    assert.match(journal, /^alice\/dotfiles nixos-tested-nas: created at /m)
+    assert.equal(runsIn(journal), 1)
+    assert.equal(machine.copied().length, 1)
+
+    const behind = /^hydra_channels_commits_behind\{.*branch="nixos-tested-nas"\} 0$/m
+    await machine.until('the metrics are there', () => behind.test(read(METRICS)))
+    assert.equal(statSync(machine.path(METRICS)).mode & 0o777, 0o644)
+    const warned = await machine.ok(
+      "journalctl --priority=warning --output=cat --unit='hydra-channels-*' --unit='copy-cache@*'",
+    )
+    assert.equal(warned, '')
+  })
+
+  test('a kick during a run is one run more', async () => {
+    const first = await build('nas')
+    const copies = await machine.holdCopies()
+    await machine.ok(`systemctl start --no-block ${RECONCILE}`)
+    await copies.begun()
+    const second = await build('nas')
+    assert.equal((await machine.hook(second.build)).status, 0)
+    await copies.end()
+    await machine.settled()
+    // the first began before the journal did
+    const journal = await machine.journal(RECONCILE)
+    assert.equal(runsIn(journal), 1, journal)
+    assert.equal(await channel('nas'), second.sha)
+    assert.notEqual(first.sha, second.sha)
+  })
+
+  test('a kick during a failing run is one run more, and a failing run is no loop', async t => {
+    await machine.ok('touch /var/lib/cache/full')
+    t.after(() => machine.ok('rm -f /var/lib/cache/full'))
+    const { sha, build: nas } = await build('nas')
+    const copies = await machine.holdCopies()
+    await machine.ok(`systemctl start --no-block ${RECONCILE}`)
+    await copies.begun()
+    assert.equal((await machine.hook(nas)).status, 0)
+    await copies.end()
+    await machine.settled()
+    const journal = await machine.journal(RECONCILE)
+    assert.match(journal, /^cannot move nixos-tested-nas in alice\/dotfiles: cannot copy to the cache: /m)
+    assert.ok(runsIn(journal) <= 2, journal)
+    assert.equal((await machine.show(RECONCILE, 'Result')).Result, 'exit-code')
+    assert.notEqual(await channel('nas'), sha)
+    // the metrics are of a failed run, too
+    await machine.until('the metrics say so', () => /nas",reason="not-cached"/.test(read(METRICS)))
+
+    await machine.ok('rm /var/lib/cache/full')
+    await reconcile()
+    assert.equal(await channel('nas'), sha)
+  })
+
+  test('SIGTERM in a copy ends the run at once, is no failure, and the next run finishes', async () => {
+    const { sha } = await build('nas')
+    const copies = await machine.holdCopies()
+    await machine.ok(`systemctl start --no-block ${RECONCILE}`)
+    await copies.begun()
+    await machine.ok(`systemctl stop ${RECONCILE}`)
+    const { ActiveState, Result } = await machine.show(RECONCILE, 'ActiveState', 'Result')
+    assert.deepEqual([ActiveState, Result], ['inactive', 'success'])
+    assert.notEqual(await channel('nas'), sha)
+    await copies.end()
+    await reconcile()
+    assert.equal(await channel('nas'), sha)
+  })
+
+  test('SIGKILL in a copy leaves nothing that holds up the next run', async () => {
+    const { sha } = await build('nas')
+    const copies = await machine.holdCopies()
+    await machine.ok(`systemctl start --no-block ${RECONCILE}`)
+    await copies.begun()
+    await machine.ok(`systemctl kill --signal=KILL ${RECONCILE}`)
+    await machine.settled()
+    assert.equal((await machine.show(RECONCILE, 'Result')).Result, 'signal')
+    await copies.end()
+    await reconcile()
+    assert.equal(await channel('nas'), sha)
+  })
+
+  test('a channel that is held stays, for the hook’s reconcile too, until it is released', async () => {
+    await machine.ok("hydra-channels hold nixos-tested-nas --reason 'kernel does not boot'", { as: 'alice' })
+    const { sha, build: nas } = await build('nas')
+    assert.equal((await machine.hook(nas)).status, 0)
+    await machine.settled()
+    assert.match(await machine.journal(RECONCILE), /^alice\/dotfiles nixos-tested-nas: held/m)
+    assert.notEqual(await channel('nas'), sha)
+    // made by one, and ended by another
+    await machine.ok('hydra-channels release nixos-tested-nas')
+    await reconcile()
+    assert.equal(await channel('nas'), sha)
+  })
+
+  test('the timer starts a run a while after it is first activated, and again after a failure', async () => {
+    const due = await untilDue()
+    assert.ok(due > 60 && due < 125, `${due} s`)
+    // the machine is up for longer, and runs have ended: neither starts one now
+    assert.equal((await machine.show(RECONCILE, 'ActiveState')).ActiveState, 'inactive')
+    const shorter =
+      '[Timer]\nOnActiveSec=\nOnUnitInactiveSec=\nOnActiveSec=1s\nOnUnitInactiveSec=2s\nAccuracySec=10ms\n'
+    machine.write(`/run/systemd/system/${RECONCILE}.timer.d/shorter.conf`, shorter)
+    const { sha } = await build('nas')
+    await machine.ok('mv /run/secrets/github-app-key /run/kept')
+    await machine.ok(`systemctl daemon-reload && systemctl restart ${RECONCILE}.timer`)
+    await machine.until('a run has failed', async () =>
+      /Failed with result/.test(await machine.journal(RECONCILE)),
+    )
+    await machine.ok('mv /run/kept /run/secrets/github-app-key')
+    await machine.until('the timer has started another', async () => (await channel('nas')) === sha)
+    await machine.ok(`systemctl stop ${RECONCILE}.timer`)
+    await machine.settled()
+  })
+
+  test('what a reboot interrupts is made good after it, by the kick or by the timer', async () => {
+    const { sha, build: nas } = await build('nas')
+    const copies = await machine.holdCopies()
+    assert.equal((await machine.hook(nas)).status, 0)
+    await copies.begun()
+    await machine.reboot('orderly')
+    await copies.end()
+    assert.notEqual(await channel('nas'), sha)
+    assert.ok((await untilDue()) > 60)
+    await reconcile()
+    assert.equal(await channel('nas'), sha)
+    assert.throws(() => statSync(machine.path(KICK)), { code: 'ENOENT' })
+  })
+
+  test('sixty hooks at once are two runs at most, and every channel has moved', async () => {
+    const hosts = Array.from({ length: 60 }, (_, n) => `host${n}`)
+    const { sha, builds } = await build(...hosts)
+    const copies = await machine.holdCopies()
+    const ended = await Promise.all(builds.map(each => machine.hook(each, 'at once')))
+    assert.deepEqual(
+      ended.filter(({ status }) => status !== 0),
+      [],
+    )
+    await copies.end()
+    await machine.settled()
+    const journal = await machine.journal(RECONCILE)
+    assert.ok(runsIn(journal) <= 2, journal)
+    const branches = await machine.repo.branches()
+    assert.deepEqual(
+      hosts.filter(host => branches[`nixos-tested-${host}`] !== sha),
+      [],
+    )
+  })
+})

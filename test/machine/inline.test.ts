@@ -1,0 +1,128 @@
+// hook.mode: "inline": the hook has the key, as one of hydra-notify's credentials, and does all of the work. And what polkit
+// lets the users of the machine do, in either mode.
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { bootMachine, type Machine, withoutMachine } from './machine.ts'
+
+const RECONCILE = 'hydra-channels-reconcile'
+const NOTIFY = 'hydra-notify.service'
+const KEY = '/run/secrets/github-app-key'
+
+describe('inline hooks', { skip: withoutMachine, concurrency: false }, () => {
+  let machine: Machine
+  let commits: string[]
+  let next = 0
+  before(async () => {
+    machine = await bootMachine('inline')
+    await machine.ok(`systemctl stop ${RECONCILE}.timer`)
+    commits = await machine.repo.history(6)
+  })
+  after(() => machine?.close())
+
+  const build = async () => {
+    const sha = commits[next++] ?? ''
+    await machine.repo.setBranch('main', sha)
+    const [build = 0] = await machine.evaluate(sha, ['nas'])
+    await machine.forget()
+    return { sha, build }
+  }
+  const tip = () => machine.repo.branch('nixos-tested-nas')
+
+  test('the verdict is in Hydra’s log, and the key and the token are nobody else’s', async () => {
+    const { sha, build: nas } = await build()
+    const { status, log } = await machine.hook(nas)
+    assert.equal(status, 0, log)
+    assert.match(log, /^alice\/dotfiles nixos-tested-nas: created at [0-9a-f]{7}\n$/m)
+    assert.equal(await tip(), sha)
+    for (const file of ['/run/credentials/hydra-notify.service/github-app-key', '/run/hydra-channels-hook']) {
+      await machine.ok(`ls -lR ${file}`, { as: 'hydra-queue-runner' })
+      for (const as of ['bob', 'hydra', 'hydra-channels']) {
+        assert.notEqual((await machine.run(`ls -lR ${file}/`, { as })).status, 0, `${file}, ${as}`)
+      }
+    }
+    const { Environment } = await machine.show(NOTIFY, 'Environment')
+    assert.match(Environment, /\bhttps_proxy=http:\/\/proxy\.example\.org:3128 no_proxy=\S+50%\.example\.org/)
+  })
+
+  test('there is no kick, no path unit, and reconcile waits for no other kick', async () => {
+    assert.equal((await machine.run(`systemctl cat ${RECONCILE}.path`)).status, 1)
+    await machine.ok(`systemctl start ${RECONCILE}`)
+    assert.doesNotMatch(await machine.ok(`systemctl cat ${RECONCILE}`), /ExecStartPre/)
+  })
+
+  test('a missing key is said in Hydra’s log and keeps nothing else of Hydra from being told', async () => {
+    const { sha, build: nas } = await build()
+    await machine.ok(`mv ${KEY} /run/kept && systemctl restart ${NOTIFY}`)
+    const { status, log } = await machine.hook(nas)
+    assert.equal(status, 2, log)
+    assert.match(log, /there is no private key of the App at \/run\/secrets\/github-app-key: /)
+    assert.equal((await machine.show(NOTIFY, 'ActiveState')).ActiveState, 'active')
+    assert.notEqual(await tip(), sha)
+
+    await machine.ok(`mv /run/kept ${KEY}`)
+    await machine.ok(`systemctl start ${RECONCILE}`)
+    assert.equal(await tip(), sha)
+    // hydra-notify has what was there when it was started
+    const again = await build()
+    await machine.ok(`systemctl restart ${NOTIFY}`)
+    assert.equal((await machine.hook(again.build)).status, 0)
+    assert.equal(await tip(), again.sha)
+  })
+
+  test('a hold counts for an inline hook', async () => {
+    await machine.ok("hydra-channels hold nixos-tested-nas --reason 'does not boot'", { as: 'alice' })
+    const { sha, build: nas } = await build()
+    const { status, log } = await machine.hook(nas)
+    assert.equal(status, 0, log)
+    assert.match(log, /^alice\/dotfiles nixos-tested-nas: held, not moved to /m)
+    assert.notEqual(await tip(), sha)
+    await machine.ok('hydra-channels release nixos-tested-nas')
+  })
+
+  const HASH = '0123456789abcdfghijklmnpqrsvwxyz'
+  const copy = `copy-cache@-nix-store-${HASH}\\x2dnas.service`
+  const ALLOWED = [
+    `start '${copy}'`,
+    `start --no-block '${copy}'`,
+    // polkit is not told the job mode (docs/limits.md)
+    `start --job-mode=flush '${copy}'`,
+  ]
+  const DENIED = [
+    `restart '${copy}'`,
+    `stop '${copy}'`,
+    `kill '${copy}'`,
+    `reload '${copy}'`,
+    `set-property '${copy}' CPUWeight=1`,
+    `start --job-mode=isolate '${copy}'`,
+    `start '${copy}' ${NOTIFY}`,
+    `start 'copy-cache@-etc-shadow.service'`,
+    `start 'copy-cache@-nix-store-${HASH}\\x2dnas-..-..-etc.service'`,
+    `start 'copy-cache@.service'`,
+    `start ${RECONCILE}`,
+    `stop ${RECONCILE}.timer`,
+    `restart ${NOTIFY}`,
+    'start debug-shell.service',
+    'isolate rescue.target',
+    'daemon-reload',
+    'daemon-reexec',
+    'reboot',
+    'enable debug-shell.service',
+    'set-environment PATH=/tmp',
+    'link /tmp/own.service',
+  ]
+
+  for (const as of ['hydra-queue-runner', 'hydra-channels', 'bob']) {
+    test(`polkit: what ${as} may and may not do`, async () => {
+      // all in one shell of that user: a line for each, with its status
+      const commands = [...ALLOWED, ...DENIED].map(
+        command => `systemctl --no-ask-password ${command} >/dev/null 2>&1; echo $?`,
+      )
+      const transient = `systemd-run --quiet --no-ask-password --unit='${copy}' true >/dev/null 2>&1; echo $?`
+      const said = await machine.ok([...commands, transient].join('\n'), { as })
+      const statuses = said.trim().split('\n').map(Number)
+      const names = [...ALLOWED, ...DENIED, 'systemd-run']
+      const allowed = names.filter((_, n) => statuses[n] === 0)
+      assert.deepEqual(allowed, as === 'bob' ? [] : ALLOWED)
+    })
+  }
+})
