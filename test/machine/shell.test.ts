@@ -25,9 +25,11 @@ describe('shells', { skip: withoutMachine, concurrency: false }, () => {
   })
   after(() => machine?.close())
 
-  /** What a command left behind, which is nothing. */
-  const unitsLeft = () =>
-    machine.ok("systemctl list-units --all --plain --no-legend 'hydra-channels-shell-*'")
+  /** The units and processes that a command left behind: none. */
+  const left = () =>
+    machine.ok(
+      "systemctl list-units --all --plain --no-legend 'hydra-channels-shell-*'; pgrep --list-full node || true",
+    )
   const broken = async (t: TestContext, cause: string, cure: string) => {
     await machine.ok(cause)
     t.after(() => machine.ok(cure))
@@ -43,7 +45,7 @@ describe('shells', { skip: withoutMachine, concurrency: false }, () => {
     assert.deepEqual([stranger.status, stranger.stdout], [1, ''])
     assert.match(stranger.stderr, /^sudo: /m)
     assert.match(await machine.ok('hydra-channels --help', { as: STRANGER }), /^Usage: hydra-channels /)
-    assert.equal(await unitsLeft(), '')
+    assert.equal(await left(), '')
   })
 
   test('arguments arrive as they are', async () => {
@@ -114,14 +116,14 @@ describe('shells', { skip: withoutMachine, concurrency: false }, () => {
       )
       writeFileSync(machine.path('/run/keys'), '\u0003')
       assert.equal((await ended).status, 130)
-      assert.equal(await unitsLeft(), '')
+      assert.equal(await left(), '')
     })
 
     test(`timeout ends what ${whom} runs without a terminal, and its unit`, async t => {
       await waiting(t)
       const { status } = await machine.run('timeout 3 hydra-channels reconcile', { as })
       assert.equal(status, 124)
-      assert.equal(await unitsLeft(), '')
+      assert.equal(await left(), '')
     })
 
     test(`without the key, what ${whom} types says so`, async t => {
