@@ -19,35 +19,41 @@
 let
   program = lib.getExe' package "hydra-channels";
   bin = lib.getExe' systemd;
+  sudo = "/run/wrappers/bin/sudo --non-interactive";
 
-  # Waits for the job `running`, and ends it by `stop` when a signal comes: systemd-run would leave its
-  # unit behind, and sudo's process is not the caller's to end. Again and again, for the unit may not
-  # be there yet.
-  waitFor = stop: ''
+  # Runs a command and waits for it. A signal ends it by `stop`: systemd-run would leave its unit behind,
+  # and the caller may not signal sudo. Repeated, because the unit may not exist yet.
+  supervise = run: stop: ''
+    stop() { ${stop} 2>/dev/null; }
     end() {
       trap "" HUP INT TERM
-      while ${stop} 2>/dev/null; [[ -d /proc/$running ]]; do
+      for ((tries = 0; tries < 100; tries++)); do
+        [[ -d /proc/''${!:-none} ]] || break
+        stop
         ${lib.getExe' coreutils "sleep"} 0.2
       done
+      stop
       trap - "$1"
       kill -s "$1" $$
     }
     for signal in HUP INT TERM; do trap "end $signal" "$signal"; done
-    wait "$running"
+    ${run} <&0 &
+    wait "$!"
     status=$?
   '';
 
-  # To systemd, a service that Ctrl-C has ended has ended well: this ends with 130, as in a shell.
+  # systemd counts SIGINT as success: this turns it into 130, as a shell does.
   inside = writeShellScript "hydra-channels-in-unit" ''
     trap : HUP INT TERM
     ${program} "$@"
     exit
   '';
 
-  # --pty where all three are a terminal, --pipe else; the terminal's title is not systemd's. A `$` in an
-  # argument is only a `$`. PATH is not the caller's, who would else choose what runs as our user. From
+  # `UNIT COMMAND…`, as root: a unit of that name runs the command. --pty where all three are a terminal,
+  # --pipe otherwise; the terminal's title is not systemd's. A `$` in an argument is only a `$`. PATH is
+  # not the caller's, who would otherwise choose what runs as root and as our user (a pager, say). From
   # 200 on, a status is systemd's own.
-  inUnit =
+  unitAs =
     as: serviceConfig:
     let
       property =
@@ -57,26 +63,32 @@ let
       );
       variables = lib.mapAttrsToList (name: value: "--setenv=${name}=${value}") environment;
     in
-    ''
-      SYSTEMD_ADJUST_TERMINAL_TITLE=0 SYSTEMD_TINT_BACKGROUND=0 \
+    writeShellScript "hydra-channels-as-${as}" ''
+      export PATH=/run/current-system/sw/bin SYSTEMD_PAGER=cat
+      export SYSTEMD_ADJUST_TERMINAL_TITLE=0 SYSTEMD_TINT_BACKGROUND=0
+      unit=$1
+      shift
+      ${supervise ''
         ${bin "systemd-run"} --quiet --wait --collect --pipe --pty --unit="$unit" \
-        --service-type=exec --expand-environment=no --uid=${as} --gid=${as} \
-        --description="hydra-channels, from a shell" --setenv=TERM="''${TERM:-dumb}" \
-        --setenv=PATH=/run/current-system/sw/bin \
-        ${lib.escapeShellArgs (variables ++ properties)} \
-        -- ${inside} "$@" <&0 &
-      running=$!
-      ${waitFor ''${bin "systemctl"} stop "$unit"''}
+          --service-type=exec --expand-environment=no --uid=${as} --gid=${as} \
+          --description="hydra-channels, from a shell" --setenv=TERM="''${TERM:-dumb}" \
+          --setenv=PATH="$PATH" \
+          ${lib.escapeShellArgs (variables ++ properties)} \
+          -- ${inside} "$@"'' ''${bin "systemctl"} stop "$unit"''}
       if ((status >= 200 && status < 250)); then
         echo "hydra-channels: systemd could not start it (status $status of systemd.exec):" >&2
-        ${bin "journalctl"} --quiet --unit="$unit" --lines=5 --output=cat >&2
+        ${bin "journalctl"} --no-pager --quiet --unit="$unit" --lines=5 --output=cat >&2
       fi
       exit "$status"
     '';
 
+  asUser = unitAs user serviceConfig;
+  # what polkit allows, only root may ask; with our folders, systemd would make them root's
+  asRoot = unitAs "root" keyConfig;
+
   # What sudo lets the group run as root, which hands over to our user at once: `run ID COMMAND…`, and
   # `end ID` of the same caller. With a configuration of their own, or a file of their choice, they
-  # could do as it more than these commands do.
+  # could do as our user more than these commands do.
   forGroup = writeShellScript "hydra-channels-for-group" ''
     [[ "''${2-}" =~ ^[0-9]{1,10}$ && "''${SUDO_UID-}" =~ ^[0-9]+$ ]] || exit 2
     action=$1
@@ -97,7 +109,7 @@ let
           echo "hydra-channels: $argument is for root" >&2; exit 2 ;;
       esac
     done
-    ${inUnit user serviceConfig}
+    exec ${asUser} "$unit" "$@"
   '';
 in
 writeShellScriptBin "hydra-channels" ''
@@ -119,20 +131,20 @@ writeShellScriptBin "hydra-channels" ''
         ''
       else
         ''
-          /run/wrappers/bin/sudo ${forGroup} run $$ "$@" <&0 &
-          running=$!
-          ${waitFor "/run/wrappers/bin/sudo ${forGroup} end $$"}
+          ${supervise ''${sudo} ${forGroup} run $$ "$@"'' "${sudo} ${forGroup} end $$"}
           exit "$status"
         ''
     }
   fi
-  unit=hydra-channels-shell-0-$$.service
-  if [[ $1 == doctor ]]; then
-    # what polkit allows, only root may ask; with our folders, systemd would make them root's
-    ${inUnit "root" keyConfig}
-  fi
-  ${inUnit user serviceConfig}
+  as=${asUser}
+  [[ $1 != doctor ]] || as=${asRoot}
+  exec "$as" hydra-channels-shell-0-$$.service "$@"
 ''
 // {
-  inherit forGroup inside;
+  inherit forGroup;
+  scripts = [
+    inside
+    asUser
+    asRoot
+  ];
 }

@@ -22,8 +22,8 @@ let
   inherit (cfg) settings;
   json = pkgs.formats.json { };
 
-  # nixpkgs' module, or the one of Hydra's own flake. Not by the units that are there: whether ours
-  # are depends on this.
+  # nixpkgs' module, or the one of Hydra's own flake. We cannot ask which units exist: our own units
+  # depend on this.
   isNixpkgsHydra = config.services.hydra.enable or false;
   isHydraDev = config.services.hydra-dev.enable or false;
   isHydraHere = isNixpkgsHydra || isHydraDev;
@@ -53,8 +53,8 @@ let
         ln -s ${file} $out
       '';
 
-  # Without the second line, a key that is not there keeps the unit from starting: nothing says what is
-  # missing, and a kick starts it again at once. The program says it (src/github/credentials.ts).
+  # If the key is missing, systemd hands out the second text instead, and the program reports it
+  # (src/github/credentials.ts). Otherwise the unit would not start, and a kick would start it again at once.
   keyConfig = {
     LoadCredential = "${credential}:${cfg.privateKeyFile}";
     SetCredential = "${credential}:missing:${lib.escape [ "\\" ] cfg.privateKeyFile}";
@@ -63,8 +63,8 @@ let
 
   metricsInState = cfg.metrics.directory == "${settings.stateDirectory}/metrics";
 
-  # Of each unit that asks GitHub and the database; without what only NixOS' units have, so that the
-  # shell's units can be of it too.
+  # Of each unit that asks GitHub and the database. Shared with the shell's transient units, so it holds
+  # only settings that both accept.
   serviceConfig =
     import ./sandbox.nix
     // keyConfig
@@ -87,7 +87,7 @@ let
       map inFile value
     else
       value;
-  # … but in this
+  # except in SetCredential
   inFiles = lib.mapAttrs (name: value: if name == "SetCredential" then value else inFile value);
 
   proxies = inFiles config.networking.proxy.envVars;
@@ -331,7 +331,7 @@ in
             StartLimitIntervalSec = 10;
             StartLimitBurst = 5;
           }
-          # two names, for systemd wonders about a unit that has two reasons to start
+          # two names, because systemd warns if one unit has two triggers
           // lib.optionalAttrs cfg.metrics.enable {
             OnSuccess = "hydra-channels-metrics@success.service";
             OnFailure = "hydra-channels-metrics@failure.service";
@@ -342,11 +342,12 @@ in
           TimeoutStartSec = "6h 1min";
         }
         // lib.optionalAttrs isKicked {
-          # Reconcile takes the kick itself before it looks; here too, should the program not even start. As root, for
-          # hydra-notify's user can make it a folder that only that user may empty. Then a moment for the others of an
-          # eval: no run lasts less than that, so that kicks never reach the limit above.
+          # The program removes the kick itself. Removed here too, in case the program cannot start; as root, because
+          # hydra-notify's user can make it a folder that only that user may empty, and with a limit, because it can be
+          # made deep. Then a moment for the other builds of an eval: no run lasts less than that, so kicks never reach
+          # the limit above.
           ExecStartPre = [
-            "-+${getExe' pkgs.coreutils "rm"} -rf ${settings.hook.kickFile}"
+            "-+${getExe' pkgs.coreutils "timeout"} --kill-after=5 20 ${getExe' pkgs.coreutils "rm"} -rf -- ${settings.hook.kickFile}"
             "${getExe' pkgs.coreutils "sleep"} 3"
           ];
         };
@@ -355,7 +356,7 @@ in
         description = "Make good what Hydra's hooks missed";
         wantedBy = [ "timers.target" ];
         timerConfig = {
-          # not OnBootSec, which is over at once where the first switch comes later than that
+          # OnBootSec would elapse at once if the machine has been up for longer than that
           OnActiveSec = "2min";
           OnUnitInactiveSec = cfg.reconcile.interval;
         };
@@ -389,12 +390,15 @@ in
         wantedBy = [ "multi-user.target" ];
         pathConfig.PathExists = settings.hook.kickFile;
       };
-      # Not a RuntimeDirectory, which would go with its service, and the hook's kick with it. The one
-      # user owns it, the other is the only one of its group.
-      systemd.tmpfiles.settings.hydra-channels.${kickDirectory}.d = {
-        user = notifyUser;
-        group = user;
-        mode = "0770";
+      # Not a RuntimeDirectory, which would go with its service, and the hook's kick with it. Root's, so that neither of
+      # the two users can shut the other one out.
+      systemd.tmpfiles.settings.hydra-channels.${kickDirectory} = {
+        d = {
+          user = "root";
+          group = user;
+          mode = "0770";
+        };
+        "a+".argument = "u:${notifyUser}:rwx";
       };
     })
 
@@ -463,6 +467,7 @@ in
         extraRules = [
           {
             groups = [ cfg.openCliTo ];
+            runAs = "root";
             commands = [
               {
                 command = toString cli.forGroup;

@@ -83,7 +83,7 @@ in
           `detached`: the hook asks for a reconcile, so that hydra-notify never waits for an upload, and has no key.
           `inline`: the hook does all of the work itself, and its verdict is in Hydra's log.
         '';
-    kickFile = fixed defaults.hook.kickFile "By its being there, a detached hook asks for a reconcile.";
+    kickFile = fixed defaults.hook.kickFile "A detached hook creates this file to request a reconcile.";
     deadlineSeconds =
       withDefault seconds defaults.hook.deadlineSeconds
         "One hook as a whole, copies included: Hydra's other notifications wait for it.";

@@ -1,5 +1,5 @@
-// The whole suite. The unit tests come first, all in one process. The others share one PostgreSQL; in the end, all that any
-// command said is searched for secrets. A run of unit tests alone starts neither.
+// The whole suite. The unit tests come first, all in one process. The others share one PostgreSQL, and the machines come last;
+// in the end, all that any command said is searched for secrets. A run of unit tests alone starts neither.
 //
 //   npm test                                              all files
 //   npm run test:unit                                     test/unit
@@ -31,8 +31,8 @@ function run(args: readonly string[], env: Readonly<Record<string, string>> = {}
   })
 }
 
-/** All that needs a server or a command: a process for each file. */
-async function runWithPostgres(files: readonly string[], whole: boolean): Promise<number> {
+/** All that needs a server or a command: a process for each file, one group after the other. */
+async function runWithPostgres(groups: readonly string[][], whole: boolean): Promise<number> {
   const { startPostgres } = await import('./helpers/postgres.ts')
   const suite = mkdtempSync(join(tmpdir(), 'hc-suite-'))
   const server = await startPostgres()
@@ -43,10 +43,14 @@ async function runWithPostgres(files: readonly string[], whole: boolean): Promis
       ...(whole && { HYDRA_CHANNELS_TEST_WHOLE: '1' }),
     }
     const concurrency = process.env.HYDRA_CHANNELS_TEST_CONCURRENCY ?? String(availableParallelism() + 1)
-    const status = await run(['--test', `--test-concurrency=${concurrency}`, ...files], env)
+    const statuses: number[] = []
+    for (const files of groups) {
+      if (files.length > 0)
+        statuses.push(await run(['--test', `--test-concurrency=${concurrency}`, ...files], env))
+    }
     // after all others, because it reads what they left
-    const secrets = await run(['--test', join(relative(root, here), 'secrets.ts')], env)
-    return status || secrets
+    statuses.push(await run(['--test', join(relative(root, here), 'secrets.ts')], env))
+    return Math.max(...statuses)
   } finally {
     await server.stop()
     rmSync(suite, { recursive: true, force: true })
@@ -77,10 +81,13 @@ const included = positionals.length > 0 ? filesOf(positionals) : new Set(all)
 const excluded = filesOf(values.except)
 const selected = all.filter(file => included.has(file) && !excluded.has(file))
 
-const isUnit = (file: string) => file.startsWith(join(relative(root, here), 'unit') + sep)
-const [units, others] = [selected.filter(isUnit), selected.filter(file => !isUnit(file))]
-const statuses = [
-  units.length > 0 ? await run([join(relative(root, here), 'run-unit.ts'), ...units]) : 0,
-  others.length > 0 ? await runWithPostgres(others, selected.length === all.length) : 0,
-]
+const within = (folder: string) => (file: string) => file.startsWith(join(relative(root, here), folder) + sep)
+const [isUnit, isMachine] = [within('unit'), within('machine')]
+const units = selected.filter(isUnit)
+// machines that boot take the processors from tests beside them
+const groups = [selected.filter(file => !isUnit(file) && !isMachine(file)), selected.filter(isMachine)]
+const statuses = [units.length > 0 ? await run([join(relative(root, here), 'run-unit.ts'), ...units]) : 0]
+if (groups.some(files => files.length > 0)) {
+  statuses.push(await runWithPostgres(groups, selected.length === all.length))
+}
 process.exitCode = Math.max(...statuses)

@@ -3,10 +3,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { codeOf } from './errors.ts'
 import { printableLines } from './log.ts'
-import { onEnd } from './signals.ts'
+import { endsUsToo, onEnd } from './signals.ts'
 
 /** We keep the last part of what a program writes: one that never stops would fill the memory. */
 const MAX_OUTPUT_BYTES = 1024 * 1024
+
+/** A signal that was sent to a program and to this process has arrived at both by then. */
+const SIGNAL_MS = 200
 
 export interface ProgramOptions {
   env: Readonly<Record<string, string | undefined>>
@@ -74,14 +77,14 @@ export function runProgram(
     child.on('error', error =>
       settle({ kind: 'not-started', why: codeOf(error) === 'ENOENT' ? 'missing' : error }),
     )
-    child.on('close', (code, signal) =>
-      settle({
-        kind: 'ended',
-        how: timedOut ? 'timeout' : (code ?? signal ?? 1),
-        stdout: stdout.text(),
-        lines: printableLines(output.text()),
-      }),
-    )
+    child.on('close', (code, signal) => {
+      const how = timedOut ? 'timeout' : (code ?? signal ?? 1)
+      const end = () =>
+        settle({ kind: 'ended', how, stdout: stdout.text(), lines: printableLines(output.text()) })
+      // Ctrl-C and a stop of the unit are for this process too, which may hear of its child first
+      if (endsUsToo(signal)) setTimeout(end, SIGNAL_MS)
+      else end()
+    })
   })
 }
 

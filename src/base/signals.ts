@@ -19,3 +19,8 @@ export function onEnd(cleanUp: () => void): () => void {
   for (const signal of SIGNALS) process.on(signal, handle)
   return stop
 }
+
+/** Whether the signal that ended a program ends this process as well, if it was sent to both. */
+export function endsUsToo(signal: NodeJS.Signals | null): boolean {
+  return SIGNALS.some(each => each === signal)
+}

@@ -54,8 +54,8 @@ export const command: Command<typeof options> = {
     const deadline = new Deadline(MAX_HOURS * 3600)
     const file = configFile(values.config, env) ?? DEFAULT_CONFIG_FILE
     const isLook = values['dry-run'] === true
-    // before anything else: what is kicked from now on is for the next run
-    const kicked: TakenKick = isLook ? { kind: 'none' } : takeKick(file)
+    // before anything else: what is kicked from now on is for the next run. A run of some channels leaves it to a whole one.
+    const kicked: TakenKick = isLook || positionals.length > 0 ? { kind: 'none' } : takeKick(file)
     if (kicked.kind === 'stuck') report(kicked.error)
     const config = readConfig(file)
     if (config.dryRun) log.line(`${DRY_RUN}; ${END_DRY_RUN}`)

@@ -1,10 +1,9 @@
 // The file by which a detached hook asks for a reconcile: a systemd path unit (PathExists=) starts reconcile while it is
 // there, and reconcile removes it before it looks. So what happens after its look starts another one.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { lstatSync, readFileSync, rmdirSync, unlinkSync, writeFileSync } from 'node:fs'
 import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
 import { shellWord } from '../base/links.ts'
 import { cut } from '../base/log.ts'
-import { removeTree } from '../base/remove-tree.ts'
 
 export const DEFAULT_KICK_FILE = '/run/hydra-channels-kick/kick'
 
@@ -36,13 +35,16 @@ export type TakenKick =
 
 /**
  * Removes the kick, also if the rest of the configuration is unusable: a kick that stays starts
- * reconcile again and again. The hook makes a file, but whatever is there counts, and goes.
+ * reconcile again and again. Another process of hydra-notify's user can put something else in its place: that counts too,
+ * and is removed unless it is a folder with something in it, which is not ours to search.
  */
 export function takeKick(configFile: string): TakenKick {
   const file = kickFileOf(configFile)
   try {
-    return removeTree(file) === 'removed' ? { kind: 'taken', file } : { kind: 'none' }
+    remove(file)
+    return { kind: 'taken', file }
   } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return { kind: 'none' }
     const message = `cannot remove ${file} (hook.kickFile): ${cut(messageOf(error), MAX_REASON)}`
     const hint = [
       `while it is there, reconcile is started again and again: ${removeKick(file)}`,
@@ -50,6 +52,11 @@ export function takeKick(configFile: string): TakenKick {
     ]
     return { kind: 'stuck', error: new OperatorError(message, { hint, cause: error }) }
   }
+}
+
+function remove(file: string): void {
+  if (lstatSync(file).isDirectory()) rmdirSync(file)
+  else unlinkSync(file)
 }
 
 /** What a person does about a kick that reconcile cannot remove. */

@@ -26,8 +26,6 @@ export interface RunOptions {
   /** `together`: one file for both, as Hydra does; `apart`: two pipes */
   streams?: 'together' | 'apart'
   cwd?: string
-  /** whom it runs as, if the tests run as root */
-  uid?: number
   /** called once the process runs, to send it a signal */
   onStart?: (child: ChildProcess) => void
 }
@@ -50,7 +48,7 @@ export async function runCommand(
   args: string[] = [],
   options: RunOptions = {},
 ): Promise<Result> {
-  const { env, streams = 'together', cwd = '/', uid, onStart } = options
+  const { env, streams = 'together', cwd = '/', onStart } = options
   const directory = await mkdtemp(join(tmpdir(), 'hc-run-'))
   const paths = {
     log: join(directory, 'log'),
@@ -64,7 +62,6 @@ export async function runCommand(
       cwd,
       env: cleanEnvironment(env),
       stdio: ['ignore', descriptors[0], descriptors.at(-1)],
-      ...(uid !== undefined && { uid, gid: uid }),
     })
     const ended = new Promise<number | NodeJS.Signals>((resolve, reject) => {
       child.once('error', reject)

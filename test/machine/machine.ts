@@ -1,13 +1,16 @@
 // A machine with a real systemd, PostgreSQL, polkit and sudo, and on it what nix/module.nix makes (fixtures/machines), as a
 // container: nothing of it listens outside. GitHub and the cache are outside, behind unix sockets.
-import { execFile, execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
   chmodSync,
+  closeSync,
+  constants,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -50,7 +53,11 @@ const PACKAGES = [
 const ROOT = join(
   process.env.XDG_CACHE_HOME || join(homedir(), '.cache'),
   'hydra-channels',
-  `debian-${SUITE}-${createHash('sha256').update(PACKAGES).digest('hex').slice(0, 12)}`,
+  `debian-${SUITE}-${createHash('sha256')
+    .update(PACKAGES)
+    .update(readFileSync(join(HERE, 'make-root')))
+    .digest('hex')
+    .slice(0, 12)}`,
 )
 
 /** Where CI has all that a machine needs, a test that is skipped is a mistake. */
@@ -134,10 +141,7 @@ export interface Machine {
 const RECONCILE = 'hydra-channels-reconcile.service'
 const PATH_UNIT = 'hydra-channels-reconcile.path'
 
-export async function bootMachine(
-  name: MachineName,
-  { change = files => files }: { change?: (files: Files) => Files } = {},
-): Promise<Machine> {
+export async function bootMachine(name: MachineName): Promise<Machine> {
   const work = mkdtempSync(join(tmpdir(), 'hc-machine-'))
   const github = await startGitHub()
   const repo = await github.createRepository('alice/dotfiles')
@@ -150,9 +154,18 @@ export async function bootMachine(
     await bridge(join(outside, 'github'), Number(new URL(github.apiUrl).port)),
     await serve(cache, join(outside, 'cache')),
   ]
-  install(join(work, 'changes'), change(parseFiles(fixtureOf(name))), github)
+  const cleanUp = async () => {
+    for (const server of servers) server.close()
+    await github.close()
+    execFileSync('unshare', [...NAMESPACE, join(HERE, 'remove-cgroup'), work, cgroupOf(work)])
+    rmSync(work, { recursive: true, force: true })
+  }
+  install(join(work, 'changes'), parseFiles(fixtureOf(name)), github)
 
-  let { leader, ended } = await boot(work)
+  let { leader, ended } = await boot(work).catch(async error => {
+    await cleanUp()
+    throw error
+  })
   const path = (inside: string) => `/proc/${leader}/root${inside}`
   const openDatabase = () =>
     writeAsHydra(
@@ -162,6 +175,7 @@ export async function bootMachine(
   let hydra = openDatabase()
   let since = '0'
   let events = 0
+  let release = async () => {}
   let jobset: Promise<number> | undefined
 
   const run: Machine['run'] = (script, { as, terminal } = {}) =>
@@ -207,7 +221,9 @@ export async function bootMachine(
       const event = `${build}-${++events}`
       const file = path(`/var/lib/hydra/runcommand-logs/${event}`)
       writeFileSync(path(`/var/lib/hydra/events/${event}`), JSON.stringify(await hydra.eventOf(build)))
-      writeFileSync(path('/run/hydra-notify/queue'), `${event}${how === 'at once' ? ' &' : ''}\n`)
+      await until('hydra-notify listens', () =>
+        send(path('/run/hydra-notify/queue'), `${event}${how === 'at once' ? ' &' : ''}\n`),
+      )
       await until(`the hook of build ${build} has ended`, () => existsSync(`${file}.status`))
       return { status: Number(readFileSync(`${file}.status`, 'utf8')), log: readFileSync(file, 'utf8') }
     },
@@ -218,8 +234,9 @@ export async function bootMachine(
     show,
     settled: (unit = RECONCILE) =>
       machine.until(`${unit} has ended`, async () => {
-        const { ActiveState, Job } = await show(unit, 'ActiveState', 'Job')
+        // first the kick: a run removes it after it has begun
         const isKicked = existsSync(path('/run/hydra-channels-kick/kick'))
+        const { ActiveState, Job } = await show(unit, 'ActiveState', 'Job')
         const isHeard = isKicked && (await show(PATH_UNIT, 'ActiveState')).ActiveState === 'active'
         return ['inactive', 'failed'].includes(ActiveState) && Job === '' && !isHeard
       }),
@@ -236,16 +253,19 @@ export async function bootMachine(
     copied: () =>
       existsSync(join(cache, 'copied')) ? lines(readFileSync(join(cache, 'copied'), 'utf8')) : [],
     async holdCopies() {
+      // of a test that has failed
+      await release()
       const holder = spawn('flock', [join(cache, 'lock'), 'sh', '-c', 'echo held; exec cat'])
       const released = new Promise(resolve => holder.once('exit', resolve))
       await new Promise(resolve => holder.stdout.once('data', resolve))
+      release = async () => {
+        holder.stdin.end()
+        await released
+      }
       const before = machine.copied().length
       return {
         begun: () => until('a copy has begun', () => machine.copied().length > before),
-        async end() {
-          holder.stdin.end()
-          await released
-        },
+        end: release,
       }
     },
     async close() {
@@ -254,10 +274,7 @@ export async function bootMachine(
       await hydra.sql.end({ timeout: 0 })
       process.kill(leader, 'SIGKILL')
       await ended
-      for (const server of servers) server.close()
-      await github.close()
-      execFileSync('unshare', [...NAMESPACE, join(HERE, 'remove-cgroup'), work, cgroupOf(work)])
-      rmSync(work, { recursive: true, force: true })
+      await cleanUp()
       if (github.violations.length > 0) throw new Error(github.violations.join('\n'))
     },
   }
@@ -307,7 +324,7 @@ function install(root: string, files: Files, github: TestGitHub): void {
     '#!/bin/sh\nexec /usr/bin/sleep "$(cat /run/moment 2>/dev/null || echo 0.2)"\n',
     0o755,
   )
-  link(`${store}coreutils/bin/rm`, '/usr/bin/rm')
+  for (const name of ['rm', 'timeout']) link(`${store}coreutils/bin/${name}`, `/usr/bin/${name}`)
   for (const name of ['bash', 'findutils', 'gnugrep', 'gnused', 'systemd', 'postgresql', 'util-linux']) {
     link(`${store}${name}`, '/usr')
   }
@@ -366,9 +383,24 @@ async function boot(work: string): Promise<{ leader: number; ended: Promise<void
       '-c',
       'systemctl --failed; journalctl -p warning -b',
     ])
+    process.kill(first, 'SIGKILL')
+    await ended
     throw new Error(`the machine is ${state}: ${stdout}`)
   }
   return { leader: first, ended }
+}
+
+/** Without a reader, nothing is sent. */
+function send(pipe: string, text: string): boolean {
+  try {
+    const descriptor = openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK)
+    writeFileSync(descriptor, text)
+    closeSync(descriptor)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENXIO') return false
+    throw error
+  }
 }
 
 /** The process below `pid` that is the first one of a namespace. */
@@ -402,14 +434,20 @@ function runInside(leader: number, command: readonly string[], as?: string): Pro
   const user = as === undefined ? [] : ['runuser', '-u', as, '--']
   const limit = ['timeout', '--kill-after=5', '60']
   const args = ['--target', `${leader}`, '--all', 'env', '-i', ...ENVIRONMENT, ...limit, ...user, ...command]
+  // files, and not pipes: what a command leaves behind must not keep the test waiting
+  const folder = mkdtempSync(join(tmpdir(), 'hc-inside-'))
+  const files = ['stdout', 'stderr'].map(name => join(folder, name))
+  const descriptors = files.map(file => openSync(file, 'a'))
   return new Promise((resolve, reject) => {
-    const child = execFile('nsenter', args, { maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
-      const status = error ? (error.code ?? 255) : 0
-      if (typeof status !== 'number') return reject(error)
+    const child = spawn('nsenter', args, { stdio: ['ignore', ...descriptors] })
+    child.once('error', reject)
+    child.once('exit', code => {
+      for (const descriptor of descriptors) closeSync(descriptor)
+      const [stdout = '', stderr = ''] = files.map(file => readFileSync(file, 'utf8'))
+      rmSync(folder, { recursive: true })
       keepLog(stripVTControlCharacters(`${stdout}${stderr}`).replaceAll('\r', ''))
-      resolve({ status, stdout, stderr })
+      resolve({ status: code ?? 255, stdout, stderr })
     })
-    child.stdin?.end()
   })
 }
 

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { after, before, describe, type TestContext, test } from 'node:test'
+import { fixtureOf, parseFiles } from '../nix/machines.ts'
 import { bootMachine, type Machine, withoutMachine } from './machine.ts'
 
 const RECONCILE = 'hydra-channels-reconcile'
@@ -28,7 +29,7 @@ describe('shells', { skip: withoutMachine, concurrency: false }, () => {
   /** The units and processes that a command left behind: none. */
   const left = () =>
     machine.ok(
-      "systemctl list-units --all --plain --no-legend 'hydra-channels-shell-*'; pgrep --list-full node || true",
+      "systemctl list-units --all --plain --no-legend 'hydra-channels-shell-*'; pgrep --list-full --full '[c]js reconcile' || true",
     )
   const broken = async (t: TestContext, cause: string, cure: string) => {
     await machine.ok(cause)
@@ -40,7 +41,9 @@ describe('shells', { skip: withoutMachine, concurrency: false }, () => {
     assert.deepEqual([root.status, root.stderr], [0, ''])
     assert.match(root.stdout, /^2 channels: 2 up-to-date; /m)
     const member = await machine.run('hydra-channels status', { as: MEMBER })
-    assert.deepEqual(member, root)
+    const withoutAge = (text: string) => text.replace(/ended \d+ min ago/, '')
+    assert.equal(withoutAge(member.stdout), withoutAge(root.stdout))
+    assert.deepEqual([member.status, member.stderr], [0, ''])
     const stranger = await machine.run('hydra-channels status', { as: STRANGER })
     assert.deepEqual([stranger.status, stranger.stdout], [1, ''])
     assert.match(stranger.stderr, /^sudo: /m)
@@ -105,10 +108,16 @@ describe('shells', { skip: withoutMachine, concurrency: false }, () => {
 
     test(`Ctrl-C in a terminal ends what ${whom} runs, and its unit`, async t => {
       const copies = await waiting(t)
-      await machine.ok('rm -f /run/keys; mkfifo -m 666 /run/keys')
-      const typed = "exec 3<>/run/keys; script -qefc 'hydra-channels reconcile' /dev/null <&3"
-      const ended = machine.run(typed, { as })
+      await machine.ok(`systemctl start --no-block ${RECONCILE}`)
       await copies.begun()
+      await machine.ok('rm -f /run/keys; mkfifo -m 666 /run/keys')
+      const typed = "exec 3<>/run/keys; script -qefc 'hydra-channels reconcile --wait' /dev/null <&3"
+      const ended = machine.run(typed, { as })
+      await machine.until('it waits for the other one', async () => {
+        const runs = await machine.hydra.sql`
+          select from pg_stat_activity where application_name like 'hydra-channels reconcile%'`
+        return runs.length === 2
+      })
       const environment = "systemctl show --property=Environment 'hydra-channels-shell-*'"
       assert.match(
         await machine.ok(environment),
@@ -116,14 +125,38 @@ describe('shells', { skip: withoutMachine, concurrency: false }, () => {
       )
       writeFileSync(machine.path('/run/keys'), '\u0003')
       assert.equal((await ended).status, 130)
+      await machine.ok(`systemctl stop ${RECONCILE}`)
       assert.equal(await left(), '')
     })
 
     test(`timeout ends what ${whom} runs without a terminal, and its unit`, async t => {
       await waiting(t)
-      const { status } = await machine.run('timeout 3 hydra-channels reconcile', { as })
-      assert.equal(status, 124)
+      const { stdout } = await machine.run('timeout 3 hydra-channels reconcile; echo "ended with $?"', { as })
+      assert.match(stdout, /^ended with 124$/m)
       assert.equal(await left(), '')
+    })
+
+    for (const [signal, number] of [
+      ['HUP', 1],
+      ['TERM', 15],
+    ] as const) {
+      test(`SIG${signal} to what ${whom} has typed ends it, and its unit`, async t => {
+        const copies = await waiting(t)
+        const typed = 'hydra-channels reconcile & echo $! >/tmp/typed; wait $!; echo "ended with $?"'
+        const ended = machine.run(typed, { as })
+        await copies.begun()
+        await machine.ok(`kill -${signal} $(cat /tmp/typed); rm /tmp/typed`)
+        assert.match((await ended).stdout, new RegExp(`^ended with ${128 + number}$`, 'm'))
+        assert.equal(await left(), '')
+      })
+    }
+
+    test(`a signal that comes at once ends what ${whom} types, and its unit`, async t => {
+      await waiting(t)
+      for (const seconds of ['0.01', '0.03', '0.1', '0.3']) {
+        await machine.run(`timeout ${seconds} hydra-channels reconcile`, { as })
+        assert.equal(await left(), '', seconds)
+      }
     })
 
     test(`without the key, what ${whom} types says so`, async t => {
@@ -144,7 +177,7 @@ describe('shells', { skip: withoutMachine, concurrency: false }, () => {
     })
 
     test(`if systemd cannot start what ${whom} types, its reason is there`, async t => {
-      await broken(t, `mv ${KEY} /run/kept; ln -s github-app-key ${KEY}`, `mv /run/kept ${KEY}`)
+      await broken(t, `mv ${KEY} /run/kept; ln -s github-app-key ${KEY}`, `rm ${KEY}; mv /run/kept ${KEY}`)
       const { status, stderr } = await machine.run('hydra-channels status', { as })
       assert.equal(status, 243)
       assert.match(
@@ -159,6 +192,34 @@ describe('shells', { skip: withoutMachine, concurrency: false }, () => {
     const { status, stdout } = await machine.run('hydra-channels doctor')
     assert.equal(status, 0, stdout)
     assert.match(stdout, /^\d+ ok$/m)
+  })
+
+  test('a program of the group’s own is never run as root, not even as a pager', async t => {
+    await broken(t, `mv ${KEY} /run/kept; ln -s github-app-key ${KEY}`, `rm ${KEY}; mv /run/kept ${KEY}`)
+    const own = ['less', 'pager', 'more', 'cat', 'node', 'systemctl', 'journalctl', 'systemd-run', 'sleep']
+    const script = '#!/bin/sh\\nid --user >>/tmp/who\\n'
+    await machine.ok(
+      `mkdir -p ~/bin; for name in ${own.join(' ')}; do printf '${script}' >~/bin/$name; chmod +x ~/bin/$name; done`.replaceAll(
+        '~',
+        '/home/alice',
+      ),
+      { as: MEMBER },
+    )
+    for (const command of ['status', 'doctor', 'reconcile']) {
+      await machine.run(
+        `PATH=/home/alice/bin:$PATH PAGER=less SYSTEMD_PAGER=less hydra-channels ${command}`,
+        { as: MEMBER, terminal: true },
+      )
+    }
+    assert.doesNotMatch((await machine.run('cat /tmp/who')).stdout, /^0$/m)
+    assert.equal(
+      (
+        await machine.run(`sudo --non-interactive --user=hydra-channels ${FOR_GROUP} run 1 status`, {
+          as: MEMBER,
+        })
+      ).status,
+      1,
+    )
   })
 
   /** what is broken, how it is mended, and the check that says so */
@@ -242,6 +303,25 @@ describe('shells', { skip: withoutMachine, concurrency: false }, () => {
     const { status, stdout } = await machine.run('hydra-channels doctor')
     assert.equal(status, 1)
     assert.match(stdout, /^✗ installation: /m)
+  })
+
+  test('a path with a percent sign arrives as it is, and one of metrics with a blank', async t => {
+    const files = parseFiles(fixtureOf('hydra-dev'))
+    for (const name of ['hydra-channels-reconcile', 'hydra-channels-metrics@']) {
+      const own = name.replace('hydra-channels', 'odd')
+      machine.write(`/run/systemd/system/${own}.service`, files[`etc/systemd/system/${name}.service`] ?? '')
+    }
+    t.after(() => machine.ok('rm /run/systemd/system/odd-*; systemctl daemon-reload'))
+    await machine.ok('mkdir -p "/var/lib/node exporter/100%" && systemctl daemon-reload')
+    const { stdout, stderr } = await machine.run(
+      'systemd-analyze verify --man=no /run/systemd/system/odd-*.service',
+    )
+    assert.equal(`${stdout}${stderr}`, '')
+    await machine.run('systemctl start odd-reconcile odd-metrics@x')
+    const said = 'there is no private key of the App at /run/own/100%app: '
+    const journal = await machine.journal('odd-reconcile')
+    assert.ok(journal.includes(said), journal)
+    assert.doesNotMatch(await machine.journal('odd-metrics@x'), /Failed to|NAMESPACE/)
   })
 
   test('systemd has nothing to say against the units, and finds them little exposed', async () => {

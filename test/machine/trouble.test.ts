@@ -33,6 +33,12 @@ const BROKEN: Trouble[] = [
     said: /^there is no private key of the App at \/run\/secrets\/github-app-key: /m,
   },
   {
+    what: 'the key’s path ends nowhere',
+    cause: `rm ${KEY}; ln -s /nonexistent/key ${KEY}`,
+    cure: `rm ${KEY}; cp -p /etc/github-app-key ${KEY}`,
+    said: /^there is no private key of the App at \/run\/secrets\/github-app-key: /m,
+  },
+  {
     what: 'the key is a folder',
     cause: `rm ${KEY}; mkdir ${KEY}`,
     cure: `rmdir ${KEY}; cp -p /etc/github-app-key ${KEY}`,
@@ -45,7 +51,7 @@ const BROKEN: Trouble[] = [
     said: /holds no private key in PEM form/,
   },
   {
-    what: 'the key’s path ends nowhere',
+    what: 'the key’s path leads to itself',
     cause: `rm ${KEY}; ln -s github-app-key ${KEY}`,
     cure: `rm ${KEY}; cp -p /etc/github-app-key ${KEY}`,
     said: /^hydra-channels-reconcile\.service: Failed to set up credentials: /m,
@@ -152,10 +158,16 @@ describe('trouble', { skip: withoutMachine, concurrency: false }, () => {
 
       if (harmless) return assert.equal(await tip(), sha)
       assert.notEqual(await tip(), sha)
+      if (unstartable) {
+        // systemd has given the path unit up; the timer goes on while starts are refused, and brings it back
+        await machine.ok(`systemctl start ${RECONCILE}.timer`)
+        await machine.until(
+          'the timer has tried',
+          async () => starts(await machine.journal(RECONCILE)) > MAX_STARTS,
+        )
+      }
       await mend()
-      // a kick is heard; where systemd has given the path unit up, the timer brings it back
-      if (unstartable) await machine.ok(`systemctl start ${RECONCILE}.timer`)
-      else await kick()
+      if (!unstartable) await kick()
       await machine.until('the channel has moved', async () => (await tip()) === sha)
       await machine.ok(`systemctl stop ${RECONCILE}.timer`)
       await machine.settled()

@@ -93,11 +93,12 @@ let
           lib.mapAttrsToList (
             type:
             {
-              user,
-              group,
-              mode,
+              user ? "-",
+              group ? "-",
+              mode ? "-",
+              argument ? "",
             }:
-            "${type} ${path} ${mode} ${user} ${group} - -\n"
+            "${type} ${path} ${mode} ${user} ${group} - ${argument}\n"
           ) types
         )
       ) paths
@@ -110,7 +111,8 @@ let
       lib.concatMapStrings (
         group:
         lib.concatMapStrings (
-          { command, options }: "%${group} ALL=(ALL:ALL) ${lib.concatStringsSep ":" options}: ${command}\n"
+          { command, options }:
+          "%${group} ALL=(${rule.runAs}) ${lib.concatStringsSep ":" options}: ${command}\n"
         ) rule.commands
       ) rule.groups
     ) security.sudo.extraRules;
@@ -133,8 +135,12 @@ let
     in
     {
       "${lib.removePrefix "/" "${command}"}/bin/hydra-channels" = shell command.text;
-      "${lib.removePrefix "/" "${command.inside}"}" = shell command.inside.text;
     }
+    // lib.listToAttrs (
+      map (
+        script: lib.nameValuePair (lib.removePrefix "/" "${script}") (shell script.text)
+      ) command.scripts
+    )
     // lib.optionalAttrs (security.sudo.extraRules != [ ]) {
       "${lib.removePrefix "/" "${command.forGroup}"}" = shell command.forGroup.text;
     };

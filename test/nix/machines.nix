@@ -63,7 +63,7 @@ in
         systemd.services.hydra-notify.serviceConfig.User = "hydra-notify";
         services.hydra-channels = {
           enable = true;
-          privateKeyFile = "/run/my keys/100%\\app";
+          privateKeyFile = "/run/own/100%app";
           metrics = {
             enable = true;
             directory = "/var/lib/node exporter/100%";

@@ -43,11 +43,14 @@ function assertWhole({ runtimeDirectory }: Stage): void {
   }
 }
 
+/** Thirty processes on two processors: no answer is late because of that. */
+const PATIENCE = { attemptTimeoutSeconds: 600, deadlineSeconds: 1800 }
+
 /** A stage whose configuration is written once: a process that starts must not meet it half-written by the next one. */
 async function steadyStage(t: TestContext): Promise<Stage> {
   const stage = await stageFor(t)
   const file = join(stage.directory, 'steady.json')
-  writeFileSync(file, JSON.stringify(stage.config))
+  writeFileSync(file, JSON.stringify({ ...stage.config, github: { ...stage.config.github, ...PATIENCE } }))
   stage.env.HYDRA_CHANNELS_CONFIG = file
   return stage
 }

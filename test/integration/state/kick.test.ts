@@ -17,7 +17,7 @@ function scene(t: TestContext): { file: string; configFile: string } {
 
 const MAKE: Record<string, (file: string) => unknown> = {
   'what a hook makes': kick,
-  'a folder': file => mkdirSync(join(file, 'a', 'b'), { recursive: true }),
+  'an empty folder': file => mkdirSync(file),
   'a link': file => symlinkSync('/nonexistent', file),
 }
 
@@ -33,19 +33,11 @@ for (const [what, make] of Object.entries(MAKE)) {
 
 test('one that cannot be removed stays, with what to do about it', t => {
   const { file, configFile } = scene(t)
-  const name = 'n'.repeat(250)
-  // deeper than what is removed
-  mkdirSync(join(file, ...Array.from({ length: 3 }, () => name), ...Array.from({ length: 100 }, () => 'a')), {
-    recursive: true,
-  })
+  mkdirSync(join(file, 'a'), { recursive: true })
   const taken = takeKick(configFile)
   assert.ok(taken.kind === 'stuck')
   const { message, hint } = taken.error
-  assert.match(
-    message,
-    /^cannot remove \S+\/the kick \(hook\.kickFile\): there are more than 100 folders .*…$/,
-  )
-  assert.ok(message.length < 800)
+  assert.match(message, /^cannot remove \S+\/the kick \(hook\.kickFile\): ENOTEMPTY: /)
   assert.deepEqual(hint, [
     `while it is there, reconcile is started again and again: as root, rm -rf -- '${file}'`,
     'its folder must be writable for both hydra-notify and reconcile',
