@@ -321,7 +321,7 @@ describe('shells', { skip: withoutMachine, concurrency: false }, () => {
     const said = 'there is no private key of the App at /run/own/100%app: '
     const journal = await machine.journal('odd-reconcile')
     assert.ok(journal.includes(said), journal)
-    assert.doesNotMatch(await machine.journal('odd-metrics@x'), /Failed to|NAMESPACE/)
+    assert.ok((await machine.journal('odd-metrics@x')).includes(said))
   })
 
   test('systemd has nothing to say against the units, and finds them little exposed', async () => {
