@@ -1,7 +1,7 @@
 // The configuration file: JSON, strict, no secrets. README.md has the table of keys.
 import { accessSync, constants, readFileSync } from 'node:fs'
 import * as z from 'zod/mini'
-import { seconds, text, url } from './base/config-fields.ts'
+import { httpUrl, seconds, text } from './base/config-fields.ts'
 import { DEFAULT_CONFIG_FILE } from './base/defaults.ts'
 import { codeOf, messageOf, UsageError } from './base/errors.ts'
 import { explainIssues } from './base/schema.ts'
@@ -15,7 +15,7 @@ const configSchema = z.strictObject(
   {
     github: z.prefault(githubSchema, {}),
     database: z.optional(databaseSchema),
-    hydraUrl: z.optional(url),
+    hydraUrl: z.optional(httpUrl),
     cache: z.optional(cacheSchema),
     hook: z.prefault(
       z.strictObject(

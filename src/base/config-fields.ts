@@ -13,17 +13,26 @@ export const seconds = z
 const PORT = 'a port from 1 to 65535'
 export const port = z.int(PORT).check(z.minimum(1, PORT), z.maximum(65535, PORT))
 
-export const url = z.pipe(
-  z.string('a URL').check(
-    z.refine(value => URL.canParse(value), { error: 'a URL', abort: true }),
-    // a password with a slash in it is a path to the parser, and would be shown with the URL
-    z.refine(value => !value.includes('@'), 'a URL without user information'),
-    z.refine(isSecure, 'an https URL (http only on this machine, as in http://127.0.0.1:8080)'),
-    z.refine(value => !/[?#]/.test(value), 'a URL without “?” and “#”'),
-  ),
-  // paths are put behind it, so without the blanks that a URL may have around it
-  z.transform(value => withoutSlashes(new URL(value).href)),
-)
+/** @param isAllowed of a URL that can be read */
+function urlThat(isAllowed: (url: URL) => boolean, expected: string) {
+  return z.pipe(
+    z.string('a URL').check(
+      z.refine(value => URL.canParse(value), { error: 'a URL', abort: true }),
+      // a password with a slash in it is a path to the parser, and would be shown with the URL
+      z.refine(value => !value.includes('@'), 'a URL without user information'),
+      z.refine(value => isAllowed(new URL(value)), expected),
+      z.refine(value => !/[?#]/.test(value), 'a URL without “?” and “#”'),
+    ),
+    // paths are put behind it, so without the blanks that a URL may have around it
+    z.transform(value => withoutSlashes(new URL(value).href)),
+  )
+}
+
+/** What a promise depends on, or what a secret is sent to. */
+export const url = urlThat(isSecure, 'an https URL (http only on this machine, as in http://127.0.0.1:8080)')
+
+/** What is only linked to, or where somebody has said that http will do. */
+export const httpUrl = urlThat(({ protocol }) => /^https?:$/.test(protocol), 'an http or https URL')
 
 function withoutSlashes(url: string): string {
   let end = url.length
@@ -32,11 +41,10 @@ function withoutSlashes(url: string): string {
 }
 
 /** Everything that is not this machine must be reached over TLS. */
-function isSecure(value: string): boolean {
-  const { protocol, hostname } = new URL(value)
-  if (protocol === 'https:') return true
-  return (
-    protocol === 'http:' &&
-    (/^127(\.\d+){3}$/.test(hostname) || hostname === 'localhost' || hostname === '[::1]')
-  )
+export function isSecure({ protocol, hostname }: URL): boolean {
+  return protocol === 'https:' || (protocol === 'http:' && isThisMachine(hostname))
+}
+
+function isThisMachine(hostname: string): boolean {
+  return /^127(\.\d+){3}$/.test(hostname) || hostname === 'localhost' || hostname === '[::1]'
 }

@@ -156,6 +156,28 @@ const URL_KEY = {
   ],
 } satisfies Partial<Key>
 
+/** What is only linked to may be plain http: Hydra in a LAN, or in a tailnet. */
+const LINK_KEY = {
+  expected: 'a URL',
+  good: [
+    ...URL_KEY.good,
+    ['http://hydra'],
+    ['http://hydra.lan:3000/', 'http://hydra.lan:3000'],
+    ['http://10.0.0.1:3000'],
+    ['http://hydra.tail1234.ts.net'],
+    ['http://[fd7a:115c::1]:3000/hydra', 'http://[fd7a:115c::1]:3000/hydra'],
+  ],
+  bad: [
+    ...[[7], [null], [''], ['hydra.lan'], ['/hydra'], ['http://']].map(([value]): [unknown] => [value]),
+    ...['ftp://hydra.lan', 'file:///x', 'hydra.lan:3000', 'javascript:alert(1)', 'data:text/html,x'].map(
+      (value): [unknown, string] => [value, 'an http or https URL'],
+    ),
+    ...['http://hydra.lan/?', 'http://hydra.lan?a=b', 'http://hydra.lan/#a'].map(
+      (value): [unknown, string] => [value, 'a URL without “?” and “#”'],
+    ),
+  ],
+} satisfies Partial<Key>
+
 const secondsKey = (key: string, seconds: number): Key => ({
   key,
   default: seconds,
@@ -211,7 +233,7 @@ const KEYS: Key[] = [
   },
   textKey('database.user', 'hydra', 'a database role'),
   textKey('database.database', 'hydra', 'the name of a database'),
-  { key: 'hydraUrl', default: undefined, ...URL_KEY },
+  { key: 'hydraUrl', default: undefined, ...LINK_KEY },
   {
     key: 'cache.unit',
     default: undefined,
@@ -363,6 +385,7 @@ describe('user information in a URL is refused, and never quoted', () => {
     ['https:/alice:geheim@x.example.org', 'https:/…@x.example.org'],
     ['https:\\\\alice:geheim@x.example.org', 'https:\\\\…@x.example.org'],
     ['https:\t//alice:geheim@x.example.org', 'https:\t//…@x.example.org'],
+    ['http://alice:geheim@x.lan', 'http://…@x.lan'],
   ]
   for (const [url, shown] of SHOWN) {
     test(JSON.stringify(url), () => {
