@@ -14,7 +14,11 @@ export const githubSchema = z.strictObject(
     appId: z.optional(
       z.pipe(
         z.union(
-          [text('a client id'), z.int('an App id').check(z.minimum(1, 'an App id'))],
+          // copied from a page, or read from a file, it may have blanks or a line break around it
+          [
+            z.string('a client id').check(z.trim(), z.minLength(1, 'a client id')),
+            z.int('an App id').check(z.minimum(1, 'an App id')),
+          ],
           'the client id (Iv23li…) or the App id of the GitHub App',
         ),
         z.transform(String),

@@ -1,10 +1,10 @@
 // Whose name we act in: flags, then the environment, then the configuration. Secrets come as the path of a file.
-import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf, UsageError } from '../base/errors.ts'
 import { cut } from '../base/log.ts'
 import type { GitHubConfig } from './config.ts'
+import { parseKeyFile } from './private-key.ts'
 
 /** A path in a message. */
 const MAX_PATH = 300
@@ -52,13 +52,13 @@ export interface CredentialSources {
  */
 export function findCredentials({ flags = {}, env, config, personalToken }: CredentialSources): Credentials {
   const fromFlags: Found = {
-    appId: flags.appId,
+    appId: flags.appId?.trim(),
     keyFile: flags.privateKeyFile,
     source: 'flags',
     names: ['--app-id', '--private-key-file'],
   }
   const fromEnvironment: Found = {
-    appId: env.GITHUB_APP_ID || undefined,
+    appId: env.GITHUB_APP_ID?.trim() || undefined,
     keyFile: env.GITHUB_APP_PRIVATE_KEY_FILE || undefined,
     source: 'environment',
     names: ['GITHUB_APP_ID', 'GITHUB_APP_PRIVATE_KEY_FILE'],
@@ -70,7 +70,7 @@ export function findCredentials({ flags = {}, env, config, personalToken }: Cred
     names: ['github.appId', 'github.privateKeyFile'],
   }
   for (const { keyFile, names } of [fromFlags, fromEnvironment, fromConfig]) {
-    if (keyFile?.includes('-----BEGIN')) {
+    if (keyFile !== undefined && isKeyItself(keyFile)) {
       throw new UsageError(`${names[1]} holds a key itself: expected the path of its file`)
     }
   }
@@ -117,29 +117,25 @@ function read({ appId, source, names }: Found, keyFile: string | undefined): App
   if (!appId || !keyFile) {
     throw new UsageError(`${appId ? keyName : idName} is missing: ${idName} and ${keyName} belong together`)
   }
-  let content: string
+  let bytes: Buffer
   try {
-    content = readFileSync(keyFile, 'utf8')
+    bytes = readFileSync(keyFile)
   } catch (error) {
     throw new UsageError(`cannot read the App's private key ${keyFile} (${keyName}): ${messageOf(error)}`, {
       cause: error,
     })
   }
-  refuseMissing(content)
-  // openssl writes attributes in front of it, which auth-app takes for a part of the key
-  const [privateKey] =
-    /-----BEGIN (?:RSA )?PRIVATE KEY-----[^-]+-----END (?:RSA )?PRIVATE KEY-----\n?/.exec(content) ?? []
-  if (privateKey === undefined) {
-    throw new UsageError(`${keyFile} (${keyName}) holds no private key in PEM form`, {
-      hint: 'use the .pem file that GitHub made, as it is: a private key that is not encrypted',
-    })
+  refuseMissing(bytes.toString('utf8'))
+  const key = parseKeyFile(bytes)
+  if (key.kind === 'unusable') {
+    throw new UsageError(`${keyFile} (${keyName}) ${key.why}`, { hint: key.hint })
   }
-  if (!isRsaKey(privateKey)) {
-    throw new UsageError(`${keyFile} (${keyName}) holds no RSA private key that can be read`, {
-      hint: 'use the .pem file that GitHub made, as it is',
-    })
-  }
-  return { kind: 'app', appId, privateKey, keyFile, source }
+  return { kind: 'app', appId, privateKey: key.pem, keyFile, source }
+}
+
+/** Also in base64. It is not quoted, and a path that cannot be read is. */
+function isKeyItself(path: string): boolean {
+  return path.includes('-----BEGIN') || /^\s*(?:LS0tLS1CRUdJTi|MII[\w+/]{100})/.test(path)
 }
 
 /**
@@ -158,13 +154,4 @@ function refuseMissing(content: string): void {
       ],
     },
   )
-}
-
-function isRsaKey(pem: string): boolean {
-  try {
-    // auth-app takes “\n” for a line break, as some secret stores write it
-    return createPrivateKey(pem.replaceAll('\\n', '\n')).asymmetricKeyType === 'rsa'
-  } catch {
-    return false
-  }
 }

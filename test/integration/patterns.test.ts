@@ -13,8 +13,6 @@ const SRC = join(import.meta.dirname, '../../src')
 /** Linear all the same, or only ever on a text of the operator's own. */
 const EXCEPTIONS: Record<string, string> = {
   '/\\{([^{}]*)\\}/': 'the next brace ends each attempt; the branch of a rule',
-  '/-----BEGIN (?:RSA )?PRIVATE KEY-----[^-]+-----END (?:RSA )?PRIVATE KEY-----\\n?/':
-    'the next dash ends each attempt; the App’s own key',
   '/^postgres(?:ql)?:\\/\\/(?:([^:@/?#]*)(?::([^@/?#]*))?@)?(\\[[^\\]]*\\]|[^:/?#@]*)(?::(\\d*))?(?:\\/([^?#@]*))?(?:\\?([^#]*))?$/':
     'begins once; the URL of Hydra’s database, from the environment',
 }

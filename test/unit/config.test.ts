@@ -209,7 +209,13 @@ const KEYS: Key[] = [
     key: 'github.appId',
     default: undefined,
     expected: APP_ID,
-    good: [['Iv23liAbCdEfGhIjKlMn'], [12345, '12345'], ['12345']],
+    good: [
+      ['Iv23liAbCdEfGhIjKlMn'],
+      [12345, '12345'],
+      ['12345'],
+      [' Iv23liAbCdEfGhIjKlMn\r\n', 'Iv23liAbCdEfGhIjKlMn'],
+      ['\t12345\n', '12345'],
+    ],
     bad: [[true], [null], [['x']], [1.5], ['', 'a client id'], [0, 'an App id'], [-5, 'an App id']],
   },
   textKey('github.privateKeyFile', undefined, 'the path of a PEM file'),
@@ -299,6 +305,10 @@ for (const { key, default: value, expected, good, bad } of KEYS) {
     }
   })
 }
+
+test('an App id of nothing but blanks is none', () => {
+  assert.deepEqual(problemsOf(nest('github.appId', ' \n')), ['github.appId: is "", expected a client id'])
+})
 
 describe('what is wrong in the file is named', () => {
   const CASES: { what: string; content: unknown; problems: string[] }[] = [

@@ -1,6 +1,6 @@
 // Whose name we act in: what comes first, what belongs together, and which file holds a key.
 import assert from 'node:assert/strict'
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,7 +19,7 @@ const KEY = keep('app.pem', PEM)
 mkdirSync(join(directory, 'credentials'))
 keep('credentials/app-key', PEM)
 
-function keep(name: string, content: string): string {
+function keep(name: string, content: string | Buffer): string {
   const file = join(directory, name)
   writeFileSync(file, content, { mode: 0o600 })
   return file
@@ -90,6 +90,20 @@ describe('the first that is there', () => {
       assert.deepEqual(
         [credentials.kind === 'app' ? credentials.appId : credentials.kind, credentials.source],
         found,
+      )
+    })
+  }
+
+  for (const appId of [' Iv1', 'Iv1\n', '\tIv1\r\n']) {
+    test(`is an App's id without the blanks around it: ${JSON.stringify(appId)}`, () => {
+      const key = { GITHUB_APP_PRIVATE_KEY_FILE: KEY }
+      for (const sources of [{ flags: { ...FLAGS, appId } }, { env: { GITHUB_APP_ID: appId, ...key } }]) {
+        const found = find(sources)
+        assert.equal(found.kind === 'app' && found.appId, 'Iv1')
+      }
+      assert.equal(
+        refusal({ env: { GITHUB_APP_ID: ' \n', ...key } }).message,
+        'GITHUB_APP_ID is missing: GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY_FILE belong together',
       )
     })
   }
@@ -214,57 +228,121 @@ describe('a relative path', () => {
 })
 
 describe('the key file', () => {
-  const NO_PEM = {
-    message: 'holds no private key in PEM form',
-    hint: 'use the .pem file that GitHub made, as it is: a private key that is not encrypted',
-  }
-  const NO_RSA = {
-    message: 'holds no RSA private key that can be read',
-    hint: 'use the .pem file that GitHub made, as it is',
-  }
+  const AS_IT_IS = 'use the .pem file that GitHub made, as it is'
+  const OWN_KEY =
+    "a GitHub App has a key of its own: “Generate a private key” on the App's page makes its .pem file"
+  const DECRYPT =
+    'use the file that comes out when it is decrypted, or let your secret store write that file (sops-nix, agenix)'
+  type Why = readonly [message: string, hint: string]
+  const NO_PEM: Why = ['holds no private key in PEM form', `${AS_IT_IS}: a private key that is not encrypted`]
+  const NO_RSA: Why = ['holds no RSA private key that can be read', AS_IT_IS]
+  const ENCRYPTED: Why = [
+    'holds a private key that is encrypted with a passphrase, and nobody is here to enter it',
+    `${AS_IT_IS}, or decrypt it: openssl rsa -in ENCRYPTED.pem -out app.pem`,
+  ]
+  const SSH: Why = ['holds a key of ssh', OWN_KEY]
+  const PUBLIC: Why = ['holds a public key, and the App signs with the private one', OWN_KEY]
+  const PART: Why = ['holds only a part of a private key: the first or the last line is missing', AS_IT_IS]
+  const BARE: Why = ['holds a key without the first and the last line of a PEM file', AS_IT_IS]
+  const BASE64: Why = [
+    'looks base64-encoded: it should hold the key as PEM',
+    'decode it with base64 --decode, and use what comes out: its first line is -----BEGIN RSA PRIVATE KEY-----',
+  ]
+  const DER: Why = [
+    'holds a key in binary form (DER), and not as PEM',
+    `${AS_IT_IS}, or convert it: openssl rsa -inform DER -in KEY.der -out app.pem`,
+  ]
+  const kind = (type: string): Why => [
+    `holds a key of the kind ${type}, and the key of a GitHub App is an RSA key`,
+    OWN_KEY,
+  ]
+  const stillBy = (tool: string): Why => [`is still encrypted by ${tool}`, DECRYPT]
   const encrypted = { cipher: 'aes-256-cbc', passphrase: 'geheim' }
   const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
   const ed = generateKeyPairSync('ed25519').privateKey
+  const pss = generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).privateKey
+  const pkcs8 = (key: KeyObject) => key.export({ type: 'pkcs8', format: 'pem' }) as string
+  const PKCS8 = pkcs8(privateKey)
+  const base64 = (text: string) => Buffer.from(text).toString('base64')
+  const spki = publicKey.export({ type: 'spki', format: 'pem' }) as string
+  const body = PEM.split('\n').slice(1, -2)
+  const labelled = (label: string) => `-----BEGIN ${label}-----\ngeheim\n-----END ${label}-----\n`
 
-  const REFUSED: { what: string; content: string; why: typeof NO_PEM }[] = [
-    { what: 'is empty', content: '', why: NO_PEM },
+  const REFUSED: { what: string; content: string | Buffer; why: Why }[] = [
+    { what: 'is empty', content: '', why: ['is empty', AS_IT_IS] },
+    { what: 'is blank', content: ' \r\n\n', why: ['is empty', AS_IT_IS] },
     { what: 'is something else', content: '{ "geheim": 1 }', why: NO_PEM },
+    { what: 'is a word', content: 'geheim\n', why: NO_PEM },
+    { what: 'is a public key', content: spki, why: PUBLIC },
     {
-      what: 'is a public key',
-      content: publicKey.export({ type: 'spki', format: 'pem' }) as string,
-      why: NO_PEM,
+      what: 'is a public key (PKCS#1)',
+      content: publicKey.export({ type: 'pkcs1', format: 'pem' }) as string,
+      why: PUBLIC,
     },
-    { what: 'is a key without its PEM', content: PEM.split('\n').slice(1, -2).join('\n'), why: NO_PEM },
-    { what: 'is cut in half', content: PEM.slice(0, PEM.length / 2), why: NO_PEM },
+    { what: 'is a public key of ssh', content: 'ssh-ed25519 AAAAC3NzageheimI1NTE5 alice@nas\n', why: PUBLIC },
+    { what: 'is a public key of ssh (ecdsa)', content: 'ecdsa-sha2-nistp256 AAAAE2Vgeheim', why: PUBLIC },
+    {
+      what: 'is a certificate',
+      content: labelled('CERTIFICATE'),
+      why: ['holds a certificate, and no key', OWN_KEY],
+    },
+    { what: 'is a private key of ssh', content: labelled('OPENSSH PRIVATE KEY'), why: SSH },
+    { what: 'is a private key of PuTTY', content: 'PuTTY-User-Key-File-3: ssh-rsa\ngeheim\n', why: SSH },
+    { what: 'is a key without its PEM', content: body.join('\n'), why: BARE },
+    { what: 'is a key without its PEM, on one line', content: body.join(''), why: BARE },
+    { what: 'is cut in half', content: PEM.slice(0, PEM.length / 2), why: PART },
+    { what: 'lacks its first line', content: PEM.split('\n').slice(1).join('\n'), why: PART },
+    { what: 'is base64', content: base64(PEM), why: BASE64 },
+    { what: 'is base64, wrapped', content: base64(PEM).replace(/.{76}/g, '$&\r\n'), why: BASE64 },
+    { what: 'is base64 in quotes', content: `"${base64(PEM)}"\n`, why: BASE64 },
+    { what: 'is base64 of a key with attributes', content: base64(`Bag Attributes\n${PEM}`), why: BASE64 },
+    { what: 'is base64 for URLs', content: Buffer.from(PEM).toString('base64url'), why: BASE64 },
+    {
+      what: 'is binary',
+      content: privateKey.export({ type: 'pkcs1', format: 'der' }),
+      why: DER,
+    },
+    { what: 'is binary (PKCS#8)', content: privateKey.export({ type: 'pkcs8', format: 'der' }), why: DER },
     {
       what: 'is encrypted (PKCS#1)',
       content: privateKey.export({ type: 'pkcs1', format: 'pem', ...encrypted }) as string,
-      why: NO_PEM,
+      why: ENCRYPTED,
     },
     {
       what: 'is encrypted (PKCS#8)',
       content: privateKey.export({ type: 'pkcs8', format: 'pem', ...encrypted }) as string,
-      why: NO_PEM,
+      why: ENCRYPTED,
     },
+    {
+      what: 'is encrypted (PKCS#1), with line ends of Windows',
+      content: (privateKey.export({ type: 'pkcs1', format: 'pem', ...encrypted }) as string).replaceAll(
+        '\n',
+        '\r\n',
+      ),
+      why: ENCRYPTED,
+    },
+    {
+      what: 'is encrypted by sops',
+      content: '{"data": "ENC[AES256_GCM,data:geheim]"}',
+      why: stillBy('sops'),
+    },
+    { what: 'is encrypted by age', content: 'age-encryption.org/v1\n-> X25519 geheim', why: stillBy('age') },
+    { what: 'is encrypted by age, as text', content: labelled('AGE ENCRYPTED FILE'), why: stillBy('age') },
+    { what: 'is encrypted by PGP', content: labelled('PGP MESSAGE'), why: stillBy('PGP') },
     {
       what: 'is of another kind (SEC1)',
       content: ec.export({ type: 'sec1', format: 'pem' }) as string,
-      why: NO_PEM,
+      why: kind('ec'),
     },
-    {
-      what: 'is of another kind (elliptic curve)',
-      content: ec.export({ type: 'pkcs8', format: 'pem' }) as string,
-      why: NO_RSA,
-    },
-    {
-      what: 'is of another kind (Ed25519)',
-      content: ed.export({ type: 'pkcs8', format: 'pem' }) as string,
-      why: NO_RSA,
-    },
+    { what: 'is of another kind (elliptic curve)', content: pkcs8(ec), why: kind('ec') },
+    { what: 'is of another kind (Ed25519)', content: pkcs8(ed), why: kind('ed25519') },
+    { what: 'is of another kind (RSA-PSS)', content: pkcs8(pss), why: kind('rsa-pss') },
+    { what: 'is of another kind (DSA)', content: labelled('DSA PRIVATE KEY'), why: kind('dsa') },
     { what: 'lacks a line', content: PEM.split('\n').toSpliced(5, 1).join('\n'), why: NO_RSA },
+    { what: 'holds a key in words only', content: labelled('RSA PRIVATE KEY'), why: NO_RSA },
     {
-      what: 'holds a key in words only',
-      content: '-----BEGIN RSA PRIVATE KEY-----\ngeheim\n-----END RSA PRIVATE KEY-----\n',
+      what: 'holds nothing between its lines',
+      content: '-----BEGIN PRIVATE KEY----------END PRIVATE KEY-----',
       why: NO_RSA,
     },
   ]
@@ -272,8 +350,8 @@ describe('the key file', () => {
     test(`${what}, and is refused without being quoted`, () => {
       const file = keep(`bad-${index}.pem`, content)
       const { message, hint } = refusal({ config: { appId: 'Iv1', privateKeyFile: file } })
-      assert.equal(message, `${file} (github.privateKeyFile) ${why.message}`)
-      assert.deepEqual(hint, [why.hint])
+      assert.equal(message, `${file} (github.privateKeyFile) ${why[0]}`)
+      assert.deepEqual(hint, [why[1]])
     })
   }
 
@@ -296,7 +374,7 @@ describe('the key file', () => {
       const file = keep(`missing-${index}`, content)
       const { message, hint } = refusal({ config: { appId: 'Iv1', privateKeyFile: file } })
       if (path === undefined) {
-        assert.equal(message, `${file} (github.privateKeyFile) ${NO_PEM.message}`)
+        assert.equal(message, `${file} (github.privateKeyFile) ${NO_PEM[0]}`)
         return
       }
       assert.equal(
@@ -310,19 +388,32 @@ describe('the key file', () => {
     })
   }
 
-  const TAKEN: { what: string; content: string }[] = [
+  const TAKEN: { what: string; content: string | Buffer; pem?: string }[] = [
     { what: 'PKCS#1', content: PEM },
-    { what: 'PKCS#8', content: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string },
+    { what: 'PKCS#8', content: PKCS8, pem: PKCS8 },
     { what: 'line ends of Windows', content: PEM.replaceAll('\n', '\r\n') },
+    { what: 'PKCS#8 with line ends of Windows', content: PKCS8.replaceAll('\n', '\r\n'), pem: PKCS8 },
+    { what: 'line ends of old Macs', content: PEM.replaceAll('\n', '\r') },
     { what: 'no line end at the end', content: PEM.trim() },
     { what: 'attributes in front of it', content: `Bag Attributes\n    localKeyID: 01\n${PEM}` },
+    { what: 'its public key in front of it', content: `${spki}${PEM}` },
     { what: 'line breaks that are written out', content: PEM.replaceAll('\n', '\\n') },
+    { what: 'line breaks of Windows that are written out', content: PEM.replaceAll('\n', '\\r\\n') },
+    { what: 'line breaks that are written out, in quotes', content: JSON.stringify(PEM) },
+    { what: 'both kinds of line breaks', content: PEM.replaceAll('\n', '\\n\n') },
+    { what: 'blanks instead of line breaks', content: PEM.replaceAll('\n', ' ') },
+    { what: 'no line breaks', content: PEM.replaceAll('\n', '') },
+    { what: 'blanks around it', content: `\n  \t${PEM}\n\n ` },
+    { what: 'every line indented', content: PEM.replace(/^/gm, '    ') },
+    { what: 'blanks behind every line', content: PEM.replaceAll('\n', ' \n') },
+    { what: 'a byte order mark', content: `\uFEFF${PEM}` },
+    { what: 'a byte order mark and line ends of Windows', content: `\uFEFF${PEM.replaceAll('\n', '\r\n')}` },
+    { what: "UTF-16, as Windows' shell writes it", content: Buffer.from(`\uFEFF${PEM}`, 'utf16le') },
   ]
-  for (const [index, { what, content }] of TAKEN.entries()) {
-    test(`is taken as it is: ${what}`, () => {
+  for (const [index, { what, content, pem = PEM }] of TAKEN.entries()) {
+    test(`is taken, and becomes what GitHub made: ${what}`, () => {
       const found = find({ config: { appId: 'Iv1', privateKeyFile: keep(`good-${index}.pem`, content) } })
-      assert.ok(found.kind === 'app' && found.privateKey.startsWith('-----BEGIN'))
-      assert.ok(content.includes(found.privateKey))
+      assert.equal(found.kind === 'app' && found.privateKey, pem)
     })
   }
 
@@ -349,7 +440,9 @@ describe('the key file', () => {
 
   test('cannot be the key itself, which is not quoted', () => {
     const message = (name: string) => `${name} holds a key itself: expected the path of its file`
-    for (const key of [PEM, ` ${PEM}`, PEM.replaceAll('\n', '\\n')]) {
+    const base64 = Buffer.from(PEM).toString('base64')
+    const bare = PEM.split('\n').slice(1, -2).join('')
+    for (const key of [PEM, ` ${PEM}`, PEM.replaceAll('\n', '\\n'), base64, `\n${base64}`, bare]) {
       assert.equal(
         refusal({ flags: { ...FLAGS, privateKeyFile: key } }).message,
         message('--private-key-file'),
