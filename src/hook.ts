@@ -2,7 +2,6 @@
 // by this process (channels/settle.ts) or by a reconcile that it asks for.
 
 import { OperatorError, operatorErrorOf } from './base/errors.ts'
-import { webUrlOfHost } from './base/links.ts'
 import { listSome, short } from './base/log.ts'
 import type { Output } from './base/output.ts'
 import { isCacheConfigured } from './cache/config.ts'
@@ -17,7 +16,7 @@ import { describeRename } from './channels/safeguards.ts'
 import { settle } from './channels/settle.ts'
 import type { Facts } from './channels/snapshot.ts'
 import { isTrouble, tellVerdict, type Verdict } from './channels/verdict.ts'
-import { expectedHost } from './github/config.ts'
+import { expectedHosts, webUrlFor } from './github/config.ts'
 import type { Database } from './hydra/database.ts'
 import type { BuildFinished } from './hydra/event.ts'
 import type { RunOptions } from './run-options.ts'
@@ -93,7 +92,7 @@ async function bringToCandidate(
         `build ${event.build} is not good any more: it is being built again, or has failed since. Its next event will follow`,
       )
     }
-    const plan = (now: Facts) => planJob(event, channels, now, expectedHost(config.github))
+    const plan = (now: Facts) => planJob(event, channels, now, expectedHosts(config.github))
     const { planned, verdicts } = plan(facts)
     const prove = cacheOptions && createProver(cacheOptions)
     const judged = new Map<string, PlannedChannel>()
@@ -145,9 +144,9 @@ function planJob(
   event: BuildFinished,
   channels: readonly Channel[],
   { rules, jobsets }: Facts,
-  host: string,
+  hosts: readonly string[],
 ): { planned: PlannedChannel[]; verdicts: Map<string, Verdict> } {
-  const plan = planFleet(rules, jobsets, host)
+  const plan = planFleet(rules, jobsets, hosts)
   const planned: PlannedChannel[] = []
   const verdicts = new Map<string, Verdict>()
   for (const channel of channels) {
@@ -179,7 +178,7 @@ function sayCandidate(
 ): void {
   for (const { channel, candidate } of judged) {
     if (!candidate || candidate instanceof OperatorError) continue
-    const host = expectedHost(config.github)
+    const { host } = new URL(webUrlFor(config.github))
     const newest = candidate.build === event.build ? '' : `, with the newest good build ${candidate.build}`
     const prefix = host === 'github.com' ? 'github:' : `${host}/`
     log.line(`eval ${candidate.eval}${newest}: ${prefix}${channel.repository}/${short(candidate.sha)}`)
@@ -198,7 +197,7 @@ function tellAll(
     const verdict = verdicts.get(channelKey(channel))
     if (!verdict) throw new Error(`${channelKey(channel)} has no verdict`)
     if (isTrouble(verdict)) ended = 'failed'
-    const webUrl = webUrlOfHost(expectedHost(config.github))
+    const webUrl = webUrlFor(config.github)
     tellVerdict(channel, verdict, { log, report, webUrl, dryRun: config.dryRun })
   }
   return ended

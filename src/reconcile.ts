@@ -2,7 +2,6 @@
 // difference. It decides by nothing that it keeps itself, so it can be stopped anywhere and run anywhere.
 
 import { lineOfError, OperatorError, PassingError } from './base/errors.ts'
-import { webUrlOfHost } from './base/links.ts'
 import { type Log, listSome } from './base/log.ts'
 import { isCacheConfigured } from './cache/config.ts'
 import { blindUnit, cacheOptionsFor } from './cache/options.ts'
@@ -15,7 +14,7 @@ import { describeRename } from './channels/safeguards.ts'
 import { settle } from './channels/settle.ts'
 import { lookUpFleet } from './channels/snapshot.ts'
 import { isTrouble, tellVerdict, type Verdict } from './channels/verdict.ts'
-import { expectedHost } from './github/config.ts'
+import { expectedHosts, webUrlFor } from './github/config.ts'
 import type { Database } from './hydra/database.ts'
 import type { Lock } from './hydra/lock.ts'
 import type { RunOptions } from './run-options.ts'
@@ -43,8 +42,8 @@ export interface ReconcileOptions extends RunOptions {
 export async function reconcile(options: ReconcileOptions): Promise<Reconciled> {
   const { config, database, log, mode, secondMs, progress } = options
   const lookUp = () => lookUpFleet({ rules: config.channels, database })
-  const host = expectedHost(config.github)
-  const plan = planFleet(config.channels, await lookUp(), host)
+  const hosts = expectedHosts(config.github)
+  const plan = planFleet(config.channels, await lookUp(), hosts)
   const planned = selectChannels(plan.channels, options.only)
   const github = await options.openGitHub()
   const summary = createSummary(options)
@@ -63,7 +62,7 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciled> 
       mode,
       forge: github.repository,
       tips,
-      planAgain: async () => planFleet(config.channels, await lookUp(), host).channels,
+      planAgain: async () => planFleet(config.channels, await lookUp(), hosts).channels,
       findOutputs: builds => database.look(sql => findOutputsOfBuilds(sql, builds)),
       prove:
         prove &&
@@ -129,7 +128,7 @@ function createSummary({ config, log, report, only, failures = {} }: ReconcileOp
     counts[kind] = (counts[kind] ?? 0) + 1
   }
   const { dryRun } = config
-  const voice = { log, report, webUrl: webUrlOfHost(expectedHost(config.github)), dryRun }
+  const voice = { log, report, webUrl: webUrlFor(config.github), dryRun }
   return {
     channel({ channel, candidate }, verdict) {
       // a job that is gone and has no branch stays so: it is not worth a line

@@ -13,11 +13,6 @@ export function webUrlOf(apiUrl: string): string {
   return `${protocol}//${pathname === '/' ? host.replace(/^api\./, '') : host}`
 }
 
-/** @param host of a flakeref: `github.com` */
-export function webUrlOfHost(host: string): string {
-  return `https://${host}`
-}
-
 /** The page that shows what `to` has and `from` does not have. */
 export function compareUrl(repository: string, from: string, to: string, webUrl: string): string {
   return `${webUrl}/${repository}/compare/${from}...${to}`

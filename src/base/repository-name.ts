@@ -1,4 +1,6 @@
-// The name of a repository on GitHub: `alice/dotfiles`.
+// The name of a repository on GitHub: `alice/dotfiles`, and the host that it is on.
+
+import { listSome } from './log.ts'
 
 /** github.com itself has 39. */
 const MAX_OWNER_LENGTH = 64
@@ -23,6 +25,21 @@ export function repositoryNameProblem(name: string): string | undefined {
   return /^[A-Za-z0-9._-]{1,100}$/.test(name) && name !== '.' && name !== '..'
     ? undefined
     : 'a repository has letters, digits, “.”, “_” and “-”, at most 100'
+}
+
+/**
+ * The host of a flakeref, by the one name that it is compared by. GitHub answers ssh on port 443 as ssh.github.com.
+ * https://docs.github.com/authentication/troubleshooting-ssh/using-ssh-over-the-https-port
+ */
+export function hostNamed(host: string): string {
+  const name = host.toLowerCase().replace(/\.$/, '')
+  return name === 'ssh.github.com' || name === 'www.github.com' ? 'github.com' : name
+}
+
+/** `github.com/alice/dotfiles`, or `alice/dotfiles on github.com, github-alice` */
+export function showRepository(hosts: readonly string[], repository: string): string {
+  const [host] = hosts
+  return hosts.length === 1 ? `${host}/${repository}` : `${repository} on ${listSome(hosts)}`
 }
 
 /** GitHub ignores case in names. */

@@ -1,10 +1,13 @@
 // Which commit a job's channel should be at, judged from what Hydra's database says. Pure: facts in, a verdict out.
 
 import { OperatorError } from '../base/errors.ts'
-import { listSome } from '../base/log.ts'
-import { isRepository, sameRepository } from '../base/repository-name.ts'
+import { cut, listSome } from '../base/log.ts'
+import { isRepository, sameRepository, showRepository } from '../base/repository-name.ts'
 import type { BuildFinished } from '../hydra/event.ts'
-import { parseFlakeref, showFlakeref } from '../hydra/flakeref.ts'
+import { type ExpectedRepository, parseFlakeref, showFlakeref } from '../hydra/flakeref.ts'
+
+/** A host in a message. */
+const MAX_HOST = 100
 
 /** The part of the rows of hydra/queries that decides. */
 export interface EvalFacts {
@@ -82,7 +85,7 @@ export function checkBuild(
 export function judgeCandidate(
   { project, jobset }: JobName,
   { jobsetType, candidate, newestEval }: JobFacts,
-  { repository, host }: { repository: string; host: string },
+  expected: ExpectedRepository,
 ): Candidate | undefined {
   if (jobsetType === 'legacy') {
     throw new OperatorError(`the jobset ${project}:${jobset} is no flake, so its evals name no commit`, {
@@ -90,7 +93,6 @@ export function judgeCandidate(
     })
   }
   if (!candidate) return undefined
-  const expected = { repository, host }
   const of = commitOf(candidate.eval, `eval ${candidate.eval.id}`, expected)
   const newest =
     newestEval && newestEval.id !== candidate.eval.id
@@ -107,7 +109,7 @@ export function judgeCandidate(
 function commitOf(
   { flake }: EvalFacts,
   which: string,
-  expected: { repository: string; host: string },
+  expected: ExpectedRepository,
 ): { sha: string; otherName: OtherName | undefined } {
   if (flake === null) throw new OperatorError(`${which} has no flakeref, so it names no commit`)
   const flakeref = parseFlakeref(flake)
@@ -120,15 +122,33 @@ function commitOf(
     )
   }
   const { host, repository, rev } = flakeref
-  if (host === expected.host && sameRepository(repository, expected.repository)) {
+  const isOurHost = expected.hosts.includes(host)
+  const isSame = sameRepository(repository, expected.repository)
+  if (isOurHost && isSame) {
     return { sha: rev, otherName: undefined }
   }
   const error = new OperatorError(
-    `the flakeref of ${which} is of another repository: ${showFlakeref(flake)} is not ${expected.host}/${expected.repository}`,
-    { hint: 'correct the rule (repository, github.host), or the flake of the jobset' },
+    `the flakeref of ${which} is of another repository: ${showFlakeref(flake)} is not ${showRepository(expected.hosts, expected.repository)}`,
+    {
+      hint: [
+        ...(isSame ? aliasHint(host, expected) : []),
+        'correct the rule (repository, github.host), or the flake of the jobset',
+      ],
+    },
   )
-  if (host !== expected.host || !isRepository(repository)) throw error
+  if (!isOurHost || !isRepository(repository)) throw error
   return { sha: rev, otherName: { repository, error } }
+}
+
+/** Whoever has a deploy key for each repository gives GitHub a name for each in ssh's configuration: `github.com-dotfiles`. */
+function aliasHint(host: string, { hosts }: ExpectedRepository): string[] {
+  const mayBeAlias = (name: string) => !name.includes('.') || name.includes('github')
+  if (!mayBeAlias(host) || (host === 'github.com' && !hosts.every(mayBeAlias))) return []
+  const shown = cut(host, MAX_HOST)
+  const list = [...hosts, shown].map(each => JSON.stringify(each)).join(', ')
+  return [
+    `if ${shown} leads to the same GitHub, as an alias in ssh's configuration: set github.host to [${list}]`,
+  ]
 }
 
 export function ambiguous(jobs: readonly JobName[]): OperatorError {

@@ -62,8 +62,12 @@ export function prefixKey({ repository, prefix }: { repository: string; prefix: 
 /** Of a rule that has trouble with more jobs than this, the others are counted. */
 const MAX_TROUBLES = 10
 
-/** @param host what the flakerefs of the evals must have, `github.com` */
-export function planFleet(rules: readonly Rule[], jobsets: readonly JobsetFacts[], host: string): Plan {
+/** @param hosts of which the flakerefs of the evals must have one: `github.com` */
+export function planFleet(
+  rules: readonly Rule[],
+  jobsets: readonly JobsetFacts[],
+  hosts: readonly string[],
+): Plan {
   const problems: Plan['problems'] = []
   const feeders = new Map<string, { channel: Channel; jobs: Map<string, Feeder> }>()
   const errors = new Map<FoundJobset, EvaluationErrors>()
@@ -115,7 +119,7 @@ export function planFleet(rules: readonly Rule[], jobsets: readonly JobsetFacts[
   }
   return {
     channels: [...feeders.values()].map(({ channel, jobs }) =>
-      planChannel(channel, [...jobs.values()], host),
+      planChannel(channel, [...jobs.values()], hosts),
     ),
     problems,
   }
@@ -159,13 +163,14 @@ function presenceOf({ newest }: JobFacts, evaluationError: string | undefined): 
  * A job that is not in the newest build set counts only while no other leads to the channel, so that a host may change its
  * system; whatever the text of an error says, which others write, and which may name any job or mean all.
  */
-function planChannel(channel: Channel, jobs: readonly Feeder[], host: string): PlannedChannel {
+function planChannel(channel: Channel, jobs: readonly Feeder[], hosts: readonly string[]): PlannedChannel {
   const there = jobs.filter(({ presence }) => presence === 'present')
   const [first, ...others] = there.length > 0 ? there : lastOf(jobs)
   if (!first) throw new Error(`no job leads to ${channelKey(channel)}`)
   const { name, job, jobset, presence, evaluationError, rule } = first
   const names = [first, ...others].map(each => each.name)
-  const tracked = trackedRefOf(rule.ref, jobset.flake, { host, repository: channel.repository })
+  const expected = { hosts, repository: channel.repository }
+  const tracked = trackedRefOf(rule.ref, jobset.flake, expected)
   const prefix = prefixOf(rule.template)
   const planned = {
     channel,
@@ -181,7 +186,7 @@ function planChannel(channel: Channel, jobs: readonly Feeder[], host: string): P
     const candidate = judgeCandidate(
       name,
       { jobsetType: jobset.type, candidate: job.candidate, newestEval: jobset.newestEval },
-      { repository: channel.repository, host },
+      expected,
     )
     return { ...planned, candidate }
   } catch (error) {

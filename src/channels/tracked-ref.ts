@@ -1,7 +1,7 @@
 // The tracked branch of a channel: what its commits must be in the history of. Pure; safeguards.ts asks GitHub about it.
 
 import { cut, short } from '../base/log.ts'
-import { parseTrackedRef, type TrackedRef } from '../hydra/flakeref.ts'
+import { type ExpectedRepository, parseTrackedRef, type TrackedRef } from '../hydra/flakeref.ts'
 import { branchProblem } from './branch-name.ts'
 
 /** Anything may be in the flake of a jobset. */
@@ -14,7 +14,7 @@ const MAX_SHOWN = 100
 export function trackedRefOf(
   ref: string | undefined,
   flake: string | null,
-  expected: { host: string; repository: string },
+  expected: ExpectedRepository,
 ): TrackedRef {
   return ref === undefined
     ? parseTrackedRef(flake ?? '', expected)

@@ -2,7 +2,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { UsageError } from '../base/errors.ts'
 import { createHttp } from '../base/http.ts'
-import { webUrlOfHost } from '../base/links.ts'
 import type { Log } from '../base/log.ts'
 import { ownerProblem, repositoryNameProblem } from '../base/repository-name.ts'
 import { advance } from '../channels/advance.ts'
@@ -11,7 +10,7 @@ import { findHold } from '../channels/holds.ts'
 import { describeRename, heldVerdict } from '../channels/safeguards.ts'
 import { isTrouble, tellVerdict, type Verdict } from '../channels/verdict.ts'
 import { type Config, findConfig } from '../config.ts'
-import { expectedHost, findApiUrl } from '../github/config.ts'
+import { findApiUrl, webUrlFor } from '../github/config.ts'
 import { openGitHub } from './clients.ts'
 import { configFile, type Invocation } from './run.ts'
 
@@ -42,7 +41,7 @@ export async function runUpdate({
     const verdict = await update({ channel, sha, forge: repository, mode }, config.stateDirectory, log)
     const rename = await describeRename(repository, name)
     if (rename) log.line(rename)
-    const webUrl = webUrlOfHost(expectedHost(config.github))
+    const webUrl = webUrlFor(config.github)
     // a person asks for this move, so the configuration's dryRun does not count
     tellVerdict(channel, verdict, { log, report, webUrl, dryRun: false })
     return isTrouble(verdict) ? 'failed' : 'ok'

@@ -8,7 +8,7 @@ import { count, printable } from '../base/log.ts'
 import { writeAtomically } from '../base/write-atomically.ts'
 import { createLook } from '../cache/narinfo.ts'
 import { type Config, readConfig } from '../config.ts'
-import { expectedHost } from '../github/config.ts'
+import { expectedHosts, webUrlFor } from '../github/config.ts'
 import { findConnection } from '../hydra/connection.ts'
 import { openDatabase } from '../hydra/database.ts'
 import { findStatus, type StatusOptions } from '../status/find-status.ts'
@@ -108,10 +108,10 @@ export const command: Command<typeof options> = {
 export function statusOptionsOf(
   { channels, github, hydraUrl, stateDirectory, dryRun, cache }: Config,
   http: Http,
-): Pick<StatusOptions, 'rules' | 'host' | 'hydraUrl' | 'stateDirectory' | 'dryRun' | 'look'> {
-  const host = expectedHost(github)
+): Pick<StatusOptions, 'rules' | 'hosts' | 'webUrl' | 'hydraUrl' | 'stateDirectory' | 'dryRun' | 'look'> {
+  const [hosts, webUrl] = [expectedHosts(github), webUrlFor(github)]
   const look = cache?.url === undefined ? undefined : createLook(cache, http)
-  return { rules: channels, host, hydraUrl, stateDirectory, dryRun, look }
+  return { rules: channels, hosts, webUrl, hydraUrl, stateDirectory, dryRun, look }
 }
 
 /** Another user reads it: node_exporter's. */

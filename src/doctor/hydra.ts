@@ -7,7 +7,7 @@ import { type PlannedChannel, planFleet } from '../channels/plan.ts'
 import type { Rule } from '../channels/rule.ts'
 import { lookUpFleet } from '../channels/snapshot.ts'
 import type { Config } from '../config.ts'
-import { expectedHost } from '../github/config.ts'
+import { expectedHosts } from '../github/config.ts'
 import { findConnection, showConnection } from '../hydra/connection.ts'
 import { type Database, openDatabase, type Sql } from '../hydra/database.ts'
 import { findBuild } from '../hydra/queries/build.ts'
@@ -74,7 +74,7 @@ export function checkHydra(options: HydraOptions): {
   const fleet = after('jobsets', tables, tested => checkJobsets(options, tested))
   const jobs = config.channels.map((rule, index) =>
     after('jobs', fleet, ({ jobsets }) =>
-      checkRule({ rule, index, jobsets, host: expectedHost(config.github), resolve }),
+      checkRule({ rule, index, jobsets, hosts: expectedHosts(config.github), resolve }),
     ),
   )
   const overlap = after('overlap', fleet, ({ channels }) => checkOverlap(channels))
@@ -175,7 +175,7 @@ function isObjection(error: unknown): error is OperatorError {
 
 async function checkJobsets({ config, resolve }: HydraOptions, database: Database): Promise<Answer<Fleet>> {
   const jobsets = await lookUpFleet({ rules: config.channels, database })
-  const planned = planFleet(config.channels, jobsets, expectedHost(config.github)).channels
+  const planned = planFleet(config.channels, jobsets, expectedHosts(config.github)).channels
   const found = { database, jobsets, channels: await Promise.all(planned.map(resolve)) }
   const [missing, ...more] = jobsets
     .filter(each => !each.found)
@@ -196,17 +196,17 @@ interface RuleOptions {
   /** in the list of the configuration */
   index: number
   jobsets: readonly JobsetFacts[]
-  /** what the flakerefs of the evals must have */
-  host: string
+  /** of which the flakerefs of the evals must have one */
+  hosts: readonly string[]
   resolve: HydraOptions['resolve']
 }
 
-async function checkRule({ rule, index, jobsets, host, resolve }: RuleOptions): Promise<Answer<never>> {
+async function checkRule({ rule, index, jobsets, hosts, resolve }: RuleOptions): Promise<Answer<never>> {
   const { project, jobset, branch } = rule
   if (!jobsets.find(each => each.project === project && each.jobset === jobset)?.found) {
     return notChecked(`channels[${index}]: Hydra has no jobset ${project}:${jobset}`)
   }
-  const { channels: planned, problems } = planFleet([rule], jobsets, host)
+  const { channels: planned, problems } = planFleet([rule], jobsets, hosts)
   const channels = await Promise.all(planned.map(resolve))
   const present = channels.filter(({ presence }) => presence !== 'gone')
   const errors = [

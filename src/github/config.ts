@@ -2,12 +2,16 @@
 import * as z from 'zod/mini'
 import { seconds, text, url } from '../base/config-fields.ts'
 import { UsageError } from '../base/errors.ts'
+import { webUrlOf } from '../base/links.ts'
+import { hostNamed } from '../base/repository-name.ts'
 
 const DEFAULT_API_URL = 'https://api.github.com'
 
 /** Compared with the host of a flakeref, which has no port either. */
 const HOST = 'a host name without scheme, port and path'
 const hostName = z.string(HOST).check(z.regex(/^(?:[\w.-]+|\[[\da-f:.]+\])$/i, HOST))
+
+const HOSTS = `${HOST}, or a list of them`
 
 export const githubSchema = z.strictObject(
   {
@@ -26,7 +30,7 @@ export const githubSchema = z.strictObject(
     ),
     privateKeyFile: z.optional(text('the path of a PEM file')),
     apiUrl: z._default(url, DEFAULT_API_URL),
-    host: z.optional(hostName),
+    host: z.optional(z.union([hostName, z.array(hostName).check(z.minLength(1, HOST))], HOSTS)),
     attemptTimeoutSeconds: z._default(seconds, 15),
     deadlineSeconds: z._default(seconds, 90),
   },
@@ -60,9 +64,18 @@ export function findApiUrl(
   return parseApiUrl(given, flag === undefined ? 'GITHUB_API_URL' : '--api-url')
 }
 
-/** The host that flakerefs of the channels' repositories must have. */
-export function expectedHost({ apiUrl, host }: GitHubConfig): string {
-  if (host !== undefined) return host.toLowerCase()
-  const url = new URL(apiUrl)
-  return url.pathname.endsWith('/api/v3') ? url.hostname : 'github.com'
+/** The hosts that flakerefs of the channels' repositories may have, in lower case: `github.com`, or an alias of ssh. */
+export function expectedHosts({ apiUrl, host }: GitHubConfig): readonly string[] {
+  if (host !== undefined) return [...new Set([host].flat().map(hostNamed))]
+  return [new URL(webUrlFor({ apiUrl })).hostname]
+}
+
+/** Where the pages are that links lead to, whatever flakerefs call that host. */
+export function webUrlFor({ apiUrl }: Pick<GitHubConfig, 'apiUrl'>): string {
+  const { hostname, pathname } = new URL(apiUrl)
+  const isServer = pathname.endsWith('/api/v3')
+  // data residency: https://docs.github.com/enterprise-cloud@latest/admin/data-residency/network-details-for-ghecom
+  const isGheCom = /^api\.[^.]+\.ghe\.com$/.test(hostname)
+  // another address is a proxy before GitHub's own API
+  return isServer || isGheCom ? webUrlOf(apiUrl) : 'https://github.com'
 }

@@ -2,17 +2,25 @@
 // Source: src/libflake/flakeref.cc and src/libfetchers/{github,git}.cc of Nix.
 
 import { cut } from '../base/log.ts'
-import { isRepository, sameRepository } from '../base/repository-name.ts'
+import { hostNamed, isRepository, sameRepository } from '../base/repository-name.ts'
 
 /** A repository and a commit: `github:alice/dotfiles/<40 hex>?narHash=…`, `git+ssh://git@github.com/alice/dotfiles?rev=<40 hex>`. */
 export interface LockedFlakeref {
   kind: 'locked'
-  /** `github.com`, without a port, in lower case */
+  /** `github.com`, without a port, in lower case; GitHub's other names are that one too */
   host: string
   /** `alice/dotfiles`, without `.git`; with more or fewer slashes on other forges */
   repository: string
   /** 40 hexadecimal digits in lower case */
   rev: string
+}
+
+/** What a flakeref must be of. */
+export interface ExpectedRepository {
+  /** one of them, by the name that {@link hostNamed} gives it */
+  hosts: readonly string[]
+  /** `alice/dotfiles` */
+  repository: string
 }
 
 export interface UnusableFlakeref {
@@ -97,7 +105,7 @@ function locked(parts: {
   if (!/^[0-9a-f]{40}$/i.test(parts.rev)) return unusable('its revision is not 40 hexadecimal digits')
   return {
     kind: 'locked',
-    host: parts.host.toLowerCase(),
+    host: hostNamed(parts.host),
     repository: parts.repository.replace(/\.git$/, ''),
     rev: parts.rev.toLowerCase(),
   }
@@ -121,13 +129,13 @@ export type TrackedRef =
  * Reads a jobset's flake as somebody entered it, not locked: `github:alice/dotfiles/main`,
  * `git+https://github.com/alice/dotfiles?ref=refs/heads/main`.
  */
-export function parseTrackedRef(flake: string, expected: { host: string; repository: string }): TrackedRef {
+export function parseTrackedRef(flake: string, expected: ExpectedRepository): TrackedRef {
   const other = { kind: 'other repository' } as const
   const parts = splitFlakeref(flake)
   if (!parts) return other
   const { scheme, path, parameters, forge } = parts
   const at = forge === undefined ? locateGit(scheme, flake) : locateForge(forge, path, parameters)
-  if (at?.host !== expected.host) return other
+  if (!at || !expected.hosts.includes(at.host)) return other
   const follows = refIn(parameters, at)
   const { repository } = at
   if (sameRepository(repository, expected.repository)) return follows
@@ -152,7 +160,7 @@ interface Location {
 
 function locateForge(defaultHost: string, path: string, parameters: URLSearchParams): Location {
   const [owner = '', name = '', ...ref] = path.split('/').map(decode)
-  const host = hostOf(parameters)?.toLowerCase() ?? defaultHost
+  const host = hostNamed(hostOf(parameters) ?? defaultHost)
   return { host, repository: `${owner}/${name.replace(/\.git$/, '')}`, ref: ref.join('/') }
 }
 
@@ -161,7 +169,7 @@ function locateGit(scheme: string, flake: string): Location | undefined {
   if (!URL.canParse(url)) return undefined
   const { hostname, pathname } = new URL(url)
   const repository = pathname.split('/').filter(Boolean).map(decode).join('/')
-  return { host: hostname.toLowerCase(), repository: repository.replace(/\.git$/, ''), ref: '' }
+  return { host: hostNamed(hostname), repository: repository.replace(/\.git$/, ''), ref: '' }
 }
 
 /**

@@ -11,10 +11,9 @@ import {
   jobsetUrl,
   journalCommand,
   releaseCommand,
-  webUrlOfHost,
 } from '../base/links.ts'
 import { count, short } from '../base/log.ts'
-import { sameRepository } from '../base/repository-name.ts'
+import { sameRepository, showRepository } from '../base/repository-name.ts'
 import { decide } from '../channels/advance.ts'
 import type { Channel } from '../channels/channel.ts'
 import { nameChannel } from '../channels/channel-name.ts'
@@ -76,8 +75,10 @@ export interface ChannelFacts {
 
 export interface Surroundings {
   now: Date
-  /** of github.host, `github.com` */
-  host: string
+  /** of which flakerefs must have one: `github.com` */
+  hosts: readonly string[]
+  /** for links: `https://github.com` */
+  webUrl: string
   hydraUrl: string | undefined
   /** of the configuration */
   dryRun: boolean
@@ -144,38 +145,38 @@ function notKnown({ away, forbidden, planned, ruleTrouble }: ChannelFacts): Foun
 }
 
 /** Taken back: main was reset, or its history rewritten. */
-function withdrawn(facts: ChannelFacts, { host, dryRun }: Surroundings): Found {
+function withdrawn(facts: ChannelFacts, { hosts, webUrl, dryRun }: Surroundings): Found {
   const { tip, channel, evaluated, offBranch } = facts
-  const newest = outsideOf(facts, host)
+  const newest = outsideOf(facts, hosts)
   // what never was evaluated was not taken back: somebody else put it there
   if (tip !== undefined && newest && evaluated) {
     return {
-      message: `its commit ${short(tip)} was taken back: it is not in the history of ${short(newest.sha)}, the commit of the newest eval ${newest.eval}; ${wayOut(facts, host)}`,
-      url: compareUrl(channel.repository, tip, newest.sha, webUrlOfHost(host)),
+      message: `its commit ${short(tip)} was taken back: it is not in the history of ${short(newest.sha)}, the commit of the newest eval ${newest.eval}; ${wayOut(facts, webUrl)}`,
+      url: compareUrl(channel.repository, tip, newest.sha, webUrl),
     }
   }
   if (offBranch?.kind !== 'withdrawn') return undefined
   return {
     message: describeOffBranch(offBranch, { dryRun }).join('; '),
-    url: compareUrl(channel.repository, offBranch.sha, offBranch.newest.sha, webUrlOfHost(host)),
+    url: compareUrl(channel.repository, offBranch.sha, offBranch.newest.sha, webUrl),
   }
 }
 
 /** The tracked branch was reset, and Hydra has not evaluated it since; or the jobset follows no branch. */
-function notOnBranch({ offBranch, channel, tracked }: ChannelFacts, { host, dryRun }: Surroundings): Found {
+function notOnBranch({ offBranch, channel, tracked }: ChannelFacts, { webUrl, dryRun }: Surroundings): Found {
   if (offBranch?.kind !== 'not-on-branch') return undefined
   return {
     message: describeOffBranch(offBranch, { dryRun }).join('; '),
-    url: tracked && compareUrl(channel.repository, offBranch.sha, tracked.sha, webUrlOfHost(host)),
+    url: tracked && compareUrl(channel.repository, offBranch.sha, tracked.sha, webUrl),
   }
 }
 
 /** It has commits that are in no history that Hydra built. */
-function diverged(facts: ChannelFacts, { host }: Surroundings): Found {
+function diverged(facts: ChannelFacts, { hosts, webUrl }: Surroundings): Found {
   const { tip, stands, channel, planned } = facts
   const candidate = planned?.candidate instanceof OperatorError ? undefined : planned?.candidate
   const parted = stands.candidate === 'unrelated' || stands.candidate?.status === 'diverged'
-  const from = parted && candidate ? candidate.sha : outsideOf(facts, host)?.sha
+  const from = parted && candidate ? candidate.sha : outsideOf(facts, hosts)?.sha
   if (tip === undefined || from === undefined) return undefined
   const stand = parted ? stands.candidate : stands.newest
   const how =
@@ -183,23 +184,23 @@ function diverged(facts: ChannelFacts, { host }: Surroundings): Found {
       ? `${count(stand.behindBy, 'commit')} only in the channel, ${count(stand.aheadBy, 'commit')} only in ${short(from)}`
       : 'they have no common history'
   return {
-    message: `it is at ${short(tip)} and not in the history of ${short(from)}: ${how}; ${wayOut(facts, host)}`,
-    url: compareUrl(channel.repository, tip, from, webUrlOfHost(host)),
+    message: `it is at ${short(tip)} and not in the history of ${short(from)}: ${how}; ${wayOut(facts, webUrl)}`,
+    url: compareUrl(channel.repository, tip, from, webUrl),
   }
 }
 
 /** Only ever to a commit that is built. */
-function wayOut({ planned, channel, offBranch }: ChannelFacts, host: string): string {
+function wayOut({ planned, channel, offBranch }: ChannelFacts, webUrl: string): string {
   const { candidate } = planned ?? {}
   if (!candidate || candidate instanceof OperatorError || offBranch) {
     return 'nothing that it could be put to instead is built yet'
   }
-  return `to give up what only the channel has: ${forceCommand(channel, candidate.sha, webUrlOfHost(host))}`
+  return `to give up what only the channel has: ${forceCommand(channel, candidate.sha, webUrl)}`
 }
 
 /** The newest eval's commit, if the channel's commit is neither in its history nor in the tracked branch's. */
-function outsideOf({ tip, planned, stands, tracked }: ChannelFacts, host: string) {
-  const newest = planned && newestCommit(planned, host)
+function outsideOf({ tip, planned, stands, tracked }: ChannelFacts, hosts: readonly string[]) {
+  const newest = planned && newestCommit(planned, hosts)
   if (tip === undefined || !newest || tip === newest.sha || tip === tracked?.sha) return undefined
   // what GitHub did not compare decides nothing
   if (!stands.newest) return undefined
@@ -216,11 +217,11 @@ function noPermission({ forbidden }: ChannelFacts): Found {
   return forbidden && { message: lineOfError(forbidden) }
 }
 
-function jobGone({ planned, channel, ruleTrouble }: ChannelFacts, { host }: Surroundings): Found {
+function jobGone({ planned, channel, ruleTrouble }: ChannelFacts, { webUrl }: Surroundings): Found {
   if (!planned && ruleTrouble) return undefined
   if (!planned) {
     return {
-      message: `no job of the rules leads to it any more; if no host follows it: ${ghApi('DELETE', channel, webUrlOfHost(host))}`,
+      message: `no job of the rules leads to it any more; if no host follows it: ${ghApi('DELETE', channel, webUrl)}`,
     }
   }
   if (planned.presence !== 'gone') return undefined
@@ -248,12 +249,12 @@ function evaluationFailed({ planned }: ChannelFacts, { hydraUrl }: Surroundings)
 
 function notEvaluated(
   { planned, tracked, ruleTrouble }: ChannelFacts,
-  { now, hydraUrl, host }: Surroundings,
+  { now, hydraUrl, hosts }: Surroundings,
 ): Found {
   if (!planned && ruleTrouble instanceof PassingError) return { message: lineOfError(ruleTrouble) }
   const fresh = tracked?.unevaluated
   if (!planned || !fresh) return undefined
-  const newest = newestCommit(planned, host)
+  const newest = newestCommit(planned, hosts)
   const reset = fresh.commits === 0 && newest !== undefined && newest.sha !== tracked.sha
   const age = fresh.oldest === undefined ? 0 : now.getTime() - Date.parse(fresh.oldest)
   if (!reset && (fresh.commits === 0 || age < EVALUATION_MINUTES * 60_000)) return undefined
@@ -310,7 +311,7 @@ function oncePerJobset<Found>(ask: (jobset: FoundJobset) => Found): (jobset: Fou
   }
 }
 
-function unusableFlakeref({ planned, channel }: ChannelFacts, { hydraUrl, host }: Surroundings): Found {
+function unusableFlakeref({ planned, channel }: ChannelFacts, { hydraUrl, hosts }: Surroundings): Found {
   if (!planned) return undefined
   const url = jobsetUrl(hydraUrl, planned.job)
   if (planned.candidate instanceof OperatorError) return { message: lineOfError(planned.candidate), url }
@@ -318,7 +319,7 @@ function unusableFlakeref({ planned, channel }: ChannelFacts, { hydraUrl, host }
   if (planned.tracked.kind !== 'other repository') return undefined
   const followed = flake === null ? 'no flake' : showFlakeref(flake)
   return {
-    message: `${jobsetName({ planned })} follows ${followed} now, which is not ${host}/${channel.repository}: correct the rule or the flake of the jobset, or name the branch in the rule (channels[].ref)`,
+    message: `${jobsetName({ planned })} follows ${followed} now, which is not ${showRepository(hosts, channel.repository)}: correct the rule or the flake of the jobset, or name the branch in the rule (channels[].ref)`,
     url,
   }
 }
@@ -428,13 +429,13 @@ function isNewest({ tip, tracked }: ChannelFacts): boolean {
 /** The newest eval's commit; undefined if it has none of this repository. */
 export function newestCommit(
   { channel, facts, alsoCalled = [] }: PlannedChannel,
-  host: string,
+  hosts: readonly string[],
 ): { sha: string; eval: number } | undefined {
   const { newestEval } = facts.jobset
   if (!newestEval?.flake) return undefined
   const flakeref = parseFlakeref(newestEval.flake)
   return flakeref.kind === 'locked' &&
-    flakeref.host === host &&
+    hosts.includes(flakeref.host) &&
     [channel.repository, ...alsoCalled].some(name => sameRepository(flakeref.repository, name))
     ? { sha: flakeref.rev, eval: newestEval.id }
     : undefined

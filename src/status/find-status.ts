@@ -33,8 +33,10 @@ import { createFindTracked, type FindTracked, isAncestorIn, type TrackedFound } 
 
 export interface StatusOptions {
   rules: readonly Rule[]
-  /** that flakerefs of the rules' repositories have: `github.com` */
-  host: string
+  /** of which flakerefs of the rules' repositories must have one: `github.com` */
+  hosts: readonly string[]
+  /** for links: `https://github.com` */
+  webUrl: string
   hydraUrl: string | undefined
   stateDirectory: string
   /** of the configuration */
@@ -65,7 +67,7 @@ interface Entry {
  * @throws UsageError for a channel that there is not; OperatorError if neither Hydra nor GitHub could be asked
  */
 export async function findStatus(options: StatusOptions): Promise<FleetStatus> {
-  const { rules, host, now, report } = options
+  const { rules, hosts, now, report } = options
   const github = await options.openGitHub()
   const [jobsets, tips] = await Promise.all([
     lookUpFleet(options).catch(operatorErrorOf),
@@ -75,7 +77,7 @@ export async function findStatus(options: StatusOptions): Promise<FleetStatus> {
   const asPlanned = planFleet(
     databaseAway ? [] : rules,
     jobsets instanceof OperatorError ? [] : jobsets,
-    host,
+    hosts,
   )
   const channels = asPlanned.channels.map(each =>
     resolveNames(each, github.repository(each.channel.repository)),
@@ -144,19 +146,19 @@ async function findChannels(
   github: Surveys,
   options: StatusOptions,
 ): Promise<ChannelStatus[]> {
-  const { host, hydraUrl, stateDirectory, dryRun, look, now, report } = options
-  const tracked = createFindTracked(github, host)
+  const { hosts, webUrl, hydraUrl, stateDirectory, dryRun, look, now, report } = options
+  const tracked = createFindTracked(github, hosts)
   const [answers, hydra] = await Promise.all([
-    compareEntries(entries, tracked, github, host, report),
+    compareEntries(entries, tracked, github, hosts, report),
     databaseAway ? NOTHING_MORE : lookAgain(entries, options),
   ])
-  const around = { now, host, hydraUrl, dryRun }
+  const around = { now, hosts, webUrl, hydraUrl, dryRun }
   return Promise.all(
     entries.map(async entry => {
       const { channel, planned } = entry
       const answer = answers.get(channelKey(channel))
       const repository = github.repository(channel.repository)
-      const onGitHub = await factsOf(entry, answer, tracked, repository, host).catch(operatorErrorOf)
+      const onGitHub = await factsOf(entry, answer, tracked, repository, hosts).catch(operatorErrorOf)
       const known: GitHubFacts =
         onGitHub instanceof OperatorError ? { ...notKnown(entry), away: onGitHub } : onGitHub
       const { tip, stands } = known
@@ -209,7 +211,7 @@ async function compareEntries(
   entries: readonly Entry[],
   findTracked: FindTracked,
   github: Surveys,
-  host: string,
+  hosts: readonly string[],
   report: (error: unknown) => void,
 ): Promise<Map<string, Answer>> {
   const questions = await Promise.all(
@@ -219,7 +221,7 @@ async function compareEntries(
       const tracked = planned && (await findTracked(planned).catch(operatorErrorOf))
       const heads = [
         tracked instanceof Error ? undefined : tracked?.sha,
-        planned && newestCommit(planned, host)?.sha,
+        planned && newestCommit(planned, hosts)?.sha,
         candidateOf(planned)?.sha,
       ].filter(sha => sha !== undefined)
       return [{ channel, tip, heads }]
@@ -247,14 +249,14 @@ async function factsOf(
   answer: Answer | undefined,
   findTracked: FindTracked,
   repository: Survey,
-  host: string,
+  hosts: readonly string[],
 ): Promise<GitHubFacts> {
   if (tip instanceof Error) throw tip
   const tracked = planned && (await findTracked(planned))
   const candidate = candidateOf(planned)
   const [trackedStand, newest, candidateStand] = await Promise.all([
     answer?.standOf(tracked?.sha),
-    answer?.standOf(planned && newestCommit(planned, host)?.sha),
+    answer?.standOf(planned && newestCommit(planned, hosts)?.sha),
     answer?.standOf(candidate?.sha),
   ])
   const stands = { tracked: trackedStand, newest, candidate: candidateStand }

@@ -13,7 +13,7 @@ export type TrackedFound = Tracked & { history: readonly HistoricCommit[] }
 export type FindTracked = (planned: PlannedChannel) => Promise<TrackedFound | undefined>
 
 /** Each branch is asked for once, however many channels and jobsets follow it. */
-export function createFindTracked(github: Surveys, host: string): FindTracked {
+export function createFindTracked(github: Surveys, hosts: readonly string[]): FindTracked {
   const branches = new Map<string, Promise<TrackedBranch | undefined>>()
   const counts = new Map<string, Promise<Tracked['unevaluated']>>()
   const once = <T>(known: Map<string, Promise<T>>, key: string, find: () => Promise<T>): Promise<T> => {
@@ -38,7 +38,7 @@ export function createFindTracked(github: Surveys, host: string): FindTracked {
     }
     if (!branch) return undefined
     const { ref } = branch
-    const newest = newestCommit(planned, host)?.sha
+    const newest = newestCommit(planned, hosts)?.sha
     return {
       name: ref === 'HEAD' ? 'the default branch' : ref.replace(/^refs\/(heads\/)?/, ''),
       kind: 'branch',

@@ -115,7 +115,7 @@ export const BESIDE = {
   evaluated: false,
 } satisfies Spec
 
-function factsOf(spec: Spec, host: string): ChannelFacts {
+function factsOf(spec: Spec, hosts: readonly string[]): ChannelFacts {
   const all = { ...UP_TO_DATE, ...spec }
   const channel = { repository: 'alice/dotfiles', branch: all.branch }
   const job = { project: 'dotfiles', jobset: 'main', job: NAS }
@@ -143,7 +143,7 @@ function factsOf(spec: Spec, host: string): ChannelFacts {
             presence: all.presence,
             candidate: all.candidate,
             prefix: 'nixos-tested-',
-            tracked: trackedRefOf(spec.ref, all.flake, { host, repository: channel.repository }),
+            tracked: trackedRefOf(spec.ref, all.flake, { hosts, repository: channel.repository }),
             facts: {
               jobset,
               job: { job: NAS, newest: all.newestBuild, candidate: undefined },
@@ -168,15 +168,17 @@ function factsOf(spec: Spec, host: string): ChannelFacts {
 }
 
 interface Around {
-  host?: string
+  hosts?: readonly string[]
+  webUrl?: string
   dryRun?: boolean
   hydraUrl?: string | undefined
 }
 
 export function explained(spec: Spec, around: Around = {}): Explanation {
-  return explain(factsOf(spec, around.host ?? 'github.com'), {
+  return explain(factsOf(spec, around.hosts ?? ['github.com']), {
     now: NOW,
-    host: 'github.com',
+    hosts: ['github.com'],
+    webUrl: 'https://github.com',
     hydraUrl: 'https://hydra.example.org',
     dryRun: false,
     ...around,

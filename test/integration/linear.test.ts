@@ -50,7 +50,7 @@ function jobsetOf(jobs: readonly string[], error = ''): FoundJobset {
 }
 
 const planOf = (rules: readonly ReturnType<typeof rule>[], found: FoundJobset) =>
-  planFleet(rules, [{ project: 'dotfiles', jobset: 'main', found }], 'github.com')
+  planFleet(rules, [{ project: 'dotfiles', jobset: 'main', found }], ['github.com'])
 
 const statusOf = (at: number): ChannelStatus => ({
   ...{ repository: 'alice/dotfiles', branch: `nixos-tested-h${at}` },
@@ -89,7 +89,13 @@ const event = (more: object) =>
 function explainAll({ channels }: ReturnType<typeof planOf>): unknown {
   const sha = 'b'.repeat(40)
   const unevaluated = { commits: 1, oldest: '2026-01-01T00:00:00Z' }
-  const around = { now: new Date(), host: 'github.com', hydraUrl: undefined, dryRun: false }
+  const around = {
+    now: new Date(),
+    hosts: ['github.com'],
+    webUrl: 'https://github.com',
+    hydraUrl: undefined,
+    dryRun: false,
+  }
   return channels.map(planned =>
     explain(
       {
@@ -136,7 +142,7 @@ const CASES: Record<string, (n: number) => unknown> = {
   'a flakeref of at signs': n => showFlakeref(`git+https://${'a@'.repeat(n)}`),
   'a flakeref with parameters': n =>
     parseTrackedRef(`github:a/b?${'dir=a&'.repeat(n)}`, {
-      host: 'github.com',
+      hosts: ['github.com'],
       repository: 'a/b',
     }),
   'an event with a long text': n => parseEvent(event({ description: 'a'.repeat(n) }), 'f'),

@@ -257,7 +257,7 @@ test(`${CASES} flakerefs`, t => {
           `${scheme}${path.join('/')}?${query.map(pair => pair.join('=')).join('&')}`,
       ),
   )
-  const expected = { repository: 'alice/dotfiles', host: 'github.com' }
+  const expected = { repository: 'alice/dotfiles', hosts: ['github.com'] }
   let candidates = 0
   const check = (flake: string, newest: string) => {
     assertPlain([showFlakeref(flake)])
@@ -464,7 +464,8 @@ test(`${CASES} fleets of Hydra's, with what status says of them`, t => {
   )
   const around = {
     now: new Date('2026-11-24T12:00:00Z'),
-    host: 'github.com',
+    hosts: ['github.com'],
+    webUrl: 'https://github.com',
     hydraUrl: 'https://hydra.example.org',
     dryRun: false,
   }
@@ -475,7 +476,7 @@ test(`${CASES} fleets of Hydra's, with what status says of them`, t => {
     s: readonly Stand[],
     tip: string | undefined,
   ) => {
-    const plan = planFleet(RULES, [{ project: 'dotfiles', jobset: 'main', found }], 'github.com')
+    const plan = planFleet(RULES, [{ project: 'dotfiles', jobset: 'main', found }], ['github.com'])
     for (const { error } of plan.problems) assertExpected(error)
     for (const planned of plan.channels) {
       channels++

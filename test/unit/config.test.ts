@@ -7,7 +7,7 @@ import { after, describe, test } from 'node:test'
 import fc from 'fast-check'
 import { UsageError } from '../../src/base/errors.ts'
 import { type Config, findConfig, NO_CONFIG, parseConfig, readConfig } from '../../src/config.ts'
-import { expectedHost, parseApiUrl } from '../../src/github/config.ts'
+import { expectedHosts, parseApiUrl, webUrlFor } from '../../src/github/config.ts'
 import { codesOnly } from '../helpers/words.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'hc-config-'))
@@ -201,6 +201,7 @@ const textKey = (key: string, value: unknown, expected: string): Key => ({
   bad: [[7], [null], [''], [['x']]],
 })
 
+const HOST = 'a host name without scheme, port and path'
 const UNIT = 'a template unit such as copy-cache@.service'
 const APP_ID = 'the client id (Iv23li…) or the App id of the GitHub App'
 
@@ -223,9 +224,19 @@ const KEYS: Key[] = [
   {
     key: 'github.host',
     default: undefined,
-    expected: 'a host name without scheme, port and path',
-    good: [['github.com'], ['ghe.example.org'], ['GHE'], ['10.0.0.1'], ['[::1]']],
-    bad: [[7], [null], [''], ['https://github.com'], ['ghe.example.org:8443'], ['github.com/alice'], ['a b']],
+    expected: HOST,
+    good: [
+      ...[['github.com'], ['ghe.example.org'], ['GHE'], ['10.0.0.1'], ['[::1]'], ['github.com-dotfiles']],
+      [['github.com']],
+      [['github.com', 'gh-nas', 'gh-web']],
+    ] as [unknown][],
+    bad: [
+      ...[7, null, {}].map((value): [unknown, string] => [value, `${HOST}, or a list of them`]),
+      ...['', 'https://github.com', 'ghe.example.org:8443', 'github.com/alice', 'a b'].map(
+        (value): [unknown] => [value],
+      ),
+      [[]],
+    ],
   },
   secondsKey('github.attemptTimeoutSeconds', 15),
   secondsKey('github.deadlineSeconds', 90),
@@ -572,33 +583,67 @@ describe('an address that was given beside the configuration', () => {
   }
 })
 
-describe('the host of the flakerefs', () => {
-  const HOSTS: { what: string; github: Record<string, string>; host: string }[] = [
-    { what: 'github.com', github: {}, host: 'github.com' },
+describe('the hosts of the flakerefs, and the one of the links', () => {
+  const HOSTS: { what: string; github: Record<string, unknown>; hosts: string[]; webUrl?: string }[] = [
+    { what: 'github.com', github: {}, hosts: ['github.com'] },
     {
-      what: 'that of an Enterprise Server',
+      what: 'an Enterprise Server',
       github: { apiUrl: 'https://GHE.example.org:8443/api/v3/' },
-      host: 'ghe.example.org',
+      hosts: ['ghe.example.org'],
+      webUrl: 'https://ghe.example.org:8443',
+    },
+    {
+      what: 'data residency',
+      github: { apiUrl: 'https://api.octocorp.ghe.com' },
+      hosts: ['octocorp.ghe.com'],
+      webUrl: 'https://octocorp.ghe.com',
     },
     {
       what: 'github.com behind an address of its own',
       github: { apiUrl: 'https://proxy.example.org/github' },
-      host: 'github.com',
+      hosts: ['github.com'],
     },
     {
-      what: 'as configured',
-      github: { apiUrl: 'https://api.github.com', host: 'GHE.example.org' },
-      host: 'ghe.example.org',
+      what: 'github.com behind a proxy on this machine',
+      github: { apiUrl: 'http://127.0.0.1:8080' },
+      hosts: ['github.com'],
+    },
+    { what: 'a host as configured', github: { host: 'GHE.example.org' }, hosts: ['ghe.example.org'] },
+    { what: 'an alias of ssh', github: { host: 'github.com-dotfiles' }, hosts: ['github.com-dotfiles'] },
+    {
+      what: 'several aliases, one for each deploy key',
+      github: { host: ['github.com', 'GH-nas', 'gh-web'] },
+      hosts: ['github.com', 'gh-nas', 'gh-web'],
     },
     {
-      what: 'as configured rather than that of the server',
+      what: "GitHub's other names",
+      github: { host: ['ssh.github.com', 'www.github.com', 'github.com'] },
+      hosts: ['github.com'],
+    },
+    {
+      what: 'a host as configured, and links as the server says',
       github: { apiUrl: 'https://10.0.0.1/api/v3', host: 'ghe.example.org' },
-      host: 'ghe.example.org',
+      hosts: ['ghe.example.org'],
+      webUrl: 'https://10.0.0.1',
+    },
+    {
+      what: 'an alias of data residency',
+      github: { apiUrl: 'https://api.octocorp.ghe.com', host: 'octocorp-nas' },
+      hosts: ['octocorp-nas'],
+      webUrl: 'https://octocorp.ghe.com',
     },
   ]
-  for (const { what, github, host } of HOSTS) {
+  for (const { what, github, hosts, webUrl = 'https://github.com' } of HOSTS) {
     test(what, () => {
-      assert.equal(expectedHost(parse({ github, channels: [] }).github), host)
+      const config = parse({ github, channels: [] }).github
+      assert.deepEqual(expectedHosts(config), hosts)
+      assert.equal(webUrlFor(config), webUrl)
     })
   }
+
+  test('a host in a list that is none is named by its place', () => {
+    assert.deepEqual(problemsOf(nest('github.host', ['github.com', 'git@github.com:alice'])), [
+      `github.host[1]: is "git@github.com:alice", expected ${HOST}`,
+    ])
+  })
 })

@@ -74,7 +74,7 @@ test('a rule that takes too long leaves the others alone', () => {
   const { channels, problems } = planFleet(
     rules,
     [{ project: 'dotfiles', jobset: 'main', found }],
-    'github.com',
+    ['github.com'],
   )
   assert.deepEqual(
     channels.map(({ channel }) => channel.branch),

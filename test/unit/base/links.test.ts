@@ -14,7 +14,6 @@ import {
   journalCommand,
   releaseCommand,
   webUrlOf,
-  webUrlOfHost,
 } from '../../../src/base/links.ts'
 
 const SHA = '3f2c9d1e5a7b8c6d4e3f2a1b0c9d8e7f6a5b4c3d'
@@ -39,7 +38,7 @@ test("the browser's GitHub is that of the API", () => {
 
 test('links', () => {
   assert.equal(
-    compareUrl('alice/dotfiles', SHA, 'main', webUrlOfHost('github.com')),
+    compareUrl('alice/dotfiles', SHA, 'main', 'https://github.com'),
     `https://github.com/alice/dotfiles/compare/${SHA}...main`,
   )
   assert.equal(

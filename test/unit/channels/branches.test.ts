@@ -132,7 +132,7 @@ test('a stray of a rule in trouble is said with that trouble, and the others are
   const plan = planFleet(
     rules,
     [{ project: 'dotfiles', jobset: 'trunk', found: undefined, renamedTo: 'main' }],
-    'github.com',
+    ['github.com'],
   )
   // the second rule's jobset is not there at all
   const strays = strayBranches(plan, tipsOf(rules, ['nixos-tested-nas', 'iso-x', 'main']), rules)

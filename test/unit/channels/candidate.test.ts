@@ -82,7 +82,7 @@ describe('the candidate', () => {
     candidate: { build: 4123, eval: eval991 },
     newestEval: eval991,
   }
-  const EXPECTED = { repository: 'alice/dotfiles', host: 'github.com' }
+  const EXPECTED = { repository: 'alice/dotfiles', hosts: ['github.com'] }
   const CANDIDATE: Candidate = { sha: SHA, build: 4123, eval: 991, newest: undefined }
 
   const GOOD: {
@@ -121,9 +121,15 @@ describe('the candidate', () => {
     {
       what: 'is of an Enterprise Server',
       flake: `github:alice/dotfiles/${SHA}?host=ghe.example.org`,
-      expected: { host: 'ghe.example.org' },
+      expected: { hosts: ['ghe.example.org'] },
       candidate: {},
     },
+    ...['github.com-dotfiles', 'ssh.github.com:443', 'GitHub.com'].map(host => ({
+      what: `is of GitHub by one of the names that it has here: ${host}`,
+      flake: `git+ssh://git@${host}/alice/dotfiles?ref=refs/heads/main&rev=${SHA}`,
+      expected: { hosts: ['github.com', 'github.com-dotfiles'] },
+      candidate: {},
+    })),
   ]
   for (const { what, facts, flake, expected, candidate } of GOOD) {
     test(what, () => {
@@ -147,7 +153,7 @@ describe('the candidate', () => {
     flake?: string | null
     expected?: Partial<typeof EXPECTED>
     message: string
-    hint?: string
+    hint?: string | string[]
   }[] = [
     {
       what: 'a jobset that is no flake',
@@ -199,8 +205,39 @@ describe('the candidate', () => {
     },
     {
       what: 'github.com where an Enterprise Server is expected',
-      expected: { host: 'ghe.example.org' },
+      expected: { hosts: ['ghe.example.org'] },
       message: `the flakeref of eval 991 is of another repository: ${eval991.flake} is not ghe.example.org/alice/dotfiles`,
+      hint: RULE_HINT,
+    },
+    {
+      what: 'another host than one of a list',
+      flake: `gitlab:alice/dotfiles/${SHA}`,
+      expected: { hosts: ['github.com', 'gh-nas'] },
+      message: `the flakeref of eval 991 is of another repository: gitlab:alice/dotfiles/${SHA} is not alice/dotfiles on github.com, gh-nas`,
+      hint: RULE_HINT,
+    },
+    ...['gh-nas', 'github.com-dotfiles'].map(alias => ({
+      what: `what looks like an alias of ssh: ${alias}`,
+      flake: `git+ssh://git@${alias}/alice/dotfiles?rev=${SHA}`,
+      message: `the flakeref of eval 991 is of another repository: git+ssh://${alias}/alice/dotfiles?rev=${SHA} is not github.com/alice/dotfiles`,
+      hint: [
+        `if ${alias} leads to the same GitHub, as an alias in ssh's configuration: set github.host to ["github.com", "${alias}"]`,
+        RULE_HINT,
+      ],
+    })),
+    {
+      what: 'github.com where only an alias is expected',
+      expected: { hosts: ['gh-nas'] },
+      message: `the flakeref of eval 991 is of another repository: ${eval991.flake} is not gh-nas/alice/dotfiles`,
+      hint: [
+        `if github.com leads to the same GitHub, as an alias in ssh's configuration: set github.host to ["gh-nas", "github.com"]`,
+        RULE_HINT,
+      ],
+    },
+    {
+      what: 'another repository of such an alias',
+      flake: `git+ssh://git@gh-nas/mallory/dotfiles?rev=${SHA}`,
+      message: `the flakeref of eval 991 is of another repository: git+ssh://gh-nas/mallory/dotfiles?rev=${SHA} is not github.com/alice/dotfiles`,
       hint: RULE_HINT,
     },
     {
@@ -225,7 +262,7 @@ describe('the candidate', () => {
         if (judged?.otherNames) throw judged.otherNames[0]?.error
       })
       assert.equal(error.message, message)
-      assert.deepEqual(error.hint, hint === undefined ? [] : [hint])
+      assert.deepEqual(error.hint, hint === undefined ? [] : [hint].flat())
     })
   }
 })
@@ -239,7 +276,7 @@ test('another name of the repository is kept with the candidate: it may be what 
   const namesOf = (of: string, newest: string) =>
     judgeCandidate(JOB, facts(of, newest), {
       repository: 'alice/dotfiles',
-      host: 'github.com',
+      hosts: ['github.com'],
     })?.otherNames?.map(each => each.repository)
   assert.equal(namesOf('alice/dotfiles', 'Alice/Dotfiles'), undefined)
   assert.deepEqual(namesOf('alice/old', 'alice/dotfiles'), ['alice/old'])

@@ -56,7 +56,7 @@ function jobset({ project = 'dotfiles', jobset = 'main', jobs = [], error = '' }
 
 /** `nixos-tested-nas: dotfiles:main:nixos-nas.x86_64-linux`, and what is wrong with it */
 function plan(rules: object[], jobsets: JobsetSpec[]): string[] {
-  const { channels, problems } = planFleet(rules.map(rule), jobsets.map(jobset), 'github.com')
+  const { channels, problems } = planFleet(rules.map(rule), jobsets.map(jobset), ['github.com'])
   return [
     ...channels.map(({ channel, job, presence, candidate }) => {
       const of = `${channel.repository === 'alice/dotfiles' ? '' : `${channel.repository}:`}${channel.branch}`
@@ -225,7 +225,7 @@ describe('the channels of a fleet', () => {
 
 test('a problem is said of its own rule', () => {
   const rules = [rule({ jobset: 'nothing' }), rule(), rule({ job: 'iso', branch: 'iso' })]
-  const { problems } = planFleet(rules, [jobset({ jobs: [present(NAS)] })], 'github.com')
+  const { problems } = planFleet(rules, [jobset({ jobs: [present(NAS)] })], ['github.com'])
   assert.deepEqual(
     problems.map(({ rule: its }) => rules.indexOf(its)),
     [0, 2],

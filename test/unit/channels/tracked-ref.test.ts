@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { refsOf, showTrackedRef, trackedRefOf } from '../../../src/channels/tracked-ref.ts'
 
 const REV = '3f2c9d1e5a7b8c6d4e3f2a1b0c9d8e7f6a5b4c3d'
-const EXPECTED = { host: 'github.com', repository: 'alice/dotfiles' }
+const EXPECTED = { hosts: ['github.com'], repository: 'alice/dotfiles' }
 
 const ROWS: { flake: string | null; ref?: string; asks: string[]; shown: string }[] = [
   { flake: 'github:alice/dotfiles', asks: ['HEAD'], shown: 'the default branch' },

@@ -45,6 +45,13 @@ describe('a locked flakeref', () => {
     { flakeref: `git+https://github.com/alice/dotfiles/?rev=${REV}` },
     { flakeref: `git+https://github.com:443/alice/dotfiles?rev=${REV}` },
     { flakeref: `git+https://GitHub.com/alice/dotfiles?rev=${REV}` },
+    // GitHub's other names
+    { flakeref: `git+ssh://git@ssh.github.com:443/alice/dotfiles?rev=${REV}` },
+    { flakeref: `git+https://www.GitHub.com/alice/dotfiles?rev=${REV}` },
+    { flakeref: `git+https://github.com./alice/dotfiles?rev=${REV}` },
+    { flakeref: `github:alice/dotfiles/${REV}?host=ssh.github.com` },
+    { flakeref: `git+ssh://git@ssh.ghe.example.org/alice/dotfiles?rev=${REV}`, host: 'ssh.ghe.example.org' },
+    { flakeref: `git+ssh://git@GitHub-Nas/alice/dotfiles?rev=${REV}`, host: 'github-nas' },
     { flakeref: `git+https://alice:geheim@github.com/alice/dotfiles?rev=${REV}` },
     {
       flakeref: `git+http://git.example.org:8080/a/b/c.git?rev=${REV}`,
@@ -148,7 +155,7 @@ describe('what a jobset follows', () => {
   const refOf = (ref: string): TrackedRef => ({ kind: 'ref', ref })
   const named = (name: string): TrackedRef => ({ kind: 'name', name })
   const NEXT = named('next')
-  const FORMS: { flake: string; follows: TrackedRef; repository?: string; host?: string }[] = [
+  const FORMS: { flake: string; follows: TrackedRef; repository?: string; host?: string | string[] }[] = [
     { flake: 'github:alice/dotfiles', follows: DEFAULT },
     { flake: 'github:alice/dotfiles/', follows: DEFAULT },
     { flake: 'github:alice/dotfiles?dir=nixos', follows: DEFAULT },
@@ -234,6 +241,16 @@ describe('what a jobset follows', () => {
       host: 'ghe.example.org',
       follows: NEXT,
     },
+    { flake: 'git+ssh://git@ssh.github.com:443/alice/dotfiles?ref=next', follows: NEXT },
+    { flake: 'git+https://www.github.com/alice/dotfiles?ref=next', follows: NEXT },
+    { flake: 'git+ssh://git@gh-nas/alice/dotfiles?ref=next', follows: OTHER },
+    { flake: 'git+ssh://git@gh-nas/alice/dotfiles?ref=next', host: ['github.com', 'gh-nas'], follows: NEXT },
+    { flake: 'github:alice/dotfiles/next', host: ['gh-web', 'gh-nas'], follows: OTHER },
+    {
+      flake: 'git+ssh://git@gh-nas/alice/other?ref=next',
+      host: ['github.com', 'gh-nas'],
+      follows: namedBy('alice/other', NEXT),
+    },
     { flake: 'git+https://ghe.example.org/alice/dotfiles?ref=next', follows: OTHER },
     {
       flake: 'git+https://ghe.example.org:8443/alice/dotfiles?ref=next',
@@ -243,7 +260,7 @@ describe('what a jobset follows', () => {
   ]
   for (const { flake, host = 'github.com', repository = 'alice/dotfiles', follows } of FORMS) {
     test(`${JSON.stringify(flake)} for ${host}/${repository}: ${follows.kind}`, () => {
-      assert.deepEqual(parseTrackedRef(flake, { host, repository }), follows)
+      assert.deepEqual(parseTrackedRef(flake, { hosts: [host].flat(), repository }), follows)
     })
   }
 })
@@ -300,7 +317,7 @@ test('whatever the text, a flakeref is locked with 40 digits, or unusable with a
         assert.equal(flakeref.host, flakeref.host.toLowerCase())
       } else assert.notEqual(flakeref.why, '')
       assert.equal(typeof showFlakeref(text), 'string')
-      const tracked = parseTrackedRef(text, { host: 'github.com', repository: 'alice/dotfiles' })
+      const tracked = parseTrackedRef(text, { hosts: ['github.com'], repository: 'alice/dotfiles' })
       if (tracked.kind === 'ref') assert.match(tracked.ref, /^refs\//)
       if (tracked.kind === 'name') {
         assert.notEqual(tracked.name, '')

@@ -415,7 +415,7 @@ describe('where it is, whose it is and who may move it', () =>
         evaluated: true,
         newestFlake: `github:alice/dotfiles/${C4}?host=ghe.example.org`,
       },
-      around: { host: 'ghe.example.org' },
+      around: { hosts: ['ghe.example.org'], webUrl: 'https://ghe.example.org' },
       reason: 'withdrawn',
       message:
         /to give up what only the channel has: gh api --hostname ghe\.example\.org -X PATCH repos\/alice\/dotfiles\/git\/refs\/heads\/nixos-tested-nas -f sha=4{40} -F force=true$/,
@@ -424,15 +424,32 @@ describe('where it is, whose it is and who may move it', () =>
     {
       what: 'on a GitHub Enterprise Server: diverged',
       facts: { ...BESIDE, newestFlake: `github:alice/dotfiles/${C4}?host=ghe.example.org` },
-      around: { host: 'ghe.example.org' },
+      around: { hosts: ['ghe.example.org'], webUrl: 'https://ghe.example.org' },
       reason: 'diverged',
       message: /gh api --hostname ghe\.example\.org -X PATCH /,
       url: `https://ghe.example.org/alice/dotfiles/compare/${D}...${C4}`,
     },
     {
+      what: 'of a flakeref with an alias of ssh: the links lead to the pages of GitHub',
+      facts: { ...BESIDE, newestFlake: `git+ssh://git@gh-nas/alice/dotfiles?rev=${C4}` },
+      around: { hosts: ['github.com', 'gh-nas'] },
+      reason: 'diverged',
+      message: /; to give up what only the channel has: gh api -X PATCH /,
+      url: `https://github.com/alice/dotfiles/compare/${D}...${C4}`,
+    },
+    {
+      what: 'of a jobset that follows another host than those of a list',
+      facts: { flake: 'git+ssh://git@gh-web/alice/dotfiles' },
+      around: { hosts: ['github.com', 'gh-nas'] },
+      reason: 'unusable-flakeref',
+      message:
+        /^dotfiles:main follows git\+ssh:\/\/gh-web\/alice\/dotfiles now, which is not alice\/dotfiles on github\.com, gh-nas: correct/,
+      url: 'https://hydra.example.org/jobset/dotfiles/main',
+    },
+    {
       what: 'on a GitHub Enterprise Server: no job',
       facts: { plan: 'none' },
-      around: { host: 'ghe.example.org' },
+      around: { hosts: ['ghe.example.org'], webUrl: 'https://ghe.example.org' },
       reason: 'job-gone',
       message: /gh api --hostname ghe\.example\.org -X DELETE repos\/alice\/dotfiles\/git\/refs\/heads\//,
     },
