@@ -249,7 +249,7 @@ function channelsOf(
         const channel = { repository: rule.repository, branch: made.branch }
         // the first spelling of a repository counts
         if (!channels.has(channelKey(channel))) channels.set(channelKey(channel), channel)
-      } else if (made) invalid.push(unnameable(event, rule, made.why))
+      } else if (made) invalid.push(unnameable(event, rule, made))
     } catch (error) {
       // one rule that takes too long on a name leaves the others alone
       if (!(error instanceof OperatorError)) throw error

@@ -9,7 +9,7 @@ import { createProver } from './cache/prove.ts'
 import { describeUnlisted, listTips, prefixesIn, type Stray, strayBranches } from './channels/branches.ts'
 import { channelKey } from './channels/channel.ts'
 import { selectChannels } from './channels/channel-name.ts'
-import { type PlannedChannel, planFleet, prefixesOf } from './channels/plan.ts'
+import { type Plan, type PlannedChannel, planFleet, prefixesOf } from './channels/plan.ts'
 import { describeRename } from './channels/safeguards.ts'
 import { settle } from './channels/settle.ts'
 import { lookUpFleet } from './channels/snapshot.ts'
@@ -86,7 +86,7 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciled> 
     if (rename) log.line(rename)
   }
   if (all) {
-    reportStrays(strayBranches(plan, tips, config.channels), log)
+    reportStrays(strayBranches(plan, tips, config.channels), plan, log)
     for (const line of describeUnlisted(tips)) log.line(line)
   }
   return summary.end()
@@ -97,12 +97,17 @@ function nameOfRepository({ channel: { repository } }: PlannedChannel): [string,
 }
 
 /** Never deleted here, and never silent. */
-function reportStrays(strays: readonly Stray[], log: Log): void {
+function reportStrays(strays: readonly Stray[], { problems }: Plan, log: Log): void {
+  const reported = new Set(problems.map(({ error }) => error))
   const byRepository = new Map<string, string[]>()
-  for (const { channel, ruleTrouble } of strays) {
-    // its rule is reported already
-    if (ruleTrouble) continue
+  for (const { channel, ruleTrouble, successor } of strays) {
     const { repository, branch } = channel
+    const why = successor ?? ruleTrouble?.message
+    if (why !== undefined) {
+      const isReported = ruleTrouble !== undefined && reported.has(ruleTrouble)
+      if (!isReported) log.line(`${repository} ${branch}: not moved any more: ${why}`)
+      continue
+    }
     const branches = byRepository.get(repository) ?? []
     byRepository.set(repository, branches)
     branches.push(branch)

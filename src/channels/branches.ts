@@ -1,11 +1,12 @@
 // Where the channels are: the commits of all branches with a rule's prefix, one request for each repository and prefix.
 
 import { Semaphore } from 'async-mutex'
-import type { OperatorError } from '../base/errors.ts'
+import { OperatorError } from '../base/errors.ts'
 import { sameRepository } from '../base/repository-name.ts'
+import { showJob } from './candidate.ts'
 import { type Channel, channelKey } from './channel.ts'
 import type { Forge } from './forge.ts'
-import { type Plan, type PlannedChannel, prefixKey } from './plan.ts'
+import { type FormerChannel, type Plan, type PlannedChannel, prefixKey } from './plan.ts'
 import type { Rule } from './rule.ts'
 import { canMake } from './template.ts'
 
@@ -78,6 +79,8 @@ export interface Stray {
   tip: string
   /** the trouble of a rule that could make it: then its job may still exist */
   ruleTrouble: OperatorError | undefined
+  /** why its job leads to another channel now; undefined if it has no job */
+  successor?: string
 }
 
 export function strayBranches(plan: Plan, tips: Tips, rules: readonly Rule[]): Stray[] {
@@ -90,7 +93,18 @@ export function strayBranches(plan: Plan, tips: Tips, rules: readonly Rule[]): S
     const trouble = troubles.find(({ rule }) => couldBeOf(rule, channel))
     strays.set(key, { channel, tip, ruleTrouble: trouble?.error })
   }
+  for (const [key, former] of plan.former ?? []) {
+    const branches = tips.get(prefixKey({ ...former.channel, prefix: former.prefix }))?.branches
+    const tip = branches instanceof Map ? branches.get(former.channel.branch) : undefined
+    if (tip !== undefined) strays.set(key, formerStray(former, tip))
+  }
   return [...strays.values()]
+}
+
+function formerStray({ channel, job, instead }: FormerChannel, tip: string): Stray {
+  if (instead instanceof OperatorError) return { channel, tip, ruleTrouble: instead }
+  const successor = `Nix does not accept its name in a flakeref, so ${showJob(job)} leads to ${instead} now: let the hosts that follow it follow that one`
+  return { channel, tip, ruleTrouble: undefined, successor }
 }
 
 /** What is not seen of branches that are too many to list. */

@@ -15,7 +15,7 @@ import {
   showJob,
 } from './candidate.ts'
 import { type Channel, channelKey } from './channel.ts'
-import { channelsOfJobs, type Rule } from './rule.ts'
+import { channelsOfJobs, type MadeChannel, type Rule } from './rule.ts'
 import { prefixOf } from './template.ts'
 import { trackedRefOf } from './tracked-ref.ts'
 
@@ -47,6 +47,16 @@ export interface Plan {
   channels: PlannedChannel[]
   /** rules that match nothing, and jobs that get no valid channel */
   problems: { rule: Rule; error: OperatorError; of: 'the rule' | 'its jobs' }[]
+  /** by channel: branches with names that Nix cannot write in a flakeref, which are not moved any more */
+  former?: ReadonlyMap<string, FormerChannel>
+}
+
+export interface FormerChannel {
+  channel: Channel
+  prefix: string
+  job: JobName
+  /** the channel that its job leads to instead, or why it leads to none */
+  instead: string | OperatorError
 }
 
 /** The repositories and prefixes of the rules, each once: a request for each says where the channels are. */
@@ -71,6 +81,7 @@ export function planFleet(
   const problems: Plan['problems'] = []
   const feeders = new Map<string, { channel: Channel; jobs: Map<string, Feeder> }>()
   const errors = new Map<FoundJobset, EvaluationErrors>()
+  const former = new Map<string, FormerChannel>()
 
   for (const rule of rules) {
     const facts = jobsets.find(({ project, jobset }) => project === rule.project && jobset === rule.jobset)
@@ -95,22 +106,30 @@ export function planFleet(
     const troubles: OperatorError[] = []
     for (const { job: jobName, made: channelMade } of made) {
       const name = { project: rule.project, jobset: rule.jobset, job: jobName }
-      if (channelMade.kind === 'invalid') {
-        troubles.push(unnameable(name, rule, channelMade.why))
+      const job = jobs.get(jobName)
+      if (!job) continue
+      const evaluationError = failed.find(jobName)
+      const presence = presenceOf(job, evaluationError)
+      const instead =
+        channelMade.kind === 'channel' ? channelMade.branch : unnameable(name, rule, channelMade)
+      // Hydra remembers every job that was ever good: what is wrong with the name of one that is gone is over
+      if (channelMade.formerly !== undefined && presence !== 'gone') {
+        const channel = { repository: rule.repository, branch: channelMade.formerly }
+        former.set(channelKey(channel), { channel, prefix: prefixOf(rule.template), job: name, instead })
+      }
+      if (instead instanceof OperatorError) {
+        if (presence !== 'gone') troubles.push(instead)
         continue
       }
-      const channel = { repository: rule.repository, branch: channelMade.branch }
+      const channel = { repository: rule.repository, branch: instead }
       const key = channelKey(channel)
       // the first spelling of a repository counts
       const entry = feeders.get(key) ?? { channel, jobs: new Map() }
       feeders.set(key, entry)
-      const job = jobs.get(jobName)
       // two rules may make the same channel of the same job
       const same = entry.jobs.get(showJob(name))
       if (same && same.rule.ref !== rule.ref) troubles.push(twoRefs(channel, same.rule))
-      if (!job || same) continue
-      const evaluationError = failed.find(jobName)
-      const presence = presenceOf(job, evaluationError)
+      if (same) continue
       entry.jobs.set(showJob(name), { name, job, jobset, presence, evaluationError, rule })
     }
     const more = troubles.length - MAX_TROUBLES
@@ -122,6 +141,7 @@ export function planFleet(
       planChannel(channel, [...jobs.values()], hosts),
     ),
     problems,
+    former,
   }
 }
 
@@ -233,9 +253,16 @@ function matchesNothing({ branch, project, jobset, job }: Rule): OperatorError {
 }
 
 /** A job that a rule cannot make a channel of. */
-export function unnameable(job: JobName, { repository }: Rule, why: string): OperatorError {
+export function unnameable(
+  job: JobName,
+  { repository }: Rule,
+  { why, formerly }: Extract<MadeChannel, { kind: 'invalid' }>,
+): OperatorError {
   return new OperatorError(`cannot name a channel for ${showJob(job)} in ${repository}: ${why}`, {
-    hint: 'correct the rule, or make its job leave this one out',
+    hint: [
+      'correct the rule, or make its job leave this one out',
+      ...(formerly === undefined ? [] : [`if there is a branch ${formerly}, it is not moved any more`]),
+    ],
   })
 }
 

@@ -2,9 +2,9 @@
 import * as z from 'zod/mini'
 import { codeOf, OperatorError } from '../base/errors.ts'
 import { isRepository } from '../base/repository-name.ts'
-import { branchProblem } from './branch-name.ts'
+import { branchProblem, channelProblem } from './branch-name.ts'
 import { execOnAll, MAX_JOB_LENGTH, wholeName } from './job-pattern.ts'
-import { fillTemplate, parseTemplate, type Template, templateProblem } from './template.ts'
+import { fillTemplate, parseTemplate, type Template, templateProblem, unquote } from './template.ts'
 
 /** One entry of `channels` in the configuration: one channel, one job. */
 export interface Rule {
@@ -91,7 +91,11 @@ function matchAll(rule: Rule, names: readonly string[]): (RegExpExecArray | null
   }
 }
 
-export type MadeChannel = { kind: 'channel'; branch: string } | { kind: 'invalid'; why: string }
+/** `formerly`: the branch that the job had until names were refused that Nix does not accept in a flakeref; it may be there. */
+export type MadeChannel = { formerly?: string } & (
+  | { kind: 'channel'; branch: string }
+  | { kind: 'invalid'; why: string }
+)
 
 /** The jobs that a rule matches, and the channel that it makes of each, or why it can make none. */
 export function channelsOfJobs(rule: Rule, jobs: readonly string[]): { job: string; made: MadeChannel }[] {
@@ -107,8 +111,8 @@ export function channelOfJob(rule: Rule, job: string): MadeChannel | undefined {
   return channelsOfJobs(rule, [job])[0]?.made
 }
 
-function channelOf(rule: Rule, match: RegExpExecArray): MadeChannel {
-  const filled = fillTemplate(rule.template, match.groups ?? {})
+function channelOf(rule: Rule, { groups = {} }: RegExpExecArray): MadeChannel {
+  const filled = fillTemplate(rule.template, unquote(groups))
   if ('empty' in filled) {
     return {
       kind: 'invalid',
@@ -116,7 +120,19 @@ function channelOf(rule: Rule, match: RegExpExecArray): MadeChannel {
     }
   }
   const { branch } = filled
-  const problem = branchProblem(branch)
-  if (problem) return { kind: 'invalid', why: `“${branch}” is no valid branch name: ${problem}` }
-  return { kind: 'channel', branch }
+  const problem = channelProblem(branch)
+  const formerly = formerBranch(rule, groups)
+  return {
+    ...(problem
+      ? { kind: 'invalid', why: `“${branch}” is no valid branch name: ${problem}` }
+      : { kind: 'channel', branch }),
+    ...(formerly !== undefined && { formerly }),
+  }
+}
+
+/** With quotes, and with whatever else Nix does not accept. */
+function formerBranch(rule: Rule, groups: Readonly<Record<string, string>>): string | undefined {
+  const filled = fillTemplate(rule.template, groups)
+  if ('empty' in filled || branchProblem(filled.branch) !== undefined) return undefined
+  return channelProblem(filled.branch) === undefined ? undefined : filled.branch
 }

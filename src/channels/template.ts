@@ -1,5 +1,5 @@
 // The branch of a rule: a text with the groups of its job in braces, as in `nixos-tested-{host}`.
-import { branchProblem } from './branch-name.ts'
+import { channelProblem } from './branch-name.ts'
 
 export interface Template {
   /** what stands before, between and after the groups: one more than there are groups */
@@ -32,7 +32,9 @@ export function templateProblem(
     return `only named groups of job between braces (${there})`
   }
   if (literals.some(literal => /[{}]/.test(literal))) return 'braces only around the name of a group'
-  const problem = branchProblem(literals.join('x'))
+  const dollar = groups.findIndex((_, index) => literals[index]?.endsWith('$'))
+  if (dollar >= 0) return `{${groups[dollar]}} without “$” before it, which Nix does not accept in a flakeref`
+  const problem = channelProblem(literals.join('x'))
   return problem && `a valid branch name (${problem})`
 }
 
@@ -45,6 +47,21 @@ export function fillTemplate(
   if (empty.size > 0) return { empty: [...empty] }
   const parts = literals.map((literal, index) => literal + (values[groups[index] ?? ''] ?? ''))
   return { branch: parts.join('') }
+}
+
+/**
+ * Hydra quotes an attribute that has a dot in its name, as in the job `hosts."web.example.org"`: the value of a group that is one
+ * such attribute is what stands between the quotes.
+ */
+export function unquote(
+  values: Readonly<Record<string, string | undefined>>,
+): Record<string, string | undefined> {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [
+      name,
+      value && (/^"([^"\\]*)"$/.exec(value)?.[1] ?? value),
+    ]),
+  )
 }
 
 /** Whether the template can make the branch, if each group may be anything but empty. The time is linear in the branch. */

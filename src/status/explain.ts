@@ -51,6 +51,8 @@ export interface ChannelFacts {
   planned: PlannedChannel | undefined
   /** if no job leads to the branch: what is wrong with the rule that could make it */
   ruleTrouble?: OperatorError | undefined
+  /** the same: why the job that it had leads to another channel now */
+  successor?: string | undefined
   /** an error if it cannot be read: then it may be a hold */
   hold: Hold | null | OperatorError
   /** what could not be asked, so that all that follows is not known */
@@ -217,8 +219,9 @@ function noPermission({ forbidden }: ChannelFacts): Found {
   return forbidden && { message: lineOfError(forbidden) }
 }
 
-function jobGone({ planned, channel, ruleTrouble }: ChannelFacts, { webUrl }: Surroundings): Found {
+function jobGone({ planned, channel, ruleTrouble, successor }: ChannelFacts, { webUrl }: Surroundings): Found {
   if (!planned && ruleTrouble) return undefined
+  if (!planned && successor !== undefined) return { message: successor }
   if (!planned) {
     return {
       message: `no job of the rules leads to it any more; if no host follows it: ${ghApi('DELETE', channel, webUrl)}`,

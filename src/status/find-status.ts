@@ -59,6 +59,7 @@ interface Entry {
   planned: PlannedChannel | undefined
   tip: string | undefined | Error
   ruleTrouble?: OperatorError | undefined
+  successor?: string
 }
 
 /**
@@ -172,6 +173,7 @@ async function findChannels(
         channel,
         planned,
         ruleTrouble: entry.ruleTrouble,
+        successor: entry.successor,
         hold,
         away: known.away ?? databaseAway,
         forbidden: known.away instanceof PermissionError ? known.away : known.forbidden,

@@ -646,6 +646,13 @@ test('--offline needs nothing but the file', async t => {
   )
   assert.equal(none.status, 0)
 
+  const dollar = await doctor([{ ...rule, job: '(?<host>.*)', branch: `nixos-tested-\${host}` }])
+  assert.match(
+    dollar.log,
+    /^✗ configuration: .* channels\[0\]\.branch: is "nixos-tested-\$\{host\}", expected \{host\} without “\$” before it, /,
+  )
+  assert.equal(dollar.status, 1)
+
   const broken = await doctor([{ ...rule, job: '(' }])
   assert.match(
     broken.log,

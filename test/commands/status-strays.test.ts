@@ -76,6 +76,51 @@ describe('branches that no job leads to', () => {
   })
 })
 
+test('channels whose names Nix does not accept in a flakeref: what became of each is said', async t => {
+  const { stage, c1, c2 } = await twoHosts(t)
+  const [rule = {}] = stage.config.channels
+  stage.config.channels = [{ ...rule, job: 'hosts\\.(?<host>.*)' }]
+  const jobs = ['hosts.nas', 'hosts."web.example.org"', 'hosts.a$b']
+  await stage.eval(
+    c2,
+    jobs.map(each => ({ job: each })),
+  )
+  const quoted = 'nixos-tested-"web.example.org"'
+  await stage.repository.setBranches({ [NAS]: c1, [quoted]: c1, 'nixos-tested-a$b': c1 })
+  await stage.repository.deleteBranch(WEB)
+
+  const fleet = await statusOf(stage)
+  const of = (branch: string) => {
+    const { reason, sha, message } = find(fleet, branch)
+    return { reason, sha, message }
+  }
+  assert.equal(of('nixos-tested-web.example.org').reason, 'behind')
+  const successor =
+    'Nix does not accept its name in a flakeref, so dotfiles:main:hosts."web.example.org" leads to nixos-tested-web.example.org now: let the hosts that follow it follow that one'
+  assert.deepEqual(of(quoted), { reason: 'job-gone', sha: c1, message: successor })
+  const refused =
+    'cannot name a channel for dotfiles:main:hosts.a$b in alice/dotfiles: “nixos-tested-a$b” is no valid branch name: it contains “$”, which Nix does not accept in a flakeref'
+  const { reason, sha, message } = of('nixos-tested-a$b')
+  assert.deepEqual([reason, sha], ['unknown', c1])
+  assert.equal(
+    message,
+    `${refused}; correct the rule, or make its job leave this one out; if there is a branch nixos-tested-a$b, it is not moved any more`,
+  )
+
+  const reconciled = await stage.command('hydra-channels', ['reconcile'])
+  assert.equal(reconciled.status, 1)
+  const said = reconciled.log.split('\n')
+  assert.ok(said.includes(refused), reconciled.log)
+  assert.ok(said.includes(`alice/dotfiles ${quoted}: not moved any more: ${successor}`), reconciled.log)
+  assert.doesNotMatch(reconciled.log, /job-gone/)
+  assert.deepEqual(
+    await Promise.all(
+      [quoted, 'nixos-tested-a$b', 'nixos-tested-web.example.org'].map(each => stage.repository.branch(each)),
+    ),
+    [c1, c1, c2],
+  )
+})
+
 test('a branch that a shell would run is quoted in the command that releases it', async t => {
   const { stage, c1, c2 } = await twoHosts(t)
   const host = '$(id);x'

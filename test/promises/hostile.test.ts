@@ -115,6 +115,12 @@ const nasty = fc.oneof(
   { weight: 4, arbitrary: fc.string({ unit: fc.constantFrom(...PIECES), maxLength: 8 }) },
   { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 30 }) },
 )
+/** of what may be in a ref of a flakeref, in any order */
+const REF = /^[\w./@+-]+$/
+const writable = fc.string({
+  unit: fc.constantFrom(...PIECES.filter(piece => REF.test(piece))),
+  maxLength: 5,
+})
 const json = fc.jsonValue({ maxDepth: 3 })
 
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/
@@ -153,6 +159,8 @@ function gitTakes(name: string): boolean {
 const taken = new Set<string>()
 function assertBranch(name: string): void {
   assert.ok(gitTakes(name), `git refuses ${JSON.stringify(name)}`)
+  // refRegexS of Nix, src/libutil/url-parts.hh
+  assert.match(name, /^[a-zA-Z0-9@][a-zA-Z0-9_./@+-]*$/)
   assert.ok(name.isWellFormed() && Buffer.byteLength(name) <= 244)
   assert.doesNotMatch(name, CONTROLS)
   assert.doesNotMatch(name, /^(?:refs\/.*|[0-9a-f]{40})$/i)
@@ -212,7 +220,7 @@ test(`${CASES} events`, t => {
   assert.ok(good > CASES / 10, `${good} were events`)
 })
 
-/** What the rules make of the jobs: branches that git takes, which the rule knows again. */
+/** What the rules make of the jobs: branches that git and Nix take, which the rule knows again. */
 function assertChannels(rules: readonly Rule[], jobs: readonly string[]): number {
   let channels = 0
   for (const rule of rules) {
@@ -388,15 +396,20 @@ function constants(values: Record<string, string>): Record<string, fc.Arbitrary<
 test(`${CASES} templates, each with names of jobs that are made for it`, t => {
   let channels = 0
   fc.assert(
-    fc.property(ruleJob, template, fc.array(nasty, { minLength: 1, maxLength: 4 }), (job, branch, jobs) => {
-      let rules: readonly Rule[]
-      try {
-        rules = rulesOf({ job, branch })
-      } catch (error) {
-        return assertExpected(error, UsageError)
-      }
-      channels += assertChannels(rules, jobs)
-    }),
+    fc.property(
+      ruleJob,
+      template,
+      fc.array(fc.oneof(nasty, writable), { minLength: 1, maxLength: 4 }),
+      (job, branch, jobs) => {
+        let rules: readonly Rule[]
+        try {
+          rules = rulesOf({ job, branch })
+        } catch (error) {
+          return assertExpected(error, UsageError)
+        }
+        channels += assertChannels(rules, jobs)
+      },
+    ),
     parameters(t),
   )
   assert.ok(channels > CASES / 20, `${channels} channels`)

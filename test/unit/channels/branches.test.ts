@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import * as z from 'zod/mini'
-import { OperatorError } from '../../../src/base/errors.ts'
+import { lineOfError, OperatorError } from '../../../src/base/errors.ts'
 import {
   describeUnlisted,
   findTip,
@@ -13,6 +13,7 @@ import {
 } from '../../../src/channels/branches.ts'
 import { type Plan, planFleet, prefixesOf, prefixKey } from '../../../src/channels/plan.ts'
 import { ruleSchema } from '../../../src/channels/rule.ts'
+import { foundJobset } from '../../helpers/found-jobset.ts'
 
 const SHA = 'a'.repeat(40)
 const notAsked = () => assert.fail('no branch is asked for by its name')
@@ -146,6 +147,68 @@ test('a stray of a rule in trouble is said with that trouble, and the others are
   const fine = { ...plan, problems: plan.problems.slice(0, 1) }
   const [, iso] = strayBranches(fine, tipsOf(rules, ['nixos-tested-nas', 'iso-x']), rules)
   assert.equal(iso?.ruleTrouble, undefined)
+})
+
+describe('a branch with a name that Nix does not accept, which was a channel once', () => {
+  const job = { newest: { build: 7, finished: true, status: 0 }, candidate: undefined }
+  const QUOTED = 'hosts."web.example.org"'
+  const REFUSED = 'hosts.a$b'
+  const CASES: {
+    what: string
+    branch?: string
+    job: string
+    gone?: true
+    stray: string
+    expected: RegExp
+  }[] = [
+    {
+      what: 'has a successor without its quotes',
+      job: QUOTED,
+      stray: 'nixos-tested-"web.example.org"',
+      expected:
+        /^successor: Nix does not accept its name in a flakeref, so dotfiles:main:hosts\."web\.example\.org" leads to nixos-tested-web\.example\.org now: let the hosts/,
+    },
+    {
+      what: 'or is one that the rule cannot name any more',
+      job: REFUSED,
+      stray: 'nixos-tested-a$b',
+      expected:
+        /^trouble: cannot name a channel for dotfiles:main:hosts\.a\$b .*; if there is a branch nixos-tested-a\$b, it is not moved any more$/,
+    },
+    {
+      what: 'also of a rule without a prefix, whose other branches are not looked at',
+      branch: '{host}',
+      job: QUOTED,
+      stray: '"web.example.org"',
+      expected: /^successor: .* leads to web\.example\.org now/,
+    },
+    {
+      what: 'and has none if its job is gone',
+      job: QUOTED,
+      gone: true,
+      stray: 'nixos-tested-"web.example.org"',
+      expected: /^$/,
+    },
+  ]
+  for (const { what, branch = 'nixos-tested-{host}', job: name, gone, stray, expected } of CASES) {
+    test(what, () => {
+      const rules = [rule({ job: 'hosts\\.(?<host>.*)', branch })]
+      const found = foundJobset({ jobs: [{ ...job, ...(gone && { newest: undefined }), job: name }] })
+      const plan = planFleet(rules, [{ project: 'dotfiles', jobset: 'main', found }], 'github.com')
+      const strays = strayBranches(plan, tipsOf(rules, [stray, 'main']), rules)
+      assert.deepEqual(
+        strays.map(each => each.channel.branch),
+        [stray],
+      )
+      for (const { successor, ruleTrouble } of strays) {
+        const said = [
+          ...(successor === undefined ? [] : [`successor: ${successor}`]),
+          ...(ruleTrouble ? [`trouble: ${lineOfError(ruleTrouble)}`] : []),
+        ]
+        assert.match(said.join('\n'), expected)
+      }
+    })
+  }
 })
 
 test('a prefix that could not be listed has no strays', () => {

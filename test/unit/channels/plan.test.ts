@@ -213,6 +213,25 @@ describe('the channels of a fleet', () => {
       ],
     },
     {
+      what: 'a quoted attribute and one without quotes, which would be the same host',
+      rules: [{ job: 'hosts\\.(?<host>.*)' }],
+      jobsets: [{ jobs: [present('hosts.nas'), present('hosts."nas"')] }],
+      expected: [ambiguous('dotfiles:main:hosts.nas', 'dotfiles:main:hosts."nas"')],
+    },
+    {
+      what: 'a job with a name that Nix does not accept',
+      jobsets: [{ jobs: [present('nixos-$nas.x86_64-linux'), present(NAS)] }],
+      expected: [
+        nas,
+        'cannot name a channel for dotfiles:main:nixos-$nas.x86_64-linux in alice/dotfiles: “nixos-tested-$nas” is no valid branch name: it contains “$”, which Nix does not accept in a flakeref',
+      ],
+    },
+    {
+      what: 'and which is gone: Hydra remembers it, and that is no trouble',
+      jobsets: [{ jobs: [absent('nixos-$nas.x86_64-linux'), present(NAS)] }],
+      expected: [nas],
+    },
+    {
       what: 'a jobset that is not there',
       rules: [{ jobset: 'nothing' }, {}],
       expected: [nas, web, 'Hydra has no jobset dotfiles:nothing, which a rule names'],

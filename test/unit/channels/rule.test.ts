@@ -24,9 +24,14 @@ const RULE = {
 
 const rule = (more: Partial<typeof RULE> = {}): Rule => z.parse(ruleSchema, { ...RULE, ...more })
 
+/** `refRegexS` of Nix, src/libutil/url-parts.hh */
+const NIX_REF = /^[a-zA-Z0-9@][a-zA-Z0-9_./@+-]*$/
+
 type Made = ReturnType<typeof channelOfJob>
 const channel = (branch: string): Made => ({ kind: 'channel', branch })
 const invalid = (why: string): Made => ({ kind: 'invalid', why })
+/** the branch that it was until names were refused that Nix does not accept */
+const formerly = (branch: string, made: Made): Made => made && { ...made, formerly: branch }
 
 describe('the channel that a rule makes of a job', () => {
   const CASES: { what: string; rule?: Partial<typeof RULE>; job?: string; made: Made }[] = [
@@ -61,13 +66,75 @@ describe('the channel that a rule makes of a job', () => {
     {
       what: 'what means something to String.replace is nothing but text',
       job: "nixos-$&$1$'.x86_64-linux",
-      made: channel("nixos-tested-$&$1$'"),
+      made: formerly(
+        "nixos-tested-$&$1$'",
+        invalid(
+          "“nixos-tested-$&$1$'” is no valid branch name: it contains “$”, which Nix does not accept in a flakeref",
+        ),
+      ),
     },
     {
       what: 'braces in the name of a job are no group',
       rule: { branch: '{host}-{system}' },
       job: 'nixos-{system}.x',
-      made: channel('{system}-x'),
+      made: formerly(
+        '{system}-x',
+        invalid(
+          '“{system}-x” is no valid branch name: it contains “{”, which Nix does not accept in a flakeref',
+        ),
+      ),
+    },
+    {
+      what: 'a group that is one quoted attribute is what stands between the quotes',
+      rule: { job: 'hosts\\.(?<host>.*)' },
+      job: 'hosts."web.example.org"',
+      made: formerly('nixos-tested-"web.example.org"', channel('nixos-tested-web.example.org')),
+    },
+    {
+      what: 'also beside another group',
+      rule: { job: 'hosts\\.(?<host>.*)\\.(?<system>[^.]*)', branch: '{host}/{system}' },
+      job: 'hosts."web.example.org".x86_64-linux',
+      made: formerly('"web.example.org"/x86_64-linux', channel('web.example.org/x86_64-linux')),
+    },
+    {
+      what: 'a group that is more than one quoted attribute is what it is',
+      rule: { job: 'hosts\\.(?<host>.*)' },
+      job: 'hosts."web.example.org"."a.b"',
+      made: formerly(
+        'nixos-tested-"web.example.org"."a.b"',
+        invalid(
+          '“nixos-tested-"web.example.org"."a.b"” is no valid branch name: it contains “"”, which Nix does not accept in a flakeref',
+        ),
+      ),
+    },
+    {
+      what: 'nor are half of the quotes, or escaped ones',
+      rule: { job: 'hosts\\.(?<host>.*)' },
+      job: 'hosts."a\\"b"',
+      made: invalid('“nixos-tested-"a\\"b"” is no valid branch name: it contains “\\”'),
+    },
+    {
+      what: 'between the quotes there may be nothing',
+      rule: { job: 'hosts\\.(?<host>.*)' },
+      job: 'hosts.""',
+      made: invalid('the group host of the rule “hosts\\.(?<host>.*)” is empty for this job'),
+    },
+    {
+      what: 'or what git refuses, with and without quotes',
+      rule: { job: 'hosts\\.(?<host>.*)' },
+      job: 'hosts."a b"',
+      made: invalid('“nixos-tested-a b” is no valid branch name: it contains a space'),
+    },
+    {
+      what: 'a name that starts as no ref of a flakeref may',
+      rule: { branch: '{host}' },
+      job: 'nixos-_nas.x86_64-linux',
+      made: formerly(
+        '_nas',
+        invalid(
+          '“_nas” is no valid branch name: it starts with “_”, which Nix does not accept there in a flakeref',
+        ),
+      ),
     },
     {
       what: 'an empty group is refused',
@@ -123,12 +190,18 @@ describe('the channel that a rule makes of a job', () => {
 
   test('whatever a job is called, the channel is a valid branch, and the same every time', () => {
     const wide = rule({ job: '(?<host>[^.]*)\\.?(?<system>.*)', branch: '{host}/{system}' })
-    const unit = fc.constantFrom('a', '.', '..', '/', '-', '@{', '{host}', '~', ' ', '\n', 'ü', '$&', 'refs')
+    const plain = ['a', 'b', '7', '.', '/', '-', '_', '@', '+']
+    const odd = ['..', '@{', '{host}', '~', ' ', '\n', 'ü', '$&', 'refs', '"', '\\']
+    const unit = fc.oneof({ weight: 3, arbitrary: fc.constantFrom(...plain) }, fc.constantFrom(...odd))
     const kinds = new Set<string | undefined>()
     fc.assert(
       fc.property(fc.string({ unit, maxLength: 8 }), job => {
         const made = channelOfJob(wide, job)
-        if (made?.kind === 'channel') assert.equal(branchProblem(made.branch), undefined)
+        if (made?.kind === 'channel') {
+          assert.match(made.branch, NIX_REF)
+          assert.equal(branchProblem(made.branch), undefined)
+        }
+        if (made?.formerly !== undefined) assert.doesNotMatch(made.formerly, NIX_REF)
         assert.deepEqual(channelOfJob(wide, job), made)
         kinds.add(made?.kind)
       }),
@@ -206,6 +279,23 @@ describe('a rule that cannot be used says which key, what it holds and what was 
         ['HEAD', 'a valid branch name (git means something else by it)'],
         ['-{host}', 'a valid branch name (it starts with “-”)'],
         ['a b', 'a valid branch name (it contains a space)'],
+        [
+          'nixos-"tested"-{host}',
+          'a valid branch name (it contains “"”, which Nix does not accept in a flakeref)',
+        ],
+        ['größe-{host}', 'a valid branch name (it contains “ö”, which Nix does not accept in a flakeref)'],
+        [
+          'nixos-🎉-{host}',
+          'a valid branch name (it contains “🎉”, which Nix does not accept in a flakeref)',
+        ],
+        [
+          '_{host}',
+          'a valid branch name (it starts with “_”, which Nix does not accept there in a flakeref)',
+        ],
+        [`nixos-tested-\${host}`, '{host} without “$” before it, which Nix does not accept in a flakeref'],
+        [`{host}-$\${system}`, '{system} without “$” before it, which Nix does not accept in a flakeref'],
+        ['nixos-$-{host}', 'a valid branch name (it contains “$”, which Nix does not accept in a flakeref)'],
+        [`\${hots}`, 'only named groups of job between braces (there are host, system)'],
         ['{host}.lock', 'a valid branch name (its part “x.lock” ends with “.lock”)'],
         ['{hots}', 'only named groups of job between braces (there are host, system)'],
         ['{}', 'only named groups of job between braces (there are host, system)'],
