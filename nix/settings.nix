@@ -116,6 +116,7 @@ in
               required types.str "nixos-tested-{host}"
                 "The channel; `{group}` is a named group of `job`.";
             ref = optional types.str "A branch such as `main`: only commits in its history are promoted. Unset: what the jobset follows.";
+            ignore = optional (types.listOf types.str) "Branches of somebody else, such as another Hydra: names (`nixos-tested-web`), or what names begin with (`nixos-tested-b-*`). Nothing is said of them, unless they have a job here.";
           };
         }
       ))

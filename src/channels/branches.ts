@@ -7,7 +7,7 @@ import { showJob } from './candidate.ts'
 import { type Channel, channelKey } from './channel.ts'
 import type { Forge } from './forge.ts'
 import { type FormerChannel, type Plan, type PlannedChannel, prefixKey } from './plan.ts'
-import type { Rule } from './rule.ts'
+import { isIgnored, type Rule } from './rule.ts'
 import { canMake } from './template.ts'
 
 export interface Prefix {
@@ -126,7 +126,8 @@ export function makeableBranches(tips: Tips, rules: readonly Rule[]): { channel:
     const { repository } = prefix
     for (const [branch, tip] of branches) {
       const channel = { repository, branch }
-      if (rules.some(rule => couldBeOf(rule, channel))) found.set(channelKey(channel), { channel, tip })
+      if (!rules.some(rule => couldBeOf(rule, channel)) || isIgnored(rules, channel)) continue
+      found.set(channelKey(channel), { channel, tip })
     }
   }
   return [...found.values()]

@@ -15,7 +15,7 @@ import {
   showJob,
 } from './candidate.ts'
 import { type Channel, channelKey } from './channel.ts'
-import { channelsOfJobs, type MadeChannel, type Rule } from './rule.ts'
+import { channelsOfJobs, isIgnored, type MadeChannel, type Rule } from './rule.ts'
 import { prefixOf } from './template.ts'
 import { trackedRefOf } from './tracked-ref.ts'
 
@@ -31,6 +31,8 @@ export interface PlannedChannel {
   /** more than one if the channel is ambiguous */
   jobs: JobName[]
   presence: Presence
+  /** its job is gone, and a rule says that the branch is somebody else's: it is left alone */
+  ignored?: true
   /** undefined if the job has no good build; an error if the channel cannot be judged */
   candidate: Candidate | undefined | OperatorError
   /** other names of the repository, as GitHub says (other-name.ts) */
@@ -136,13 +138,19 @@ export function planFleet(
     const said = more > 0 ? [...troubles.slice(0, MAX_TROUBLES), moreOf(rule, more)] : troubles
     problems.push(...said.map(error => ({ rule, of: 'its jobs' as const, error })))
   }
+  const channels = [...feeders.values()].map(({ channel, jobs }) =>
+    planChannel(channel, [...jobs.values()], hosts),
+  )
   return {
-    channels: [...feeders.values()].map(({ channel, jobs }) =>
-      planChannel(channel, [...jobs.values()], hosts),
-    ),
+    channels: channels.map(each => (isLeft(each, rules) ? { ...each, ignored: true } : each)),
     problems,
     former,
   }
+}
+
+/** A host may have gone to another Hydra, and taken its branch along. */
+function isLeft({ channel, presence }: PlannedChannel, rules: readonly Rule[]): boolean {
+  return presence === 'gone' && isIgnored(rules, channel)
 }
 
 interface Feeder {

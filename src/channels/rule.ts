@@ -1,8 +1,9 @@
 // Which jobs feed which branch: the rules of the configuration, applied to the names of Hydra's jobs.
 import * as z from 'zod/mini'
 import { codeOf, OperatorError } from '../base/errors.ts'
-import { isRepository } from '../base/repository-name.ts'
+import { isRepository, sameRepository } from '../base/repository-name.ts'
 import { branchProblem, channelProblem } from './branch-name.ts'
+import type { Channel } from './channel.ts'
 import { execOnAll, MAX_JOB_LENGTH, wholeName } from './job-pattern.ts'
 import { fillTemplate, parseTemplate, type Template, templateProblem, unquote } from './template.ts'
 
@@ -22,7 +23,11 @@ export interface Rule {
   template: Template
   /** `main`: candidates must be in the history of this branch; undefined: of what the jobset follows */
   ref?: string | undefined
+  /** branches of somebody else, such as another Hydra: `nixos-tested-web`, or `nixos-tested-b-*` */
+  ignore?: readonly string[] | undefined
 }
+
+const IGNORED = 'a branch, or what branches begin with and *, as in nixos-tested-b-*'
 
 export const ruleSchema = z.pipe(
   z.strictObject(
@@ -40,6 +45,9 @@ export const ruleSchema = z.pipe(
         z
           .string('a branch such as main')
           .check(z.refine(name => branchProblem(name) === undefined, 'a branch such as main')),
+      ),
+      ignore: z.optional(
+        z.array(z.string(IGNORED).check(z.refine(isIgnorable, IGNORED)), 'a list of branches'),
       ),
     },
     'an object with project, jobset, job, repository and branch',
@@ -63,6 +71,21 @@ function isRegExp(source: string): boolean {
   } catch {
     return false
   }
+}
+
+function isIgnorable(name: string): boolean {
+  return branchProblem(name.endsWith('*') ? `${name.slice(0, -1)}x` : name) === undefined
+}
+
+/** Whether a rule of the repository says that the branch is somebody else's. A channel that has a job is ours all the same. */
+export function isIgnored(rules: readonly Rule[], { repository, branch }: Channel): boolean {
+  return rules.some(
+    rule =>
+      sameRepository(rule.repository, repository) &&
+      rule.ignore?.some(name =>
+        name.endsWith('*') ? branch.startsWith(name.slice(0, -1)) : branch === name,
+      ),
+  )
 }
 
 /** The jobsets that rules name, each once. */

@@ -155,6 +155,7 @@ class Settling {
 
   async #judge(planned: PlannedChannel, plans: number): Promise<Mover | Verdict> {
     const { channel, candidate, presence, jobs } = planned
+    if (planned.ignored) return { kind: 'job-gone', job: planned.job, ignored: true }
     if (jobs.length > 1) return { kind: 'ambiguous', jobs }
     if (candidate instanceof OperatorError) return { kind: 'failed', error: candidate }
     if (!candidate) return { kind: 'no-good-build' }
@@ -416,7 +417,7 @@ const findNow = ({ channel }: Mover, planned: PlannedByKey) => planned.get(chann
 /** Whether the channel still goes to the same commit, for the same build, and is held to the same branch. */
 function isSameMove({ candidate, planned }: Mover, now: PlannedChannel | undefined): boolean {
   const fresh = now?.candidate
-  if (!now || !fresh || fresh instanceof OperatorError) return false
+  if (!now || now.ignored || !fresh || fresh instanceof OperatorError) return false
   return (
     fresh.sha === candidate.sha &&
     fresh.build === candidate.build &&

@@ -30,8 +30,11 @@ export type Verdict =
   | OffBranch
   | { kind: 'ambiguous'; jobs: readonly JobName[] }
   | { kind: 'no-good-build' }
-  /** the job is not in the jobset any more: a branch is not created for it, and another job may lead to the channel now */
-  | { kind: 'job-gone'; job: JobName; follows?: JobName }
+  /**
+   * The job is not in the jobset any more: a branch is not created for it, another job may lead to the channel now, and
+   * `ignored` is somebody else's
+   */
+  | { kind: 'job-gone'; job: JobName; follows?: JobName; ignored?: true }
   /** another commit, or none, is the candidate by now */
   | { kind: 'candidate-changed' }
   | { kind: 'failed'; error: unknown }
@@ -165,12 +168,17 @@ export function describeVerdict(
       ]
     case 'no-good-build':
       return [`${name}not moved: the job has no good build now`]
-    case 'job-gone':
+    case 'job-gone': {
+      const gone = `${showJob(verdict.job)} is not in the jobset any more`
+      if (verdict.follows) {
+        return [`${name}not moved: ${gone}, and the channel follows ${showJob(verdict.follows)}`]
+      }
       return [
-        verdict.follows
-          ? `${name}not moved: ${showJob(verdict.job)} is not in the jobset any more, and the channel follows ${showJob(verdict.follows)}`
-          : `${name}not created: ${showJob(verdict.job)} is not in the jobset any more`,
+        verdict.ignored
+          ? `${name}not moved: ${gone}, and channels[].ignore says that the branch is somebody else's`
+          : `${name}not created: ${gone}`,
       ]
+    }
     case 'candidate-changed':
       return [
         `${name}not moved: its candidate changed while it was copied or written; the next run looks again`,

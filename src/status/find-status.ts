@@ -112,6 +112,7 @@ async function entryOf(planned: PlannedChannel, tips: Tips): Promise<Entry> {
 
 /** Hydra remembers every job that was ever good; one that is gone, and has no branch that we know of, is over. */
 function isOfInterest({ planned, tip }: Entry): boolean {
+  if (planned?.ignored) return false
   return planned?.presence !== 'gone' || typeof tip === 'string'
 }
 

@@ -80,6 +80,12 @@ describe('the examples', () => {
     assert.deepEqual(parse(FULL), { ...FULL, channels: [{ ...RULE, pattern, template }] })
   })
 
+  test('the optional keys of a rule are taken as they are', () => {
+    const optional = { ref: 'main', ignore: ['nixos-tested-web', 'nixos-tested-b-*', 'web/*', '*'] }
+    const [{ ref, ignore } = {}] = parse({ channels: [{ ...RULE, ...optional }] }).channels
+    assert.deepEqual({ ref, ignore }, optional)
+  })
+
   test('what that configuration says is the default, but for what has none', () => {
     const { appId, privateKeyFile, host, ...github } = FULL.github
     const { unit, url, ...cache } = FULL.cache
@@ -364,6 +370,18 @@ describe('what is wrong in the file is named', () => {
       what: 'a job that would break out of its anchors',
       content: { channels: [{ ...RULE, job: 'a)|(b' }] },
       problems: ['channels[0].job: is "a)|(b", expected a valid JavaScript regular expression'],
+    },
+    ...['main*x', 'nixos-**', 'refs/heads/main', 'refs/heads/*', 'a b', '', 'a..*', 7].map(ignored => ({
+      what: `no branch to ignore: ${ignored}`,
+      content: { channels: [{ ...RULE, ignore: ['nixos-tested-web', ignored] }] },
+      problems: [
+        `channels[0].ignore[1]: is ${JSON.stringify(ignored)}, expected a branch, or what branches begin with and *, as in nixos-tested-b-*`,
+      ],
+    })),
+    {
+      what: 'one branch to ignore that is in no list',
+      content: { channels: [{ ...RULE, ignore: 'nixos-tested-web' }] },
+      problems: ['channels[0].ignore: is "nixos-tested-web", expected a list of branches'],
     },
     {
       what: 'several things at once, one line each',

@@ -87,6 +87,18 @@ describe('a stray is a branch that a rule could make', () => {
       expected: ['nixos-nas.x86_64-linux'],
     },
     {
+      what: 'not one that is ignored: it is somebody else’s',
+      rules: [{ ignore: ['nixos-tested-web', 'nixos-tested-b-*'] }],
+      branches: ['nixos-tested-old', 'nixos-tested-web', 'nixos-tested-b-nas', 'nixos-tested-b'],
+      expected: ['nixos-tested-old', 'nixos-tested-b'],
+    },
+    {
+      what: 'not one that another rule of the repository ignores',
+      rules: [{}, { jobset: 'b', branch: 'b-{host}', ignore: ['nixos-tested-web'] }],
+      branches: ['nixos-tested-old', 'nixos-tested-web'],
+      expected: ['nixos-tested-old'],
+    },
+    {
       what: 'none of a rule without a prefix, of which every branch would be one',
       rules: [{ branch: '{host}' }],
       branches: ['main', 'feature'],

@@ -58,9 +58,9 @@ function jobset({ project = 'dotfiles', jobset = 'main', jobs = [], error = '' }
 function plan(rules: object[], jobsets: JobsetSpec[]): string[] {
   const { channels, problems } = planFleet(rules.map(rule), jobsets.map(jobset), ['github.com'])
   return [
-    ...channels.map(({ channel, job, presence, candidate }) => {
+    ...channels.map(({ channel, job, presence, candidate, ignored }) => {
       const of = `${channel.repository === 'alice/dotfiles' ? '' : `${channel.repository}:`}${channel.branch}`
-      const how = presence === 'present' ? '' : ` (${presence})`
+      const how = presence === 'present' ? '' : ` (${presence}${ignored ? ', ignored' : ''})`
       return candidate instanceof OperatorError
         ? `${of}${how}: ${candidate.message}`
         : `${of}${how}: ${showJob(job)}`
@@ -202,6 +202,21 @@ describe('the channels of a fleet', () => {
       what: 'a job that cannot be evaluated, and never was good',
       jobsets: [{ jobs: [present(WEB)], error: `in job ‘${NAS}’:\nerror: no\n` }],
       expected: [web, `nixos-tested-nas (evaluation-failed): dotfiles:main:${NAS}`],
+    },
+    {
+      what: 'a job that has gone, and whose branch is ignored: it is somebody else’s by now',
+      rules: [{ ignore: ['nixos-tested-nas'] }],
+      jobsets: [{ jobs: [absent(NAS), absent(WEB)] }],
+      expected: [
+        `nixos-tested-nas (gone, ignored): dotfiles:main:${NAS}`,
+        `nixos-tested-web (gone): dotfiles:main:${WEB}`,
+      ],
+    },
+    {
+      what: 'jobs that are there, or that cannot be evaluated, have their channels also if those are ignored',
+      rules: [{ ignore: ['*'] }],
+      jobsets: [{ jobs: [absent(NAS), present(WEB)], error: `in job ‘${NAS}’:\nerror: no\n` }],
+      expected: [`nixos-tested-nas (evaluation-failed): dotfiles:main:${NAS}`, web],
     },
     {
       what: 'a job of which no branch can be made',

@@ -12,7 +12,7 @@ import {
 import { explainIssues } from '../../../src/base/schema.ts'
 import { branchProblem } from '../../../src/channels/branch-name.ts'
 import { channelKey } from '../../../src/channels/channel.ts'
-import { channelOfJob, type Rule, ruleSchema } from '../../../src/channels/rule.ts'
+import { channelOfJob, isIgnored, type Rule, ruleSchema } from '../../../src/channels/rule.ts'
 
 const RULE = {
   project: 'dotfiles',
@@ -414,4 +414,49 @@ describe('names of GitHub', () => {
     assert.equal(sameRepository('alice/dotfiles', 'alice/dotfiles2'), false)
     assert.equal(channelKey({ repository: 'Alice/Dotfiles', branch: 'Nas' }), 'alice/dotfiles:Nas')
   })
+})
+
+describe('a branch of somebody else', () => {
+  const ignoring = (ignore: string[], repository = 'alice/dotfiles') =>
+    z.parse(ruleSchema, { ...RULE, repository, ignore })
+  const CASES: { what: string; rules: Rule[]; ignored: string[]; ours: string[] }[] = [
+    {
+      what: 'there is none unless it is named',
+      rules: [rule()],
+      ignored: [],
+      ours: ['web', 'nixos-tested-web'],
+    },
+    {
+      what: 'an exact name',
+      rules: [ignoring(['nixos-tested-web'])],
+      ignored: ['nixos-tested-web'],
+      ours: ['nixos-tested-web2', 'nixos-tested-we', 'Nixos-tested-web', 'x-nixos-tested-web'],
+    },
+    {
+      what: 'what it begins with',
+      rules: [ignoring(['nixos-tested-b-*'])],
+      ignored: ['nixos-tested-b-web', 'nixos-tested-b-'],
+      ours: ['nixos-tested-b', 'nixos-tested-a', 'x-nixos-tested-b-web'],
+    },
+    {
+      what: 'a dot is a dot',
+      rules: [ignoring(['a.b', 'c.d*'])],
+      ignored: ['a.b', 'c.d', 'c.dx'],
+      ours: ['aXb', 'cXd', 'a.bc'],
+    },
+    { what: 'every branch', rules: [ignoring(['*'])], ignored: ['main', 'x/y'], ours: [] },
+    {
+      what: 'any rule of the repository may name it, however that spells the repository',
+      rules: [rule(), ignoring(['web'], 'Alice/DotFiles'), ignoring(['other'], 'alice/other')],
+      ignored: ['web'],
+      ours: ['other'],
+    },
+  ]
+  for (const { what, rules, ignored, ours } of CASES) {
+    test(what, () => {
+      const isNamed = (branch: string) => isIgnored(rules, { repository: 'alice/dotfiles', branch })
+      assert.deepEqual(ignored.filter(isNamed), ignored)
+      assert.deepEqual(ours.filter(isNamed), [])
+    })
+  }
 })

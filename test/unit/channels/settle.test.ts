@@ -170,6 +170,13 @@ describe('nothing is proven of a channel that will not be written', () => {
         fleet.planned = [plannedOf(A, { presence: 'gone' })]
       },
     ],
+    [
+      'its job is gone, and it is somebody else’s by now',
+      'job-gone',
+      fleet => {
+        fleet.planned = [plannedOf(A, { presence: 'gone', ignored: true })]
+      },
+    ],
   ]
   for (const [what, kind, arrange] of cases) {
     test(what, async t => {
@@ -255,6 +262,13 @@ describe('what changes during an upload counts', () => {
       fleet.planned = []
     })
     assert.deepEqual([ran.kinds(), ran.at], [{ [A]: 'candidate-changed' }, C0])
+  })
+
+  test('a channel that is ignored, and whose job goes, is left', async t => {
+    const ran = await upload(t, fleet => {
+      fleet.planned = [plannedOf(A, { ...candidateAt(C2, 2), presence: 'gone', ignored: true })]
+    })
+    assert.deepEqual([ran.kinds(), ran.at], [{ [A]: 'job-gone' }, C0])
   })
 
   test('a hold is obeyed', async t => {

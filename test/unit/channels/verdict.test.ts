@@ -162,6 +162,12 @@ const VERDICTS: { verdict: Verdict; lines: string[]; trouble?: boolean }[] = [
     ],
   },
   {
+    verdict: { kind: 'job-gone', job: JOB, ignored: true },
+    lines: [
+      `${NAME}: not moved: dotfiles:main:nixos-nas is not in the jobset any more, and channels[].ignore says that the branch is somebody else's`,
+    ],
+  },
+  {
     verdict: { kind: 'candidate-changed' },
     lines: [
       `${NAME}: not moved: its candidate changed while it was copied or written; the next run looks again`,
