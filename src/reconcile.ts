@@ -96,7 +96,7 @@ function nameOfRepository({ channel: { repository } }: PlannedChannel): [string,
   return [repository.toLowerCase(), repository]
 }
 
-/** Never deleted here, and never silent. */
+/** Hosts may follow them: they are left as they are, and named each time. */
 function reportStrays(strays: readonly Stray[], { problems }: Plan, log: Log): void {
   const reported = new Set(problems.map(({ error }) => error))
   const byRepository = new Map<string, string[]>()
@@ -114,7 +114,7 @@ function reportStrays(strays: readonly Stray[], { problems }: Plan, log: Log): v
   }
   for (const [repository, branches] of byRepository) {
     const of = branches.length === 1 ? '1 branch' : `${branches.length} branches`
-    log.line(`${repository}: job-gone: no job leads to ${of}: ${listSome(branches)}`)
+    log.line(`${repository}: abandoned: no job leads to ${of}: ${listSome(branches)}`)
   }
 }
 

@@ -47,14 +47,11 @@ export function jobsetUrl(
 
 /** Puts the branch at a commit, whatever it has now. The owner may do that; this program never does. */
 export function forceCommand(branch: Branch, sha: string, webUrl: string): string {
-  return `${ghApi('PATCH', branch, webUrl)} -f sha=${sha} -F force=true`
-}
-
-/** `gh api -X DELETE repos/alice/dotfiles/git/refs/heads/nixos-tested-nas` */
-export function ghApi(method: 'PATCH' | 'DELETE', { repository, branch }: Branch, webUrl: string): string {
-  const path = `repos/${repository}/git/refs/heads/${branch.split('/').map(encodeURIComponent).join('/')}`
+  const { repository, branch: name } = branch
+  const path = `repos/${repository}/git/refs/heads/${name.split('/').map(encodeURIComponent).join('/')}`
   const { host } = new URL(webUrl)
-  return `gh api ${host === 'github.com' ? '' : `--hostname ${host} `}-X ${method} ${shellWord(path)}`
+  const hostname = host === 'github.com' ? '' : `--hostname ${host} `
+  return `gh api ${hostname}-X PATCH ${shellWord(path)} -f sha=${sha} -F force=true`
 }
 
 /** @param channel as typed: `alice/dotfiles:nixos-tested-nas` */

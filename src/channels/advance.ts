@@ -232,6 +232,6 @@ async function refuseConflict({ forge, channel: { branch } }: Move): Promise<voi
   const other = await forge.findConflictingBranch(branch)
   if (other === undefined) return
   throw new OperatorError(`the branch ${other} is in the way: git cannot have both ${other} and ${branch}`, {
-    hint: 'delete or rename that branch, or choose another name',
+    hint: 'choose another name for the channel (branch in its rule): hosts may follow the branch that is in the way',
   })
 }

@@ -73,7 +73,7 @@ export async function getTip(tips: Tips, { channel, prefix }: PlannedChannel): P
   return tip
 }
 
-/** A branch that looks like a channel, and that no job leads to any more. */
+/** A branch that a rule could make, and that no job leads to. */
 export interface Stray {
   channel: Channel
   tip: string

@@ -26,8 +26,9 @@ behind the branch that its jobset follows, since when, and why it is not further
   not-on-branch      its candidate is not on the branch that its jobset follows
   diverged           somebody else moved it: it has commits that Hydra never built
   ambiguous          several jobs lead to it
+  abandoned          no job leads to it: the rule was changed, say
   no-permission      GitHub does not let the App move it
-  job-gone           no job leads to it any more
+  job-gone           its job is no longer in the jobset
   evaluation-failed  Hydra could not evaluate its job, or nothing at all
   not-evaluated      the tracked branch has commits that Hydra has not looked at for 30 minutes
   unusable-flakeref  the eval names no commit of this repository

@@ -7,7 +7,6 @@ import {
   compareUrl,
   evalUrl,
   forceCommand,
-  ghApi,
   jobsetUrl,
   journalCommand,
   releaseCommand,
@@ -103,6 +102,8 @@ const CHECKS: readonly (readonly [Reason, Check])[] = [
   ['not-on-branch', notOnBranch],
   ['diverged', diverged],
   ['ambiguous', ambiguous],
+  // before what GitHub forbids: nothing would move it
+  ['abandoned', abandoned],
   ['no-permission', noPermission],
   ['job-gone', jobGone],
   ['evaluation-failed', unlessNewest(alsoMoving(evaluationFailed))],
@@ -130,11 +131,15 @@ export function explain(facts: ChannelFacts, around: Surroundings): Explanation 
   }
 }
 
-function held({ hold, channel, away }: ChannelFacts, around: Surroundings): Found {
+function held(facts: ChannelFacts, around: Surroundings): Found {
+  const { hold, channel, away } = facts
   if (!hold) return undefined
-  const more = away ? `; ${lineOfError(away)}` : ''
+  const left = abandoned(facts)
+  const more = away ? `; ${lineOfError(away)}` : left ? `; ${left.message}` : ''
   if (hold instanceof OperatorError) return { message: `${lineOfError(hold)}${more}` }
-  const release = ifMoving(`${releaseCommand(nameChannel(channel))} lets it move again`, around)
+  const release = left
+    ? `${releaseCommand(nameChannel(channel))} ends that`
+    : ifMoving(`${releaseCommand(nameChannel(channel))} lets it move again`, around)
   return {
     message: `held until ${hold.until ?? 'it is released'}, because “${hold.reason}”: ${release}${more}`,
   }
@@ -219,17 +224,23 @@ function noPermission({ forbidden }: ChannelFacts): Found {
   return forbidden && { message: lineOfError(forbidden) }
 }
 
-function jobGone({ planned, channel, ruleTrouble, successor }: ChannelFacts, { webUrl }: Surroundings): Found {
-  if (!planned && ruleTrouble) return undefined
-  if (!planned && successor !== undefined) return { message: successor }
-  if (!planned) {
-    return {
-      message: `no job of the rules leads to it any more; if no host follows it: ${ghApi('DELETE', channel, webUrl)}`,
-    }
-  }
-  if (planned.presence !== 'gone') return undefined
+/** Hosts may follow it, so nothing here says to delete it. */
+const RETIRE = 'when no host follows it any more, name it in channels[].ignore, and it is no longer shown'
+
+/** A rule could make it, and makes it of no job that Hydra knows. */
+function abandoned({ planned, ruleTrouble, away, successor }: ChannelFacts): Found {
+  if (planned || ruleTrouble || away) return undefined
+  if (successor !== undefined) return { message: successor }
   return {
-    message: `the job ${planned.job.job} is not in the newest eval of ${planned.job.project}:${planned.job.jobset}: was it removed from the flake?`,
+    message: `no job leads to it now, so it stays where it is, and so do hosts that follow it; ${RETIRE}`,
+  }
+}
+
+/** Hydra knows its job, because it was good once, and the newest eval does not have it. */
+function jobGone({ planned }: ChannelFacts): Found {
+  if (planned?.presence !== 'gone') return undefined
+  return {
+    message: `the job ${planned.job.job} is not in the newest eval of ${planned.job.project}:${planned.job.jobset}: was it removed from the flake? If so, ${RETIRE}`,
   }
 }
 

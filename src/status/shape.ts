@@ -8,6 +8,7 @@ export const REASONS = [
   'not-on-branch',
   'diverged',
   'ambiguous',
+  'abandoned',
   'no-permission',
   'job-gone',
   'evaluation-failed',
@@ -65,7 +66,7 @@ export interface FleetStatus {
 }
 
 /** Reasons that pass by themselves, or that somebody wanted; in all others somebody has something to mend. */
-const QUIET: ReadonlySet<Reason> = new Set<Reason>(['held', 'building', 'behind', 'up-to-date'])
+const QUIET: ReadonlySet<Reason> = new Set<Reason>(['held', 'abandoned', 'building', 'behind', 'up-to-date'])
 
 export function isTroubling(reason: Reason): boolean {
   return !QUIET.has(reason)

@@ -14,7 +14,10 @@ export interface TableOptions {
 
 /** What is `unknown` may be anything, so it comes first; what passes by itself comes after what somebody has to mend. */
 const WORST_FIRST: readonly Reason[] = [
-  ...new Set<Reason>(['unknown', ...REASONS.filter(isTroubling), 'building', 'behind', 'held', 'up-to-date']),
+  ...new Set<Reason>([
+    ...(['unknown', ...REASONS.filter(isTroubling), 'building', 'behind'] as const),
+    ...(['held', 'abandoned', 'up-to-date'] as const),
+  ]),
 ]
 
 const GAP = '  '

@@ -153,7 +153,7 @@ const TABLE: Case[] = [
     ends: 'missing',
     says: [
       'cannot move tested in alice/dotfiles: the branch tested/a is in the way: git cannot have both tested/a and tested',
-      'delete or rename that branch, or choose another name',
+      'choose another name for the channel (branch in its rule): hosts may follow the branch that is in the way',
     ],
   },
   {

@@ -137,7 +137,7 @@ test('a job that is gone creates no branch, moves one that is there, and a branc
   await stage.repository.setBranch('nixos-tested-old', c2)
   const first = await stage.command('hydra-channels', ['reconcile'])
   assert.equal(await stage.repository.branch(channel(0)), undefined)
-  assert.match(first.log, /^alice\/dotfiles: job-gone: no job leads to 1 branch: nixos-tested-old$/m)
+  assert.match(first.log, /^alice\/dotfiles: abandoned: no job leads to 1 branch: nixos-tested-old$/m)
   // and the one without a branch is over: it is counted only where it is asked for
   assert.match(first.log, /^1 created$/m)
   const named = await stage.command('hydra-channels', ['reconcile', channel(0)])

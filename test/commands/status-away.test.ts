@@ -297,6 +297,7 @@ describe('GitHub answers over REST alone', () => {
         'held',
         'withdrawn',
         'diverged',
+        'abandoned',
         'job-gone',
         'not-evaluated',
         'build-failed',
@@ -421,7 +422,7 @@ describe('the channels that are named', () => {
     await stage.repository.setBranch(channel('old'), c1)
     const status = await statusOf(stage, channel('old'))
     assert.deepEqual(branchesOf(status), [channel('old')])
-    assert.equal(find(status, channel('old')).reason, 'job-gone')
+    assert.equal(find(status, channel('old')).reason, 'abandoned')
   })
 
   test('an unknown one: exit 2, with the nearest names', async t => {

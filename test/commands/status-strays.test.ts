@@ -1,6 +1,7 @@
 // Status of branches that no job leads to, and what it gives to a shell: through the real command.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { RETIRE } from '../helpers/channel-facts.ts'
 import { stageFor } from '../helpers/stage.ts'
 import {
   branchesOf,
@@ -71,7 +72,7 @@ describe('branches that no job leads to', () => {
     assert.deepEqual([nas.reason, nas.job, nas.sha, nas.candidate?.sha], ['job-gone', ARM, c1, c2])
     assert.equal(
       nas.message,
-      `the job ${ARM} is not in the newest eval of dotfiles:main: was it removed from the flake?`,
+      `the job ${ARM} is not in the newest eval of dotfiles:main: was it removed from the flake? If so, ${RETIRE}`,
     )
   })
 })
@@ -97,7 +98,7 @@ test('channels whose names Nix does not accept in a flakeref: what became of eac
   assert.equal(of('nixos-tested-web.example.org').reason, 'behind')
   const successor =
     'Nix does not accept its name in a flakeref, so dotfiles:main:hosts."web.example.org" leads to nixos-tested-web.example.org now: let the hosts that follow it follow that one'
-  assert.deepEqual(of(quoted), { reason: 'job-gone', sha: c1, message: successor })
+  assert.deepEqual(of(quoted), { reason: 'abandoned', sha: c1, message: successor })
   const refused =
     'cannot name a channel for dotfiles:main:hosts.a$b in alice/dotfiles: “nixos-tested-a$b” is no valid branch name: it contains “$”, which Nix does not accept in a flakeref'
   const { reason, sha, message } = of('nixos-tested-a$b')

@@ -252,6 +252,9 @@ export interface Case {
 }
 
 export const NEXT_C4 = 'the next reconcile moves it to 4444444'
+/** How a branch is no longer shown. */
+export const RETIRE =
+  'when no host follows it any more, name it in channels[].ignore, and it is no longer shown'
 export const UNTIL_THEN_C4 = `until then ${NEXT_C4}, the newest that is good`
 
 export const todoOf = (status: number | null) =>

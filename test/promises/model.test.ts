@@ -364,7 +364,7 @@ class Story {
     for (const stray of strays) {
       const found = shown.get(stray)
       const isRules = /^the rule for .* matches no job|is not evaluated yet/.test(found?.message ?? '')
-      const isTrue = ['job-gone', 'held'].includes(found?.reason ?? '') || isRules
+      const isTrue = ['abandoned', 'held'].includes(found?.reason ?? '') || isRules
       if (found) assert.ok(isTrue, `stray: ${found.reason}: ${found.message}`)
       assert.equal(found !== undefined, world.graph.branch(stray) !== undefined, `${stray} is a stray branch`)
     }

@@ -305,7 +305,8 @@ describe('a repository', () => {
 })
 
 describe('a branch is in the way', () => {
-  const HINT = 'delete or rename that branch, or choose another name'
+  const HINT =
+    'choose another name for the channel (branch in its rule): hosts may follow the branch that is in the way'
 
   // main: c1 - c2 - c3 - c4     channel/a and channel/b at c1, build proves c3
   test('as a folder', async t => {

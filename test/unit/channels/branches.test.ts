@@ -206,7 +206,7 @@ describe('a branch with a name that Nix does not accept, which was a channel onc
     test(what, () => {
       const rules = [rule({ job: 'hosts\\.(?<host>.*)', branch })]
       const found = foundJobset({ jobs: [{ ...job, ...(gone && { newest: undefined }), job: name }] })
-      const plan = planFleet(rules, [{ project: 'dotfiles', jobset: 'main', found }], 'github.com')
+      const plan = planFleet(rules, [{ project: 'dotfiles', jobset: 'main', found }], ['github.com'])
       const strays = strayBranches(plan, tipsOf(rules, [stray, 'main']), rules)
       assert.deepEqual(
         strays.map(each => each.channel.branch),

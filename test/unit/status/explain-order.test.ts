@@ -39,6 +39,12 @@ const HOLDS: Record<Reason, Spec[]> = {
     { standTracked: DIVERGED, standNewest: DIVERGED, evaluated: false },
   ],
   ambiguous: [{ jobs: 2, candidate: AMBIGUOUS, standCandidate: undefined }],
+  abandoned: [
+    {
+      ...{ plan: 'none', jobs: 0, presence: 'gone', candidate: undefined, newestBuild: undefined },
+      ...{ standTracked: undefined, standNewest: undefined, standCandidate: undefined },
+    },
+  ],
   'no-permission': [{ forbidden: FORBIDDEN }],
   'job-gone': [{ presence: 'gone', newestBuild: undefined }],
   'evaluation-failed': [
@@ -95,13 +101,26 @@ describe('the first reason that holds is said', () => {
   // else the pairs prove less than they seem to
   test('only these cannot hold together', () => {
     assert.deepEqual(exclusive, [
+      // no job, no candidate and no build
+      'withdrawn, abandoned',
       // what is ambiguous has no candidate that could be off the branch
       'not-on-branch, ambiguous',
+      'not-on-branch, abandoned',
+      'diverged, abandoned',
       'diverged, unknown',
+      'ambiguous, abandoned',
       'ambiguous, not-cached',
       'ambiguous, failed',
       'ambiguous, behind',
       'ambiguous, unknown',
+      'abandoned, build-failed',
+      'abandoned, dependency-failed',
+      'abandoned, build-aborted',
+      'abandoned, not-cached',
+      'abandoned, failed',
+      'abandoned, building',
+      'abandoned, behind',
+      'abandoned, unknown',
       'job-gone, build-failed',
       'job-gone, dependency-failed',
       'job-gone, build-aborted',
@@ -126,6 +145,7 @@ describe('a channel that is at the newest commit', () => {
     'not-on-branch',
     'diverged',
     'ambiguous',
+    'abandoned',
     'no-permission',
     'job-gone',
     'unusable-flakeref',

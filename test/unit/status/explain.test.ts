@@ -29,6 +29,7 @@ import {
   NEXT_C4,
   NOT_ON_BRANCH,
   ONE_BEHIND,
+  RETIRE,
   testCases,
   UNUSABLE,
   WITHDRAWN,
@@ -353,7 +354,7 @@ describe('where it is, whose it is and who may move it', () =>
       url: compareUrl(C3, C4),
     },
 
-    // ambiguous, no-permission, job-gone
+    // ambiguous, abandoned, no-permission, job-gone
     {
       what: 'two jobs lead to it',
       facts: { ...ONE_BEHIND, candidate: AMBIGUOUS, jobs: 2, standCandidate: undefined },
@@ -372,7 +373,7 @@ describe('where it is, whose it is and who may move it', () =>
       what: 'its job was removed',
       facts: { ...ONE_BEHIND, presence: 'gone', newestBuild: undefined },
       reason: 'job-gone',
-      message: `the job ${NAS} is not in the newest eval of dotfiles:main: was it removed from the flake?`,
+      message: `the job ${NAS} is not in the newest eval of dotfiles:main: was it removed from the flake? If so, ${RETIRE}`,
     },
     {
       what: 'no job leads to it',
@@ -384,9 +385,26 @@ describe('where it is, whose it is and who may move it', () =>
         trackedSha: undefined,
         evaluated: false,
       },
-      reason: 'job-gone',
-      message:
-        'no job of the rules leads to it any more; if no host follows it: gh api -X DELETE repos/alice/dotfiles/git/refs/heads/nixos-tested-nas',
+      reason: 'abandoned',
+      message: `no job leads to it now, so it stays where it is, and so do hosts that follow it; ${RETIRE}`,
+    },
+    {
+      what: 'no job leads to it, and GitHub would not let it move: nothing would move it',
+      facts: { plan: 'none', forbidden: FORBIDDEN },
+      reason: 'abandoned',
+      message: /^no job leads to it now/,
+    },
+    {
+      what: 'no job leads to it, but GitHub does not say whether it is there',
+      facts: { plan: 'none', tip: undefined, away: FORBIDDEN, forbidden: FORBIDDEN },
+      reason: 'no-permission',
+      message: /^the repository is archived/,
+    },
+    {
+      what: 'no job leads to it, and it is held',
+      facts: { plan: 'none', hold: HOLD },
+      reason: 'held',
+      message: `held until it is released, because “does not boot”: hydra-channels release alice/dotfiles:nixos-tested-nas ends that; no job leads to it now, so it stays where it is, and so do hosts that follow it; ${RETIRE}`,
     },
     {
       what: 'a rule that could make it is in trouble: its job may be there',
@@ -445,13 +463,6 @@ describe('where it is, whose it is and who may move it', () =>
       message:
         /^dotfiles:main follows git\+ssh:\/\/gh-web\/alice\/dotfiles now, which is not alice\/dotfiles on github\.com, gh-nas: correct/,
       url: 'https://hydra.example.org/jobset/dotfiles/main',
-    },
-    {
-      what: 'on a GitHub Enterprise Server: no job',
-      facts: { plan: 'none' },
-      around: { hosts: ['ghe.example.org'], webUrl: 'https://ghe.example.org' },
-      reason: 'job-gone',
-      message: /gh api --hostname ghe\.example\.org -X DELETE repos\/alice\/dotfiles\/git\/refs\/heads\//,
     },
   ]))
 

@@ -85,7 +85,7 @@ test('the table has the worst first, then what mends it, then the counts', () =>
       committedAt: null,
       behindBranch: null,
       behindCandidate: null,
-      message: 'no job leads to it: remove the branch',
+      message: 'was it removed from the flake?',
     },
   ])
   assert.deepEqual(lines, [
@@ -95,7 +95,7 @@ test('the table has the worst first, then what mends it, then the counts', () =>
     'nixos-tested-web   3f2c9d1 2d  1 (0 built)   5m     building',
     'nixos-tested-desk  3f2c9d1 2d  0                    up-to-date',
     '',
-    'nixos-tested-old: no job leads to it: remove the branch',
+    'nixos-tested-old: was it removed from the flake?',
     'nixos-tested-nas: build 4123 failed, see https://hydra.example.org/build/4123',
     '',
     '4 channels: 1 job-gone, 1 build-failed, 1 building, 1 up-to-date; the last reconcile ended 4 min ago',
@@ -163,6 +163,7 @@ test('unknown comes first, then troubles, then what passes, then what is held, t
       'building',
       'behind',
       'held',
+      'abandoned',
       'up-to-date',
     ],
   )
@@ -348,10 +349,12 @@ test('messages are not cut: the terminal wraps them', () => {
 
 const COLOURS: { reasons: ChannelStatus['reason'][]; code: number }[] = [
   {
-    reasons: REASONS.filter(reason => !['building', 'behind', 'held', 'up-to-date'].includes(reason)),
+    reasons: REASONS.filter(
+      reason => !['building', 'behind', 'held', 'abandoned', 'up-to-date'].includes(reason),
+    ),
     code: 31,
   },
-  { reasons: ['building', 'behind', 'held'], code: 33 },
+  { reasons: ['building', 'behind', 'held', 'abandoned'], code: 33 },
   { reasons: ['up-to-date'], code: 32 },
 ]
 
