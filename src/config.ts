@@ -72,7 +72,7 @@ export function parseConfig(content: string, file: string): Config {
   }
   const result = configSchema.safeParse(json, { reportInput: true })
   if (result.success) return result.data
-  const [first = '', ...more] = explainIssues(result.error.issues)
+  const [first = '', ...more] = explainIssues(result.error.issues, configSchema)
   throw new UsageError(`the configuration ${file} cannot be used: ${first}`, { hint: more })
 }
 

@@ -1,6 +1,6 @@
 // CHANNEL, as somebody types it: a branch, or `owner/repo:branch` if several repositories have that branch.
-import { distance } from 'fastest-levenshtein'
 import { UsageError } from '../base/errors.ts'
+import { nearest } from '../base/nearest.ts'
 import { sameRepository } from '../base/repository-name.ts'
 import { branchProblem } from './branch-name.ts'
 import { type Channel, channelKey } from './channel.ts'
@@ -36,13 +36,10 @@ export function selectChannels<Entry extends { channel: Channel }>(
     const found = selectOne(entries, name)
     if (found) return found
     const wanted = parseChannelName(name).branch
-    const nearest = [...new Set(entries.map(({ channel }) => channel.branch))]
-      .map(branch => ({ branch, far: distance(branch, wanted) }))
-      .sort((a, b) => a.far - b.far)
-      .slice(0, MAX_SUGGESTIONS)
-      .map(({ branch }) => branch)
+    const branches = [...new Set(entries.map(({ channel }) => channel.branch))]
+    const meant = nearest(wanted, branches, MAX_SUGGESTIONS)
     throw new UsageError(`there is no channel ${name}`, {
-      hint: nearest.length > 0 ? `did you mean ${nearest.join(', ')}?` : 'the rules make no channel at all',
+      hint: meant.length > 0 ? `did you mean ${meant.join(', ')}?` : 'the rules make no channel at all',
     })
   })
   return [...new Set(selected)]

@@ -1,6 +1,6 @@
 // Which jobs feed which branch: the rules of the configuration, applied to the names of Hydra's jobs.
 import * as z from 'zod/mini'
-import { codeOf, OperatorError } from '../base/errors.ts'
+import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
 import { isRepository, sameRepository } from '../base/repository-name.ts'
 import { branchProblem, channelProblem } from './branch-name.ts'
 import type { Channel } from './channel.ts'
@@ -34,9 +34,11 @@ export const ruleSchema = z.pipe(
     {
       project: z.string('the name of a project').check(z.minLength(1, 'the name of a project')),
       jobset: z.string('the name of a jobset').check(z.minLength(1, 'the name of a jobset')),
-      job: z
-        .string('a regular expression')
-        .check(z.refine(isRegExp, 'a valid JavaScript regular expression')),
+      job: z.string('a regular expression').check(
+        z.refine(job => patternProblem(job) === undefined, {
+          error: ({ input }) => `a valid JavaScript regular expression (${patternProblem(String(input))})`,
+        }),
+      ),
       repository: z
         .string('owner/repository')
         .check(z.refine(isRepository, 'owner/repository, as in alice/dotfiles')),
@@ -63,13 +65,17 @@ export const ruleSchema = z.pipe(
   }),
 )
 
-function isRegExp(source: string): boolean {
+/** In JavaScript's own words, as `Unterminated group`. */
+function patternProblem(source: string): string | undefined {
   try {
     // by itself, before it is anchored: “a)|(b” would close our own group
     new RegExp(source)
-    return true
-  } catch {
-    return false
+    return undefined
+  } catch (error) {
+    // `Invalid regular expression: /(/: Unterminated group`: what is there is said already
+    const said = messageOf(error)
+    const start = said.lastIndexOf('/: ')
+    return start === -1 ? said : said.slice(start + 3)
   }
 }
 

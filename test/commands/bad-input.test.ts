@@ -140,7 +140,7 @@ const CONFIGURATIONS: Case[] = [
     what: 'an unknown key',
     config: () => ({ cahce: {} }),
     status: 2,
-    message: 'the configuration DIR/config.json cannot be used: cahce: unknown key',
+    message: 'the configuration DIR/config.json cannot be used: cahce: unknown key, did you mean cache?',
   },
   {
     what: 'no credentials',

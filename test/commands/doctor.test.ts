@@ -168,7 +168,9 @@ const BREAKAGES: Breakage[] = [
   {
     when: 'the configuration has a key that there is not',
     breaks: ({ stage }) => Object.assign(stage.config, { cahnnels: [] }),
-    failed: { configuration: /^the configuration \S+ cannot be used: cahnnels: unknown key$/ },
+    failed: {
+      configuration: /^the configuration \S+ cannot be used: cahnnels: unknown key, did you mean channels\?$/,
+    },
     without: CHECK_NAMES.filter(name => name !== 'configuration'),
   },
   {
@@ -656,7 +658,7 @@ test('--offline needs nothing but the file', async t => {
   const broken = await doctor([{ ...rule, job: '(' }])
   assert.match(
     broken.log,
-    /^✗ configuration: .* channels\[0\]\.job: is "\(", expected .*\n– rules: not checked: /,
+    /^✗ configuration: .* channels\[0\]\.job: is "\(", expected .* \(Unterminated group\)\n– rules: not checked: /,
   )
   assert.equal(broken.status, 1)
 })

@@ -12,6 +12,7 @@ import { channelKey } from '../../src/channels/channel.ts'
 import { nameChannel, selectChannels } from '../../src/channels/channel-name.ts'
 import { planFleet, prefixesOf, prefixKey } from '../../src/channels/plan.ts'
 import { ruleSchema } from '../../src/channels/rule.ts'
+import { parseConfig } from '../../src/config.ts'
 import { messageOfAnswer, repositoryIdOf } from '../../src/github/request.ts'
 import { parseEvaluationErrors } from '../../src/hydra/evaluation-error.ts'
 import { parseEvent, summarize } from '../../src/hydra/event.ts'
@@ -109,6 +110,14 @@ function explainAll({ channels }: ReturnType<typeof planOf>): unknown {
   )
 }
 
+function configOf(content: object): unknown {
+  try {
+    return parseConfig(JSON.stringify(content), 'config.json')
+  } catch (error) {
+    return error
+  }
+}
+
 /** What is done with an input of length n. */
 const CASES: Record<string, (n: number) => unknown> = {
   'a line of the log': n => createLog(() => {}).line('\u0007'.repeat(n)),
@@ -197,6 +206,8 @@ const CASES: Record<string, (n: number) => unknown> = {
     )
     return strayBranches(planOf(rules, jobsetOf([])), tips, rules)
   },
+  'a key of any length': n => configOf({ ['a'.repeat(n)]: 1, channels: [] }),
+  'many unknown keys': n => configOf(Object.fromEntries(many(n, at => [`k${at}`, 1]))),
   'channels that are named on the command line': n => {
     const all = planOf([rule()], jobsetOf(many(n, NAMES['a channel each']))).channels
     const names = all.slice(0, 100).map(({ channel }) => nameChannel(channel))

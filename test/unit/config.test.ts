@@ -342,8 +342,8 @@ describe('what is wrong in the file is named', () => {
       },
       {
         what: `an unknown key of ${section}`,
-        content: { channels: [], [section]: { ulr: 'x' } },
-        problems: [`${section}.ulr: unknown key`],
+        content: { channels: [], [section]: { nonsense: 'x' } },
+        problems: [`${section}.nonsense: unknown key`],
       },
     ]),
     {
@@ -369,7 +369,9 @@ describe('what is wrong in the file is named', () => {
     {
       what: 'a job that would break out of its anchors',
       content: { channels: [{ ...RULE, job: 'a)|(b' }] },
-      problems: ['channels[0].job: is "a)|(b", expected a valid JavaScript regular expression'],
+      problems: [
+        'channels[0].job: is "a)|(b", expected a valid JavaScript regular expression (Unmatched \')\')',
+      ],
     },
     ...['main*x', 'nixos-**', 'refs/heads/main', 'refs/heads/*', 'a b', '', 'a..*', 7].map(ignored => ({
       what: `no branch to ignore: ${ignored}`,
@@ -389,7 +391,7 @@ describe('what is wrong in the file is named', () => {
       problems: [
         'hydraUrl: is 1, expected a URL',
         'cache.parallel: is "4", expected a whole number',
-        'cache.unti: unknown key',
+        'cache.unti: unknown key, did you mean cache.unit?',
         'channels[0].jobset: is 2, expected the name of a jobset',
       ],
     },
@@ -403,6 +405,53 @@ describe('what is wrong in the file is named', () => {
   for (const { what, content, problems } of CASES) {
     test(what, () => {
       assert.deepEqual(problemsOf(content), problems)
+    })
+  }
+})
+
+describe('an unknown key, and which one may be meant', () => {
+  const CASES: [key: string, meant?: string][] = [
+    // mistyped
+    ['cahnnels', 'channels'],
+    ['cache.ulr', 'cache.url'],
+    ['github.appid', 'github.appId'],
+    ['github.app_id', 'github.appId'],
+    ['github.appIdd', 'github.appId'],
+    ['channels[1].brnach', 'channels[1].branch'],
+    ['channels[0].job_', 'channels[0].job'],
+    // shortened, or with more than there is
+    ['github.privateKey', 'github.privateKeyFile'],
+    ['cache.timeout', 'cache.timeoutSeconds'],
+    ['cache.unitName', 'cache.unit'],
+    // in the wrong place
+    ['appId', 'github.appId'],
+    ['private_key_file', 'github.privateKeyFile'],
+    ['branch', 'channels[].branch'],
+    ['github.hydraUrl', 'hydraUrl at the top'],
+    ['channels[0].repositories', 'channels[0].repository'],
+    ['channels[0].dryRun', 'dryRun at the top'],
+    ['channels[0].unit', 'cache.unit'],
+    ['host', 'github.host or database.host'],
+    ['url', 'hydraUrl or cache.url'],
+    ['github.url', 'github.apiUrl or cache.url'],
+    ['reconcile.timeoutSeconds', 'cache.timeoutSeconds'],
+    ['deadlineSeconds', 'github.deadlineSeconds or hook.deadlineSeconds or reconcile.deadlineSeconds'],
+    // nothing like it
+    ['token'],
+    ['github.x'],
+    ['hook.to'],
+    ['__proto__'],
+    ['constructor'],
+  ]
+  for (const [key, meant] of CASES) {
+    test(`${key}: ${meant ?? 'none'}`, () => {
+      const parts = key.split(/[.[\]]+/)
+      const last = parts.pop() ?? ''
+      const config = { github: {}, cache: {}, hook: {}, reconcile: {}, channels: [{ ...RULE }, { ...RULE }] }
+      const object = parts.reduce<object>((inner, part) => Reflect.get(inner, part), config)
+      Object.defineProperty(object, last, { value: 'geheim', enumerable: true })
+      const expected = meant === undefined ? '' : `, did you mean ${meant}?`
+      assert.deepEqual(problemsOf(config), [`${key}: unknown key${expected}`])
     })
   }
 })

@@ -45,7 +45,7 @@ describe('the channels that are selected', () => {
       error: 'there is no channel carol/dotfiles:web',
       hint: ['did you mean web, nas?'],
     },
-    { names: ['NAS'], error: 'there is no channel NAS' },
+    { names: ['NAS'], error: 'there is no channel NAS', hint: ['did you mean nas, web?'] },
   ]
   for (const { names, selected, error, hint } of CASES) {
     test(names.join(' ') || 'no name', () => {

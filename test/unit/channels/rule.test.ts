@@ -250,10 +250,24 @@ describe('a rule that cannot be used says which key, what it holds and what was 
       ],
     },
     { what: 'an unknown key', rule: { brnach: 'x' }, problems: ['brnach: unknown key'] },
-    ...['(', '[', '*', 'a\\', '(?<1>a)', '(?<a>b)(?<a>c)', 'a)|(b', ')(', 'a)|(?<host>b'].map(job => ({
+    ...(
+      [
+        ['(', 'Unterminated group'],
+        ['[', 'Unterminated character class'],
+        ['*', 'Nothing to repeat'],
+        ['a\\', '\\ at end of pattern'],
+        ['(?<1>a)', 'Invalid capture group name'],
+        ['(?<a>b)(?<a>c)', 'Duplicate capture group name'],
+        ['(?P<host>a)', 'Invalid group'],
+        ['a)|(b', "Unmatched ')'"],
+        [')(', "Unmatched ')'"],
+        ['a)|(?<host>b', "Unmatched ')'"],
+        ['a/: b(', 'Unterminated group'],
+      ] as const
+    ).map(([job, why]) => ({
       what: `the job ${job}`,
       rule: { job },
-      problems: [`job: is ${JSON.stringify(job)}, expected a valid JavaScript regular expression`],
+      problems: [`job: is ${JSON.stringify(job)}, expected a valid JavaScript regular expression (${why})`],
     })),
     ...[
       'dotfiles',
