@@ -4,6 +4,7 @@ import * as z from 'zod/mini'
 import { httpUrl, seconds, text } from './base/config-fields.ts'
 import { DEFAULT_CONFIG_FILE } from './base/defaults.ts'
 import { codeOf, messageOf, UsageError } from './base/errors.ts'
+import { jsonProblem } from './base/json-problem.ts'
 import { explainIssues } from './base/schema.ts'
 import { cacheSchema } from './cache/config.ts'
 import { ruleSchema } from './channels/rule.ts'
@@ -67,8 +68,9 @@ export function parseConfig(content: string, file: string): Config {
   let json: unknown
   try {
     json = JSON.parse(content)
-  } catch (error) {
-    throw new UsageError(`the configuration ${file} is not JSON: ${withoutExcerpt(messageOf(error))}`)
+  } catch {
+    // the engine's own message quotes the file, and a secret may have strayed there
+    throw new UsageError(`the configuration ${file} is not JSON: ${jsonProblem(content)}`)
   }
   const result = configSchema.safeParse(json, { reportInput: true })
   if (result.success) return result.data
@@ -89,13 +91,4 @@ export function findConfig(named: string | undefined): Config {
     return NO_CONFIG
   }
   return readConfig(DEFAULT_CONFIG_FILE)
-}
-
-/** A secret has no place in the configuration, and one that strayed there is not quoted in a log. */
-function withoutExcerpt(message: string): string {
-  // `Unexpected token 'g', ..."token": geheim, "de"... is not valid JSON`
-  const [said = ''] = message.endsWith(' is not valid JSON')
-    ? message.split(/(?:^|, )(?:\.\.\.)?"/)
-    : [message]
-  return said.replace(' in JSON', '') || 'it holds no value'
 }

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { RequestError } from '@octokit/request-error'
+import { jsonProblem } from '../../src/base/json-problem.ts'
 import { createLog, listSome, printableLines } from '../../src/base/log.ts'
 import { fieldOf } from '../../src/cache/narinfo.ts'
 import { strayBranches } from '../../src/channels/branches.ts'
@@ -206,6 +207,12 @@ const CASES: Record<string, (n: number) => unknown> = {
     )
     return strayBranches(planOf(rules, jobsetOf([])), tips, rules)
   },
+  'a configuration that is not JSON, in many lists': n => jsonProblem('['.repeat(n)),
+  'a configuration that is not JSON, after many lines': n => jsonProblem('[\n'.repeat(n)),
+  'a configuration that is not JSON, after many values': n => jsonProblem(`[${'1, '.repeat(n)}]`),
+  'a configuration that is not JSON, in a long string': n => jsonProblem(`["${'\\\\'.repeat(n)}`),
+  'a configuration that is not JSON, after a long number': n => jsonProblem(`[${'1'.repeat(n)}x`),
+  'a configuration that is not JSON, on one long line': n => jsonProblem(`[${' '.repeat(n)}x`),
   'a key of any length': n => configOf({ ['a'.repeat(n)]: 1, channels: [] }),
   'many unknown keys': n => configOf(Object.fromEntries(many(n, at => [`k${at}`, 1]))),
   'channels that are named on the command line': n => {
