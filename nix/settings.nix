@@ -97,7 +97,7 @@ in
     withDefault types.bool defaults.dryRun
       "Look only: hooks and reconcile copy nothing and move nothing, and say what they would do.";
 
-  stateDirectory = fixed defaults.stateDirectory "Holds, when reconcile last ran to its end, and what was copied.";
+  stateDirectory = fixed defaults.stateDirectory "Holds, when reconcile last ran to its end and which channels it knew, and what was copied.";
 
   channels =
     required

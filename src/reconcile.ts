@@ -10,6 +10,7 @@ import { describeUnlisted, listTips, prefixesIn, type Stray, strayBranches } fro
 import { channelKey } from './channels/channel.ts'
 import { selectChannels } from './channels/channel-name.ts'
 import { type Plan, type PlannedChannel, planFleet, prefixesOf } from './channels/plan.ts'
+import { findRecorded, knownChannels, type Recorded } from './channels/recorded.ts'
 import { describeRename } from './channels/safeguards.ts'
 import { settle } from './channels/settle.ts'
 import { lookUpFleet } from './channels/snapshot.ts'
@@ -29,6 +30,10 @@ export interface ReconcileOptions extends RunOptions {
   lock: Lock | undefined
   /** what could not be done, as soon as it is known: a run may not come to its end */
   failures?: Reconciled['failures']
+  /** the channels that earlier ones knew */
+  recorded?: readonly Recorded[]
+  /** keeps the channels that this one knows, before anything moves; undefined: it leaves nothing behind */
+  record?: (known: readonly Recorded[]) => void
   /** shows on a terminal how far a long run is */
   progress: (text: string) => void
 }
@@ -51,7 +56,11 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciled> 
 
   // a whole run also looks for branches that no job leads to any more
   const all = options.only.length === 0
-  const tips = await listTips(github, all ? prefixesOf(config.channels) : prefixesIn(planned))
+  const rules = config.channels
+  const before = all ? (options.recorded ?? []) : []
+  const tips = await listTips(github, all ? prefixesOf(rules, before) : prefixesIn(planned))
+  const recorded = await findRecorded(before, { tips, rules, repository: github.repository })
+  if (all) options.record?.(await knownChannels(plan, { tips, rules, recorded }))
   const { findOutputsOfBuilds } = await import('./hydra/queries/outputs.ts')
   const cacheOptions = isCacheConfigured(config.cache) ? cacheOptionsFor(config.cache, options) : undefined
   const prove = cacheOptions && createProver(cacheOptions)
@@ -86,7 +95,7 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciled> 
     if (rename) log.line(rename)
   }
   if (all) {
-    reportStrays(strayBranches(plan, tips, config.channels), plan, log)
+    reportStrays(strayBranches(plan, tips, rules, recorded), plan, log)
     for (const line of describeUnlisted(tips)) log.line(line)
   }
   return summary.end()
@@ -100,7 +109,9 @@ function nameOfRepository({ channel: { repository } }: PlannedChannel): [string,
 function reportStrays(strays: readonly Stray[], { problems }: Plan, log: Log): void {
   const reported = new Set(problems.map(({ error }) => error))
   const byRepository = new Map<string, string[]>()
-  for (const { channel, ruleTrouble, successor } of strays) {
+  for (const { channel, tip, ruleTrouble, successor } of strays) {
+    // GitHub did not say whether it exists
+    if (tip instanceof Error) continue
     const { repository, branch } = channel
     const why = successor ?? ruleTrouble?.message
     if (why !== undefined) {

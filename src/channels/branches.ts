@@ -1,6 +1,7 @@
 // Where the channels are: the commits of all branches with a rule's prefix, one request for each repository and prefix.
 
 import { Semaphore } from 'async-mutex'
+import { askOnce } from '../base/ask-once.ts'
 import { OperatorError } from '../base/errors.ts'
 import { sameRepository } from '../base/repository-name.ts'
 import { showJob } from './candidate.ts'
@@ -8,7 +9,7 @@ import { type Channel, channelKey } from './channel.ts'
 import type { Forge } from './forge.ts'
 import { type FormerChannel, type Plan, type PlannedChannel, prefixKey } from './plan.ts'
 import { isIgnored, type Rule } from './rule.ts'
-import { canMake } from './template.ts'
+import { canMake, prefixOf } from './template.ts'
 
 export interface Prefix {
   repository: string
@@ -37,10 +38,12 @@ export async function listTips(
   const listed = await Promise.all(
     prefixes.map(async (prefix): Promise<ListedPrefix> => {
       const forge = repository(prefix.repository)
+      const asked = new Map<string, Promise<string | undefined>>()
       return {
         prefix,
         branches: await forge.listBranches(prefix.prefix).catch((error: Error) => error),
-        findBranch: branch => slots.runExclusive(() => forge.findBranch(branch)),
+        findBranch: branch =>
+          askOnce(asked, branch, () => slots.runExclusive(() => forge.findBranch(branch))),
       }
     }),
   )
@@ -73,21 +76,31 @@ export async function getTip(tips: Tips, { channel, prefix }: PlannedChannel): P
   return tip
 }
 
-/** A branch that a rule could make, and that no job leads to. */
-export interface Stray {
+/** A branch that may be a channel; `tip`: an error if GitHub did not say whether it exists. */
+export interface FoundBranch {
   channel: Channel
-  tip: string
+  tip: string | Error
+}
+
+/** A branch that a rule could make, or that an earlier reconcile recorded, and that no job leads to. */
+export interface Stray extends FoundBranch {
   /** the trouble of a rule that could make it: then its job may still exist */
   ruleTrouble: OperatorError | undefined
   /** why its job leads to another channel now; undefined if it has no job */
   successor?: string
 }
 
-export function strayBranches(plan: Plan, tips: Tips, rules: readonly Rule[]): Stray[] {
+/** @param recorded what earlier reconciles knew (recorded.ts) */
+export function strayBranches(
+  plan: Plan,
+  tips: Tips,
+  rules: readonly Rule[],
+  recorded: readonly FoundBranch[] = [],
+): Stray[] {
   const known = new Set(plan.channels.map(({ channel }) => channelKey(channel)))
   const troubles = plan.problems.filter(({ of }) => of === 'the rule')
   const strays = new Map<string, Stray>()
-  for (const { channel, tip } of makeableBranches(tips, rules)) {
+  for (const { channel, tip } of possibleChannels(tips, rules, recorded)) {
     const key = channelKey(channel)
     if (known.has(key)) continue
     const trouble = troubles.find(({ rule }) => couldBeOf(rule, channel))
@@ -95,13 +108,13 @@ export function strayBranches(plan: Plan, tips: Tips, rules: readonly Rule[]): S
   }
   for (const [key, former] of plan.former ?? []) {
     const branches = tips.get(prefixKey({ ...former.channel, prefix: former.prefix }))?.branches
-    const tip = branches instanceof Map ? branches.get(former.channel.branch) : undefined
-    if (tip !== undefined) strays.set(key, formerStray(former, tip))
+    const tip = branches instanceof Map ? branches.get(former.channel.branch) : strays.get(key)?.tip
+    if (tip !== undefined && !isIgnored(rules, former.channel)) strays.set(key, formerStray(former, tip))
   }
   return [...strays.values()]
 }
 
-function formerStray({ channel, job, instead }: FormerChannel, tip: string): Stray {
+function formerStray({ channel, job, instead }: FormerChannel, tip: string | Error): Stray {
   if (instead instanceof OperatorError) return { channel, tip, ruleTrouble: instead }
   const successor = `Nix does not accept its name in a flakeref, so ${showJob(job)} leads to ${instead} now: let the hosts that follow it follow that one`
   return { channel, tip, ruleTrouble: undefined, successor }
@@ -113,21 +126,29 @@ export function describeUnlisted(tips: Tips): string[] {
     .filter(({ branches }) => branches === 'too-many')
     .map(
       ({ prefix: { repository, prefix } }) =>
-        `${repository} has too many branches ${prefix}… to list: each channel was asked for by its name, and branches without a job are not seen`,
+        `${repository} has too many branches ${prefix}… to list: each channel was asked for by its name, and a branch without a job is seen only if an earlier reconcile knew it`,
     )
 }
 
-/** The branches that the rules could make, each once, and their commits. */
-export function makeableBranches(tips: Tips, rules: readonly Rule[]): { channel: Channel; tip: string }[] {
-  const found = new Map<string, { channel: Channel; tip: string }>()
+/** What may be a channel, as far as the branches tell, each once: what the rules could make, and what was recorded. */
+export function possibleChannels(
+  tips: Tips,
+  rules: readonly Rule[],
+  recorded: readonly FoundBranch[] = [],
+): FoundBranch[] {
+  const found = new Map<string, FoundBranch>()
+  const add = (branch: FoundBranch) => {
+    if (!isIgnored(rules, branch.channel)) found.set(channelKey(branch.channel), branch)
+  }
+  for (const branch of recorded) add(branch)
+  // every branch looks like a channel of a rule without a prefix: of those only the recorded ones count
+  const telling = rules.filter(({ template }) => prefixOf(template) !== '')
   for (const { prefix, branches } of tips.values()) {
-    // of a rule without one, every branch would look like a channel
-    if (prefix.prefix === '' || !(branches instanceof Map)) continue
+    if (!(branches instanceof Map)) continue
     const { repository } = prefix
     for (const [branch, tip] of branches) {
       const channel = { repository, branch }
-      if (!rules.some(rule => couldBeOf(rule, channel)) || isIgnored(rules, channel)) continue
-      found.set(channelKey(channel), { channel, tip })
+      if (telling.some(rule => couldBeOf(rule, channel))) add({ channel, tip })
     }
   }
   return [...found.values()]

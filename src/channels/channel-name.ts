@@ -46,11 +46,16 @@ export function selectChannels<Entry extends { channel: Channel }>(
 }
 
 /**
- * The channel of that name that the rules could make. Hydra is not asked whether it has a job for it.
+ * The channel of that name that the rules could make, or that an earlier reconcile recorded. Hydra is not asked whether it has
+ * a job for it.
  *
  * @throws UsageError if no rule makes such a branch, or rules of several repositories do
  */
-export function findMakeableChannel(rules: readonly Rule[], name: string): Channel {
+export function findMakeableChannel(
+  rules: readonly Rule[],
+  name: string,
+  recorded: readonly Channel[] = [],
+): Channel {
   const { branch } = parseChannelName(name)
   const problem = branchProblem(branch)
   if (problem) throw new UsageError(`CHANNEL “${name}” cannot be used: ${problem}`)
@@ -59,6 +64,11 @@ export function findMakeableChannel(rules: readonly Rule[], name: string): Chann
     const channel = { repository, branch }
     const key = channelKey(channel)
     if (canMake(template, branch) && !makeable.has(key)) makeable.set(key, { channel })
+  }
+  for (const { repository, branch: its } of recorded) {
+    const channel = { repository, branch: its }
+    const key = channelKey(channel)
+    if (its === branch && !makeable.has(key)) makeable.set(key, { channel })
   }
   const found = selectOne([...makeable.values()], name)
   if (found) return found.channel

@@ -61,9 +61,18 @@ export interface FormerChannel {
   instead: string | OperatorError
 }
 
-/** The repositories and prefixes of the rules, each once: a request for each says where the channels are. */
-export function prefixesOf(rules: readonly Rule[]): { repository: string; prefix: string }[] {
-  const found = rules.map(rule => ({ repository: rule.repository, prefix: prefixOf(rule.template) }))
+/**
+ * The repositories and prefixes of the rules and of recorded channels, each once: a request for each says where the channels
+ * are.
+ */
+export function prefixesOf(
+  rules: readonly Rule[],
+  recorded: readonly { repository: string; prefix: string }[] = [],
+): { repository: string; prefix: string }[] {
+  const found = [
+    ...rules.map(rule => ({ repository: rule.repository, prefix: prefixOf(rule.template) })),
+    ...recorded.map(({ repository, prefix }) => ({ repository, prefix })),
+  ]
   return [...new Map(found.map(each => [prefixKey(each), each])).values()]
 }
 

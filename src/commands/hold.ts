@@ -6,6 +6,7 @@ import type { Channel } from '../channels/channel.ts'
 import { findMakeableChannel } from '../channels/channel-name.ts'
 import { parseUntil, removeHold, writeHold } from '../channels/holds.ts'
 import { readConfig } from '../config.ts'
+import { readStamp } from '../state/last-reconcile.ts'
 import { type Command, configFile, type Invocation } from './run.ts'
 
 const COMMON_HELP = `  CHANNEL        a branch, or OWNER/REPO:BRANCH if the rules name several repositories
@@ -94,5 +95,8 @@ function target({
     throw new UsageError(`expected one CHANNEL, but got ${positionals.length}`)
   }
   const config = readConfig(configFile(values.config, env) ?? DEFAULT_CONFIG_FILE)
-  return { channel: findMakeableChannel(config.channels, name), stateDirectory: config.stateDirectory }
+  const { channels: rules, stateDirectory } = config
+  // a hold may be older than the rules
+  const recorded = readStamp(stateDirectory)?.channels
+  return { channel: findMakeableChannel(rules, name, recorded), stateDirectory }
 }

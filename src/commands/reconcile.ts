@@ -11,7 +11,13 @@ import { openDatabase } from '../hydra/database.ts'
 import { acquireLock, type Holder } from '../hydra/lock.ts'
 import { reconcile } from '../reconcile.ts'
 import { kick, type TakenKick, takeKick } from '../state/kick.ts'
-import { type Reconciled, writeFailures, writeStamp } from '../state/last-reconcile.ts'
+import {
+  type Reconciled,
+  readStamp,
+  writeChannels,
+  writeFailures,
+  writeStamp,
+} from '../state/last-reconcile.ts'
 import { openGitHub } from './clients.ts'
 import { type Command, configFile } from './run.ts'
 
@@ -91,6 +97,8 @@ export const command: Command<typeof options> = {
         database,
         lock: acquired?.lock,
         failures,
+        recorded: readStamp(config.stateDirectory)?.channels ?? [],
+        ...(isWhole && { record: known => writeChannels(config.stateDirectory, known) }),
         openGitHub: () =>
           openGitHub({
             config,

@@ -1,5 +1,5 @@
-// When the last reconcile ended, and which channels it could not bring to their candidates: for people and for status, and for
-// no decision.
+// When the last reconcile ended, which channels it could not bring to their candidates, and which it knew: for people and for
+// status, and for no decision about a move.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import * as z from 'zod/mini'
@@ -7,14 +7,18 @@ import { systemClock } from '../base/clock.ts'
 import { messageOf } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import { readSmallFile } from '../base/read-small-file.ts'
+import { isRepository } from '../base/repository-name.ts'
 import { writeAtomically } from '../base/write-atomically.ts'
 
 const STAMP_FILE = 'last-reconcile.json'
 
 /** A fleet of thousands, all of it failing, and each character escaped. */
-const MAX_BYTES = 16 * 1024 * 1024
+const MAX_BYTES = 32 * 1024 * 1024
 const MAX_FAILURES = 5_000
+const MAX_CHANNELS = 10_000
 const MAX_MESSAGE = 300
+/** git has shorter ones */
+const MAX_NAME = 256
 
 /** A channel that could not be brought to its candidate. */
 export interface Failure {
@@ -26,9 +30,17 @@ export interface Failure {
   at: string
 }
 
+/** A channel that a reconcile knew; `prefix`: what the branches of its rule begin with. */
+export interface KnownChannel {
+  repository: string
+  branch: string
+  prefix: string
+}
+
 /**
  * `{ finishedAt: '2026-11-24T12:00:00.000Z', ended: 'failed', counts: { 'already-there': 12, failed: 1 },
- * failures: { 'alice/dotfiles:nixos-tested-nas': { sha: '3f2c…', message: 'cannot copy to the cache: …', at: '2026-…' } } }`
+ * failures: { 'alice/dotfiles:nixos-tested-nas': { sha: '3f2c…', message: 'cannot copy to the cache: …', at: '2026-…' } },
+ * channels: [{ repository: 'alice/dotfiles', prefix: 'nixos-tested-', branches: ['nixos-tested-nas'] }] }`
  */
 export interface Stamp {
   /** null if none has come to its end */
@@ -37,19 +49,32 @@ export interface Stamp {
   counts: Record<string, number>
   /** by channelKey */
   failures: Record<string, Failure>
+  channels: { repository: string; prefix: string; branches: string[] }[]
 }
 
 const time = z.string().check(z.refine(text => !Number.isNaN(Date.parse(text))))
 
-/** What is read of it; older versions wrote no failures. */
+/** Older versions wrote no failures and no channels. */
 const stampSchema = z.object({
   finishedAt: z.nullable(time),
+  ended: z._default(z.enum(['ok', 'failed']), 'failed'),
+  counts: z._default(z.record(z.string(), z.number()), {}),
   failures: z._default(
     z.record(
       z.string(),
       z.object({ sha: z.string(), message: z.string(), dryRun: z.optional(z.boolean()), at: time }),
     ),
     {},
+  ),
+  channels: z._default(
+    z.array(
+      z.object({
+        repository: z.string().check(z.refine(isRepository)),
+        prefix: z.string().check(z.maxLength(MAX_NAME)),
+        branches: z.array(z.string().check(z.maxLength(MAX_NAME))),
+      }),
+    ),
+    [],
   ),
 })
 
@@ -63,21 +88,38 @@ export interface Reconciled {
 /** If the stamp cannot be written, report it. The run has still succeeded: every channel has moved. */
 export function writeStamp(stateDirectory: string, run: Reconciled, log: Log): void {
   const now = new Date(systemClock.now()).toISOString()
-  write(stateDirectory, { ...run, finishedAt: now, failures: datedFailures(run.failures, now) }, log)
+  const channels = readWhole(stateDirectory)?.channels ?? []
+  const stamp = { ...run, finishedAt: now, failures: datedFailures(run.failures, now), channels }
+  report(write(stateDirectory, stamp), log)
 }
 
 /** Of a run that did not come to its end: status knows what failed in it, and that the last whole one was before. */
 export function writeFailures(stateDirectory: string, failures: Reconciled['failures'], log: Log): void {
   const now = new Date(systemClock.now()).toISOString()
-  const before = readStamp(stateDirectory)
-  write(
-    stateDirectory,
-    {
-      ...{ finishedAt: before?.finishedAt ?? null, ended: 'failed', counts: {} },
-      failures: { ...before?.failures, ...datedFailures(failures, now) },
-    },
-    log,
-  )
+  const before = readWhole(stateDirectory) ?? NEVER
+  const all = { ...before.failures, ...datedFailures(failures, now) }
+  report(write(stateDirectory, { ...before, ended: 'failed', counts: {}, failures: all }), log)
+}
+
+/**
+ * Before anything moves, so that a run that is killed leaves no channel behind that nothing knows. If this cannot be
+ * written, the stamp cannot be either, and that is reported.
+ */
+export function writeChannels(stateDirectory: string, channels: readonly KnownChannel[]): void {
+  write(stateDirectory, { ...(readWhole(stateDirectory) ?? NEVER), channels: grouped(channels) })
+}
+
+const NEVER: Stamp = { finishedAt: null, ended: 'failed', counts: {}, failures: {}, channels: [] }
+
+function grouped(channels: readonly KnownChannel[]): Stamp['channels'] {
+  const groups = new Map<string, Stamp['channels'][number]>()
+  for (const { repository, prefix, branch } of channels.slice(0, MAX_CHANNELS)) {
+    const key = JSON.stringify([repository, prefix])
+    const group = groups.get(key) ?? { repository, prefix, branches: [] }
+    groups.set(key, group)
+    group.branches.push(branch)
+  }
+  return [...groups.values()]
 }
 
 function datedFailures(failures: Reconciled['failures'], at: string): Stamp['failures'] {
@@ -90,18 +132,36 @@ function datedFailures(failures: Reconciled['failures'], at: string): Stamp['fai
   return Object.fromEntries(dated)
 }
 
-function write(stateDirectory: string, stamp: Stamp, log: Log): void {
+/** @returns why it cannot be written */
+function write(stateDirectory: string, stamp: Stamp): string | undefined {
   const file = join(stateDirectory, STAMP_FILE)
   try {
     mkdirSync(stateDirectory, { recursive: true, mode: 0o755 })
     writeAtomically(file, `${JSON.stringify(stamp)}\n`, 0o644)
+    return undefined
   } catch (error) {
-    log.line(`cannot write ${file}: ${messageOf(error)}`)
+    return `cannot write ${file}: ${messageOf(error)}`
   }
 }
 
+function report(why: string | undefined, log: Log): void {
+  if (why !== undefined) log.line(why)
+}
+
 /** Undefined if no reconcile has run here yet, or if the file cannot be read: no decision depends on it. */
-export function readStamp(stateDirectory: string): Pick<Stamp, 'finishedAt' | 'failures'> | undefined {
+export function readStamp(
+  stateDirectory: string,
+): (Pick<Stamp, 'finishedAt' | 'failures'> & { channels: KnownChannel[] }) | undefined {
+  const stamp = readWhole(stateDirectory)
+  if (!stamp) return undefined
+  const { finishedAt, failures } = stamp
+  const channels = stamp.channels.flatMap(({ branches, ...group }) =>
+    branches.map(branch => ({ ...group, branch })),
+  )
+  return { finishedAt, failures, channels: channels.slice(0, MAX_CHANNELS) }
+}
+
+function readWhole(stateDirectory: string): Stamp | undefined {
   try {
     const content = readSmallFile(join(stateDirectory, STAMP_FILE), { maxBytes: MAX_BYTES })
     return stampSchema.safeParse(JSON.parse(content)).data

@@ -52,6 +52,8 @@ export interface ChannelFacts {
   ruleTrouble?: OperatorError | undefined
   /** the same: why the job that it had leads to another channel now */
   successor?: string | undefined
+  /** no rule names the repository any more */
+  unruled?: boolean
   /** an error if it cannot be read: then it may be a hold */
   hold: Hold | null | OperatorError
   /** what could not be asked, so that all that follows is not known */
@@ -225,14 +227,17 @@ function noPermission({ forbidden }: ChannelFacts): Found {
 }
 
 /** Hosts may follow it, so nothing here says to delete it. */
-const RETIRE = 'when no host follows it any more, name it in channels[].ignore, and it is no longer shown'
+const retire = (how: string) => `when no host follows it any more, ${how}, and it is no longer shown`
+const IGNORE = retire('name it in channels[].ignore')
+const UNINSTALL = retire("take the repository out of the App's installation")
 
-/** A rule could make it, and makes it of no job that Hydra knows. */
-function abandoned({ planned, ruleTrouble, away, successor }: ChannelFacts): Found {
+/** A rule could make it, or did, and none makes it of a job that Hydra knows. */
+function abandoned({ planned, ruleTrouble, away, successor, unruled, channel }: ChannelFacts): Found {
   if (planned || ruleTrouble || away) return undefined
   if (successor !== undefined) return { message: successor }
+  const why = unruled ? `no rule names ${channel.repository} now` : 'no job leads to it now'
   return {
-    message: `no job leads to it now, so it stays where it is, and so do hosts that follow it; ${RETIRE}`,
+    message: `${why}, so it stays where it is, and so do hosts that follow it; ${unruled ? UNINSTALL : IGNORE}`,
   }
 }
 
@@ -240,7 +245,7 @@ function abandoned({ planned, ruleTrouble, away, successor }: ChannelFacts): Fou
 function jobGone({ planned }: ChannelFacts): Found {
   if (planned?.presence !== 'gone') return undefined
   return {
-    message: `the job ${planned.job.job} is not in the newest eval of ${planned.job.project}:${planned.job.jobset}: was it removed from the flake? If so, ${RETIRE}`,
+    message: `the job ${planned.job.job} is not in the newest eval of ${planned.job.project}:${planned.job.jobset}: was it removed from the flake? If so, ${IGNORE}`,
   }
 }
 

@@ -7,7 +7,7 @@ import {
   describeUnlisted,
   findTip,
   listTips,
-  makeableBranches,
+  possibleChannels,
   strayBranches,
   type Tips,
 } from '../channels/branches.ts'
@@ -18,6 +18,7 @@ import { BYPASS } from '../channels/forge.ts'
 import { findHold, type Hold } from '../channels/holds.ts'
 import { resolveNames } from '../channels/other-name.ts'
 import { type Plan, type PlannedChannel, planFleet, prefixesOf } from '../channels/plan.ts'
+import { findRecorded, isRuled, type RecordedBranch } from '../channels/recorded.ts'
 import { contains } from '../channels/relation.ts'
 import type { Rule } from '../channels/rule.ts'
 import { checkWritable } from '../channels/safeguards.ts'
@@ -70,10 +71,13 @@ interface Entry {
 export async function findStatus(options: StatusOptions): Promise<FleetStatus> {
   const { rules, hosts, now, report } = options
   const github = await options.openGitHub()
+  const stamp = readStamp(options.stateDirectory)
+  const before = stamp?.channels ?? []
   const [jobsets, tips] = await Promise.all([
     lookUpFleet(options).catch(operatorErrorOf),
-    listTips(github, prefixesOf(rules)),
+    listTips(github, prefixesOf(rules, before)),
   ])
+  const recorded = await findRecorded(before, { tips, rules, repository: github.repository })
   const databaseAway = jobsets instanceof OperatorError ? jobsets : undefined
   const asPlanned = planFleet(
     databaseAway ? [] : rules,
@@ -85,10 +89,12 @@ export async function findStatus(options: StatusOptions): Promise<FleetStatus> {
   )
   const plan = { ...asPlanned, channels: await Promise.all(channels) }
   const entries = databaseAway
-    ? makeableBranches(tips, rules).map(entry => ({ ...entry, planned: undefined }))
+    ? possibleChannels(tips, rules, recorded).map(entry => ({ ...entry, planned: undefined }))
     : [
-        ...(await Promise.all(plan.channels.map(planned => entryOf(planned, tips)))).filter(isOfInterest),
-        ...strayBranches(plan, tips, rules).map(stray => ({ ...stray, planned: undefined })),
+        ...(await Promise.all(plan.channels.map(planned => entryOf(planned, tips)))).filter(
+          isOfInterest(recorded),
+        ),
+        ...strayBranches(plan, tips, rules, recorded).map(stray => ({ ...stray, planned: undefined })),
       ]
   if (databaseAway) report(databaseAway)
   reportSilent({ tips, plan, entries, report })
@@ -96,7 +102,6 @@ export async function findStatus(options: StatusOptions): Promise<FleetStatus> {
   if (databaseAway && [...tips.values()].every(({ branches }) => branches instanceof Error)) {
     throw new OperatorError('neither Hydra nor GitHub could be asked', { hint: LATER })
   }
-  const stamp = readStamp(options.stateDirectory)
   const selected = selectChannels(entries, options.only)
   return {
     generatedAt: now.toISOString(),
@@ -111,9 +116,13 @@ async function entryOf(planned: PlannedChannel, tips: Tips): Promise<Entry> {
 }
 
 /** Hydra remembers every job that was ever good; one that is gone, and has no branch that we know of, is over. */
-function isOfInterest({ planned, tip }: Entry): boolean {
-  if (planned?.ignored) return false
-  return planned?.presence !== 'gone' || typeof tip === 'string'
+function isOfInterest(recorded: readonly RecordedBranch[]): (entry: Entry) => boolean {
+  const keys = new Set(recorded.map(({ channel }) => channelKey(channel)))
+  return ({ planned, channel, tip }) => {
+    if (planned?.presence !== 'gone') return true
+    if (planned.ignored) return false
+    return tip instanceof Error ? keys.has(channelKey(channel)) : tip !== undefined
+  }
 }
 
 /** An error of a list or of a rule is said of its channels; if it has none, here, and once. */
@@ -175,6 +184,7 @@ async function findChannels(
         planned,
         ruleTrouble: entry.ruleTrouble,
         successor: entry.successor,
+        unruled: !isRuled(channel, options.rules),
         hold,
         away: known.away ?? databaseAway,
         forbidden: known.away instanceof PermissionError ? known.away : known.forbidden,

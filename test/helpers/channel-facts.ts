@@ -61,6 +61,8 @@ export interface Spec {
   failure?: ChannelFacts['failure']
   /** `none`: no job leads to the branch */
   plan?: 'none'
+  /** no rule names the repository */
+  unruled?: boolean
   jobs?: number
   presence?: Presence
   candidate?: Candidate | undefined | OperatorError
@@ -151,6 +153,7 @@ function factsOf(spec: Spec, hosts: readonly string[]): ChannelFacts {
             },
           },
     ruleTrouble: spec.ruleTrouble,
+    unruled: spec.unruled ?? false,
     hold: spec.hold ?? null,
     away: spec.away,
     tip: all.tip,

@@ -8,10 +8,11 @@ import { RequestError } from '@octokit/request-error'
 import { jsonProblem } from '../../src/base/json-problem.ts'
 import { createLog, listSome, printableLines } from '../../src/base/log.ts'
 import { fieldOf } from '../../src/cache/narinfo.ts'
-import { strayBranches } from '../../src/channels/branches.ts'
+import { listTips, strayBranches } from '../../src/channels/branches.ts'
 import { channelKey } from '../../src/channels/channel.ts'
 import { nameChannel, selectChannels } from '../../src/channels/channel-name.ts'
 import { planFleet, prefixesOf, prefixKey } from '../../src/channels/plan.ts'
+import { findRecorded, knownChannels } from '../../src/channels/recorded.ts'
 import { ruleSchema } from '../../src/channels/rule.ts'
 import { parseConfig } from '../../src/config.ts'
 import { messageOfAnswer, repositoryIdOf } from '../../src/github/request.ts'
@@ -215,6 +216,22 @@ const CASES: Record<string, (n: number) => unknown> = {
   'a configuration that is not JSON, on one long line': n => jsonProblem(`[${' '.repeat(n)}x`),
   'a key of any length': n => configOf({ ['a'.repeat(n)]: 1, channels: [] }),
   'many unknown keys': n => configOf(Object.fromEntries(many(n, at => [`k${at}`, 1]))),
+  'branches that earlier reconciles knew': async n => {
+    const ignore = ['old-*', 'nixos-tested-h1', 'nixos-tested-h2']
+    const rules = [rule({ ignore }), rule({ branch: 'nixos-tested-x-{host}', jobset: 'nothing' })]
+    const before = many(n, at => ({
+      ...{ repository: 'alice/old', branch: `old-h${at}`, prefix: `old-${at % 3}` },
+    }))
+    const forge = {
+      listBranches: async () => new Map(before.map(({ branch }) => [branch, 'a'.repeat(40)])),
+      findBranch: async () => undefined,
+      findNewName: async () => 'alice/dotfiles',
+    }
+    const tips = await listTips({ repository: () => forge }, prefixesOf(rules, before))
+    const recorded = await findRecorded(before, { tips, rules, repository: () => forge })
+    const plan = planOf(rules, jobsetOf(many(n, NAMES['a channel each'])))
+    return [strayBranches(plan, tips, rules, recorded), await knownChannels(plan, { tips, rules, recorded })]
+  },
   'channels that are named on the command line': n => {
     const all = planOf([rule()], jobsetOf(many(n, NAMES['a channel each']))).channels
     const names = all.slice(0, 100).map(({ channel }) => nameChannel(channel))

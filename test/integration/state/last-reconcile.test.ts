@@ -1,10 +1,10 @@
 // What a reconcile leaves for status, also one that did not come to its end.
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { readStamp, writeFailures, writeStamp } from '../../../src/state/last-reconcile.ts'
+import { readStamp, writeChannels, writeFailures, writeStamp } from '../../../src/state/last-reconcile.ts'
 
 const SHA = 'a'.repeat(40)
 const log = { line: assert.fail }
@@ -65,12 +65,96 @@ test('a fleet of thousands that all fail, in the longest words, can be read agai
   assert.equal(messagesOf(directory).length, 5_000)
 })
 
-test('a stamp of an older version says when, and knows no failures', t => {
+const channel = (branch: string, repository = 'alice/dotfiles', prefix = 'nixos-') => ({
+  ...{ repository, prefix, branch },
+})
+const channelsIn = (directory: string) => readStamp(directory)?.channels
+
+test('the channels that a reconcile knew outlive the runs that say nothing of them', t => {
+  const directory = directoryFor(t)
+  const known = [channel('nixos-nas'), channel('nas', 'alice/other', ''), channel('nixos-web')]
+  writeChannels(directory, known)
+  // it may be killed here
+  assert.deepEqual(readStamp(directory)?.finishedAt, null)
+  const all = [channel('nixos-nas'), channel('nixos-web'), channel('nas', 'alice/other', '')]
+  assert.deepEqual(channelsIn(directory), all)
+  writeFailures(directory, { a: failed('one') }, log)
+  assert.deepEqual(channelsIn(directory), all)
+  writeStamp(directory, { ended: 'failed', counts: { failed: 1 }, failures: { a: failed('one') } }, log)
+  assert.deepEqual(channelsIn(directory), all)
+})
+
+test('a run that begins leaves what the one before it said', t => {
+  const directory = directoryFor(t)
+  const run = { ended: 'failed' as const, counts: { failed: 1 }, failures: { a: failed('one') } }
+  writeStamp(directory, run, log)
+  const file = join(directory, 'last-reconcile.json')
+  const before = JSON.parse(readFileSync(file, 'utf8'))
+  writeChannels(directory, [channel('nixos-nas')])
+  assert.deepEqual(JSON.parse(readFileSync(file, 'utf8')), {
+    ...before,
+    channels: [{ repository: 'alice/dotfiles', prefix: 'nixos-', branches: ['nixos-nas'] }],
+  })
+  writeChannels(directory, [])
+  assert.deepEqual(channelsIn(directory), [])
+})
+
+test('a name that means something to JavaScript is a name', t => {
+  const directory = directoryFor(t)
+  const known = [channel('__proto__', 'constructor/__proto__', '__proto__')]
+  writeChannels(directory, known)
+  assert.deepEqual(channelsIn(directory), known)
+})
+
+test('more channels than anybody has, of the longest names, beside as many failures, can be read again', t => {
+  const directory = directoryFor(t)
+  const longest = '"'.repeat(235)
+  const known = Array.from({ length: 12_000 }, (_, n) => channel(`${longest}-${n}`, `alice/${n}`, longest))
+  writeChannels(directory, known)
+  const failures = Object.fromEntries(known.map(({ branch }) => [branch, failed('\u0007'.repeat(9_000))]))
+  writeStamp(directory, { ended: 'failed', counts: {}, failures }, log)
+  assert.deepEqual([channelsIn(directory)?.length, messagesOf(directory).length], [10_000, 5_000])
+})
+
+test('a folder that cannot be written is reported with the end of the run, and not before', t => {
+  const directory = join(directoryFor(t), 'file')
+  writeFileSync(directory, '')
+  const said: string[] = []
+  writeChannels(directory, [channel('nixos-nas')])
+  writeStamp(directory, { ended: 'ok', counts: {}, failures: {} }, { line: text => said.push(text) })
+  assert.equal(said.length, 1)
+  assert.match(said[0] ?? '', /^cannot write .*last-reconcile\.json: /)
+})
+
+test('a stamp that somebody else wrote is no stamp, or is cut', t => {
+  const directory = directoryFor(t)
+  const finishedAt = '2026-11-24T12:00:00.000Z'
+  const group = { repository: 'alice/dotfiles', prefix: 'nixos-', branches: ['nixos-nas'] }
+  const read = (channels: unknown) => {
+    writeFileSync(join(directory, 'last-reconcile.json'), JSON.stringify({ finishedAt, channels }))
+    return readStamp(directory)
+  }
+  assert.deepEqual(read([group])?.channels, [channel('nixos-nas')])
+  for (const hostile of [
+    ...[null, {}, 'nixos-nas', [null], ['nixos-nas'], [{ ...group, branches: 'nixos-nas' }]],
+    ...['../../user', 'alice/..', 'alice', 'alice/dotfiles/x', ''].map(repository => [
+      { ...group, repository },
+    ]),
+    ...[[{ ...group, prefix: 'x'.repeat(300) }], [{ ...group, branches: ['x'.repeat(300)] }]],
+    [{ ...group, branches: [7] }],
+  ]) {
+    assert.equal(read(hostile), undefined, JSON.stringify(hostile).slice(0, 200))
+  }
+  const many = Array.from({ length: 20_000 }, (_, n) => `nixos-${n}`)
+  assert.equal(read([{ ...group, branches: many }])?.channels.length, 10_000)
+})
+
+test('a stamp of an older version says when, and knows no failures and no channels', t => {
   const directory = directoryFor(t)
   const finishedAt = '2026-11-24T12:00:00.000Z'
   writeFileSync(
     join(directory, 'last-reconcile.json'),
     JSON.stringify({ finishedAt, ended: 'ok', counts: {} }),
   )
-  assert.deepEqual(readStamp(directory), { finishedAt, failures: {} })
+  assert.deepEqual(readStamp(directory), { finishedAt, failures: {}, channels: [] })
 })

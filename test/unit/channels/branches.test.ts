@@ -7,7 +7,7 @@ import {
   describeUnlisted,
   findTip,
   listTips,
-  makeableBranches,
+  possibleChannels,
   strayBranches,
   type Tips,
 } from '../../../src/channels/branches.ts'
@@ -229,7 +229,7 @@ test('a prefix that could not be listed has no strays', () => {
   assert.ok(prefix)
   for (const branches of [new OperatorError('away'), 'too-many' as const]) {
     const tips: Tips = new Map([[prefixKey(prefix), { prefix, branches, findBranch: notAsked }]])
-    assert.deepEqual(makeableBranches(tips, rules), [])
+    assert.deepEqual(possibleChannels(tips, rules), [])
     assert.equal(describeUnlisted(tips).length, branches === 'too-many' ? 1 : 0)
   }
 })

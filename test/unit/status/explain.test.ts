@@ -389,6 +389,13 @@ describe('where it is, whose it is and who may move it', () =>
       message: `no job leads to it now, so it stays where it is, and so do hosts that follow it; ${RETIRE}`,
     },
     {
+      what: 'no rule names its repository',
+      facts: { plan: 'none', unruled: true },
+      reason: 'abandoned',
+      message:
+        "no rule names alice/dotfiles now, so it stays where it is, and so do hosts that follow it; when no host follows it any more, take the repository out of the App's installation, and it is no longer shown",
+    },
+    {
       what: 'no job leads to it, and GitHub would not let it move: nothing would move it',
       facts: { plan: 'none', forbidden: FORBIDDEN },
       reason: 'abandoned',
