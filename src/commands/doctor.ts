@@ -26,6 +26,7 @@ mend it. It writes nothing and moves nothing.
   database, read-only, users, tables
                   it answers; our role can write nothing and read no passwords; all tables and
                   columns are there that are asked for
+  lock            while one reconcile runs, a second one is kept out, also behind PgBouncer
   jobsets, jobs   each rule has its jobset, and matches jobs
   overlap, default-branch
                   no two jobs lead to one channel, and none to the default branch

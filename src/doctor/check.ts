@@ -16,6 +16,7 @@ export const CHECK_NAMES = [
   'read-only',
   'users',
   'tables',
+  'lock',
   'jobsets',
   'jobs',
   'overlap',

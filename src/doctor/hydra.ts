@@ -1,6 +1,7 @@
 // Hydra's half: its database, what our role may do there, and what the rules make of its jobs.
+import { randomBytes } from 'node:crypto'
 import * as z from 'zod/mini'
-import { codeOf, messageOf, OperatorError, PassingError } from '../base/errors.ts'
+import { codeOf, messageOf, OperatorError, operatorErrorOf, PassingError } from '../base/errors.ts'
 import { count } from '../base/log.ts'
 import { missingJobset } from '../channels/candidate.ts'
 import { type PlannedChannel, planFleet } from '../channels/plan.ts'
@@ -8,8 +9,9 @@ import type { Rule } from '../channels/rule.ts'
 import { lookUpFleet } from '../channels/snapshot.ts'
 import type { Config } from '../config.ts'
 import { expectedHosts } from '../github/config.ts'
-import { findConnection, showConnection } from '../hydra/connection.ts'
+import { type Connection, findConnection, showConnection } from '../hydra/connection.ts'
 import { type Database, openDatabase, type Sql } from '../hydra/database.ts'
+import { acquireLock } from '../hydra/lock.ts'
 import { findBuild } from '../hydra/queries/build.ts'
 import { findCandidate, findGoodOnce, findJobStates } from '../hydra/queries/candidates.ts'
 import { findJobset, findNewName } from '../hydra/queries/jobset.ts'
@@ -45,6 +47,7 @@ export interface HydraOptions {
 }
 
 interface Opened {
+  connection: Connection
   database: Database
   role: string
 }
@@ -66,11 +69,12 @@ export function checkHydra(options: HydraOptions): {
   const database = check('database', async () => {
     const connection = findConnection(config.database, env)
     opened = openDatabase(connection)
-    return checkServer(opened, showConnection(connection))
+    return checkServer(opened, connection)
   })
   const readOnly = after('read-only', database, checkReadOnly)
   const users = after('users', database, checkUsers)
   const tables = after('tables', database, checkTables)
+  const lock = after('lock', database, checkLock)
   const fleet = after('jobsets', tables, tested => checkJobsets(options, tested))
   const jobs = config.channels.map((rule, index) =>
     after('jobs', fleet, ({ jobsets }) =>
@@ -79,7 +83,7 @@ export function checkHydra(options: HydraOptions): {
   )
   const overlap = after('overlap', fleet, ({ channels }) => checkOverlap(channels))
   return {
-    checks: [database, readOnly, users, tables, fleet, ...jobs, overlap],
+    checks: [database, readOnly, users, tables, lock, fleet, ...jobs, overlap],
     fleet,
     close: async () => opened?.close(),
   }
@@ -88,14 +92,15 @@ export function checkHydra(options: HydraOptions): {
 const text = z.string('text')
 const serverRow = z.object({ version: text, role: text })
 
-async function checkServer(database: Database, where: string): Promise<Answer<Opened>> {
+async function checkServer(database: Database, connection: Connection): Promise<Answer<Opened>> {
   const rows = await database.look(
     sql => sql`select current_setting('server_version') as version, current_user as role`,
   )
   const [server] = parseRows(serverRow, rows)
   if (!server) throw new Error('a query without a table has one row')
   const { version, role } = server
-  return { message: `${where}: PostgreSQL ${version} answers`, found: { database, role } }
+  const where = showConnection(connection)
+  return { message: `${where}: PostgreSQL ${version} answers`, found: { connection, database, role } }
 }
 
 const tableRow = z.object({
@@ -171,6 +176,52 @@ async function checkTables({ database }: Opened): Promise<Answer<Database>> {
 /** PostgreSQL's class 42: a name that is not there, or a right. Of a server that is away, one query is enough. */
 function isObjection(error: unknown): error is OperatorError {
   return error instanceof OperatorError && (codeOf(error.cause)?.startsWith('42') ?? false)
+}
+
+const lockRow = z.object({ held: z.boolean('a boolean'), pid: z.int('a number') })
+
+/** Takes a lock as reconcile does, but one of its own, and asks for it as a second reconcile would. */
+async function askForLockTwice({
+  connection,
+  database,
+}: Opened): Promise<{ held: boolean; pooled: boolean }> {
+  const key = String(randomBytes(8).readBigUInt64BE() >> 1n)
+  const applicationName = 'hydra-channels doctor'
+  const acquired = await acquireLock(connection, undefined, { key, applicationName, answerTimeoutMs: 10_000 })
+  if (acquired.kind === 'taken') throw new Error(`somebody else has the lock ${key}`)
+  return database
+    .look(async sql => {
+      const rows = await sql`
+        select pg_try_advisory_xact_lock(${key}::bigint) as held, pg_backend_pid() as pid`
+      const [row] = parseRows(lockRow, rows)
+      return { held: row?.held === true, pooled: row?.pid !== rows.state.pid }
+    })
+    .finally(acquired.lock.release)
+}
+
+async function checkLock(opened: Opened): Promise<Answer<never>> {
+  const second = await askForLockTwice(opened).catch((error: unknown) => {
+    const { message, hint } = operatorErrorOf(error)
+    throw new OperatorError(message, {
+      hint: [...hint, 'reconcile needs two connections at once: does the role, or the pool, have them?'],
+      cause: error,
+    })
+  })
+  if (second.held) {
+    throw new OperatorError('two connections were given the same lock, so two reconciles can run at once', {
+      hint: 'a connection pooler must keep a transaction on one connection',
+    })
+  }
+  if (!second.pooled) return { message: 'while one reconcile runs, a second one is kept out' }
+  return {
+    result: 'note',
+    message:
+      'a connection pooler (PgBouncer, say) stands before PostgreSQL; while one reconcile runs, a second one is kept out all the same',
+    hint: [
+      'a reconcile keeps one connection of the pool in a transaction until it ends, and needs another one beside it',
+      "the pooler must not end that transaction: PgBouncer's idle_transaction_timeout has to be 0 (its default), or longer than a copy takes",
+    ],
+  }
 }
 
 async function checkJobsets({ config, resolve }: HydraOptions, database: Database): Promise<Answer<Fleet>> {

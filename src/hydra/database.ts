@@ -1,4 +1,7 @@
 // The connection to Hydra's database: one, read only, bounded in time, closed at the end. The queries are in queries/.
+// PgBouncer may stand between: it refuses a connection that begins with settings, and under transaction pooling each
+// transaction may have another connection to the server. So what a transaction needs is set in it.
+// https://www.pgbouncer.org/features.html
 import { Socket } from 'node:net'
 import { Mutex } from 'async-mutex'
 import pgpass from 'pgpass'
@@ -8,6 +11,13 @@ import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
 import { type Connection, showConnection } from './connection.ts'
 
 const STATEMENT_TIMEOUT_MS = 30_000
+
+/** One message, so one round trip. Without JIT: planning alone would take 500 ms on a large Hydra. */
+const BEGIN_LOOK = `
+  begin isolation level repeatable read read only;
+  set local statement_timeout = ${STATEMENT_TIMEOUT_MS};
+  set local jit = off;
+  select pg_backend_pid() as pid`
 
 /** The error codes of a lost connection: of the client, the network, and the server. */
 const LOST = new Set(['CONNECTION_CLOSED', 'CONNECTION_ENDED', 'ECONNRESET', 'EPIPE', '57P01'])
@@ -77,7 +87,7 @@ export function openClient(
   connection: Connection,
   connectTimeoutSeconds: number,
   onLost: () => void,
-  { applicationName = 'hydra-channels', statementTimeoutMs = STATEMENT_TIMEOUT_MS } = {},
+  applicationName = 'hydra-channels',
 ): Client {
   const { host, port, user, database, password } = connection
   const path = host.startsWith('/') ? `${host}/.s.PGSQL.${port}` : undefined
@@ -115,13 +125,9 @@ export function openClient(
     fetch_types: false,
     onnotice: () => {},
     onclose: onLost,
-    connection: {
-      application_name: applicationName,
-      default_transaction_read_only: true,
-      statement_timeout: statementTimeoutMs,
-      // planning alone would take 500 ms on a large Hydra
-      jit: 'off',
-    },
+    // of all parameters, PgBouncer takes this one and those that the client sends by itself
+    connection: { application_name: applicationName },
+    prepare: false,
   })
   return {
     sql,
@@ -144,11 +150,31 @@ function tlsOf({ host, sslMode = 'prefer' }: Connection): false | 'prefer' | 're
  * throws outside of every promise. One connection does as well without.
  */
 async function snapshot<T>(sql: Sql, queries: (sql: Sql) => Promise<T>): Promise<T> {
-  const begun = sql`begin isolation level repeatable read read only`.execute()
+  const begun = begin<{ pid: number }>(sql, BEGIN_LOOK).then(({ row, pid }) => {
+    // prepared statements save round trips, but the next server connection of a pooler would not know them
+    sql.options.prepare = row.pid === pid
+  })
   const [answers] = await Promise.all([Promise.resolve(sql).then(queries), begun])
   // nothing waits for it: there is nothing to commit
   sql`commit`.execute().catch(() => {})
   return answers
+}
+
+/**
+ * Begins a transaction with several statements in one message, the last of which has one row.
+ *
+ * @returns that row, and the process that the server named when the connection began: a pooler names none that there is
+ */
+export async function begin<Row extends object>(
+  sql: Sql,
+  statements: string,
+): Promise<{ row: Row; pid: number }> {
+  // its types know one answer, not a list of them
+  const answers = (await sql.unsafe(statements)) as unknown as postgres.RowList<Row[]>[]
+  const answer = answers.at(-1)
+  const row = answer?.[0]
+  if (!answer || !row) throw new Error('a query without a table has one row')
+  return { row, pid: answer.state.pid }
 }
 
 export function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {

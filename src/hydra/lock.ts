@@ -1,17 +1,28 @@
-// One reconcile at a time, on however many machines: an advisory lock in Hydra's database, on a connection of its own,
-// because it lasts as long as its connection does. Nothing is written there.
+// One reconcile at a time, on however many machines: an advisory lock in Hydra's database, which an open transaction has on
+// a connection of its own. Nothing is written there, and VACUUM does not wait for a transaction that only holds a lock.
+// A lock of the session would be worth nothing behind PgBouncer: under transaction pooling two runs may share a session, so
+// both have the lock, and the session keeps it when both have ended. A transaction is nobody else's.
+// https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 import { hostname } from 'node:os'
 import * as z from 'zod/mini'
 import { systemClock } from '../base/clock.ts'
 import { codeOf, LATER, OperatorError } from '../base/errors.ts'
 import type { Connection } from './connection.ts'
-import { CONNECT_TIMEOUT_SECONDS, explainDatabaseError, openClient, type Sql, within } from './database.ts'
+import {
+  begin,
+  CONNECT_TIMEOUT_SECONDS,
+  explainDatabaseError,
+  openClient,
+  type Sql,
+  within,
+} from './database.ts'
 import { parseRows } from './queries/rows.ts'
 
-/** "hydra-ch" as a number: the key of our lock, which no other program uses. */
-const LOCK_KEY = '7528510797120398184'
-
-const TIMES = {
+const OPTIONS = {
+  /** 63 bits: "hydra-ch" as a number, which no other program uses */
+  key: '7528510797120398184',
+  /** how the connections that want the lock are called */
+  applicationName: `hydra-channels reconcile on ${hostname()}, process ${process.pid}`,
   /** A server whose machine has gone, or that has stopped, says nothing at all. */
   answerTimeoutMs: 60_000,
   /** The longest wait for another run: any role of the database can keep the lock, for any time. */
@@ -23,8 +34,12 @@ const TIMES = {
 /** PostgreSQL: the lock was not free within lock_timeout. */
 const LOCK_NOT_AVAILABLE = '55P03'
 
-/** How the connections that want the lock are called. */
-const OUR_NAME = 'hydra-channels reconcile on'
+/** Nobody ends the transaction while it waits for copies. Only PostgreSQL 17 and later know transaction_timeout. */
+const BEGIN_LOCK = `
+  begin isolation level read committed read only;
+  set local statement_timeout = 0;
+  set local idle_in_transaction_session_timeout = 0;
+  select set_config('transaction_timeout', '0', true) where current_setting('transaction_timeout', true) is not null;`
 
 /** As much of an application_name as PostgreSQL keeps. */
 const MAX_NAME = 63
@@ -54,17 +69,16 @@ export interface Holder {
 export async function acquireLock(
   connection: Connection,
   wait: ((by: Holder) => void) | undefined,
-  { answerTimeoutMs, waitMs, turnMs } = TIMES,
+  options: Partial<typeof OPTIONS> = {},
 ): Promise<{ kind: 'held'; lock: Lock } | { kind: 'taken'; by: Holder }> {
-  const applicationName = `${OUR_NAME} ${hostname()}, process ${process.pid}`.slice(0, MAX_NAME)
-  // no limit for a statement: another run takes its time
-  const options = { applicationName, statementTimeoutMs: 0 }
-  const { sql, abandon } = openClient(connection, CONNECT_TIMEOUT_SECONDS, () => {}, options)
+  const { key, applicationName, answerTimeoutMs, waitMs, turnMs } = { ...OPTIONS, ...options }
+  const name = applicationName.slice(0, MAX_NAME)
+  const { sql, abandon } = openClient(connection, CONNECT_TIMEOUT_SECONDS, () => {}, name)
   const endsAt = systemClock.elapsed() + (wait ? waitMs : 0)
   try {
-    let isHeld = await within(answerTimeoutMs, tryLock(sql))
+    let isHeld = await within(answerTimeoutMs, tryLock(sql, key))
     for (let turn = 1; !isHeld; turn++) {
-      const by = await within(answerTimeoutMs, findHolder(sql))
+      const by = await within(answerTimeoutMs, findHolder(sql, key))
       if (systemClock.elapsed() >= endsAt) {
         await abandon()
         return { kind: 'taken', by }
@@ -72,7 +86,7 @@ export async function acquireLock(
       if (turn === 1) wait?.(by)
       // 0 would be no limit
       const ms = Math.max(1, Math.min(turnMs, endsAt - systemClock.elapsed()))
-      isHeld = await within(ms + answerTimeoutMs, waitForLock(sql, ms))
+      isHeld = await within(ms + answerTimeoutMs, waitForLock(sql, key, ms))
     }
   } catch (error) {
     await abandon()
@@ -97,19 +111,26 @@ export async function acquireLock(
   }
 }
 
-async function tryLock(sql: Sql): Promise<boolean> {
-  const [row] = await sql<{ held: boolean }[]>`select pg_try_advisory_lock(${LOCK_KEY}::bigint) as held`
-  return row?.held === true
+async function tryLock(sql: Sql, key: string): Promise<boolean> {
+  const { row } = await begin<{ held: boolean }>(
+    sql,
+    `${BEGIN_LOCK} select pg_try_advisory_xact_lock(${key}) as held`,
+  )
+  if (!row.held) await sql`rollback`
+  return row.held
 }
 
-async function waitForLock(sql: Sql, ms: number): Promise<boolean> {
+async function waitForLock(sql: Sql, key: string, ms: number): Promise<boolean> {
   try {
-    await sql`select set_config('lock_timeout', ${`${ms}ms`}, false)`
-    await sql`select pg_advisory_lock(${LOCK_KEY}::bigint)`
+    await begin(
+      sql,
+      `${BEGIN_LOCK} set local lock_timeout = ${Math.ceil(ms)}; select pg_advisory_xact_lock(${key})`,
+    )
     return true
   } catch (error) {
-    if (codeOf(error) === LOCK_NOT_AVAILABLE) return false
-    throw error
+    if (codeOf(error) !== LOCK_NOT_AVAILABLE) throw error
+    await sql`rollback`
+    return false
   }
 }
 
@@ -120,16 +141,16 @@ const holderRow = z.object({
   since: z.nullable(z.string('text')),
 })
 
-async function findHolder(sql: Sql): Promise<Holder> {
+async function findHolder(sql: Sql, key: string): Promise<Holder> {
   const [row] = parseRows(
     holderRow,
     await sql`
       select l.pid, a.usename as role, a.application_name,
-        to_char(a.backend_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as since
+        to_char(coalesce(a.xact_start, a.backend_start) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as since
       from pg_locks l left join pg_stat_activity a using (pid)
       where l.locktype = 'advisory' and l.granted and l.objsubid = 1
         and l.database = (select oid from pg_database where datname = current_database())
-        and ((l.classid::bigint << 32) | l.objid::bigint) = ${LOCK_KEY}::bigint`,
+        and ((l.classid::bigint << 32) | l.objid::bigint) = ${key}::bigint`,
   )
   if (!row) return { name: 'another run, which has just ended', pid: undefined }
   if (row.pid === null) return { name: 'a prepared transaction (pg_prepared_xacts)', pid: undefined }

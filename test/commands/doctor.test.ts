@@ -25,6 +25,7 @@ import { writeStamp } from '../../src/state/last-reconcile.ts'
 import { runCommand } from '../helpers/command.ts'
 import type { GitHubOptions } from '../helpers/github/github.ts'
 import { flakeOf } from '../helpers/hydra.ts'
+import { startPostgresProxy } from '../helpers/postgres-proxy.ts'
 import { namesOfQueries } from '../helpers/queries.ts'
 import { CHANNEL, JOB, type Stage, stageFor } from '../helpers/stage.ts'
 import { createSystemd } from '../helpers/systemd.ts'
@@ -94,6 +95,7 @@ test('a healthy set-up', async t => {
 ✓ read-only: the role hydra may write to none of N tables
 ✓ users: the role hydra cannot read users, which has Hydra's password hashes
 ✓ tables: Hydra's tables and columns are as expected (11 queries)
+✓ lock: while one reconcile runs, a second one is kept out
 ✓ jobsets: dotfiles:main (1 job)
 ✓ jobs: channels[0]: 1 job of dotfiles:main, 1 channel: ${CHANNEL}
 ✓ overlap: no channel has two jobs that lead to it
@@ -105,7 +107,7 @@ test('a healthy set-up', async t => {
 ✓ reconcile: the last reconcile ended 0 min ago (TIME)
 ✓ holds: no channel is held
 ✓ kick: ${dirname(kickFile)} exists and is writable; no reconcile is requested
-22 ok, 1 not checked
+23 ok, 1 not checked
 `,
   )
   assert.equal(status, 0)
@@ -145,7 +147,7 @@ test('as JSON', async t => {
 interface Breakage {
   /** what is wrong */
   when: string
-  breaks(scene: Scene): unknown
+  breaks(scene: Scene, t: TestContext): unknown
   github?: GitHubOptions
   /** the only checks that failed, or are worth a note, with what they say; hints behind “ / ” */
   failed?: Partial<Record<CheckName, RegExp>>
@@ -330,14 +332,14 @@ const BREAKAGES: Breakage[] = [
     failed: {
       database: /^cannot ask Hydra's database at \/nonexistent:5432, .*ENOENT.* \/ is PostgreSQL runn/,
     },
-    without: ['read-only', 'users', 'tables', 'jobsets', ...OF_JOBS],
+    without: ['read-only', 'users', 'tables', 'lock', 'jobsets', ...OF_JOBS],
   },
   {
     when: 'the database has no such role',
     breaks: ({ stage }) =>
       Object.assign(stage.config, { database: { ...stage.hydra.config, user: 'nobody' } }),
     failed: { database: /"nobody".* \(28000\)/ },
-    without: ['read-only', 'users', 'tables', 'jobsets', ...OF_JOBS],
+    without: ['read-only', 'users', 'tables', 'lock', 'jobsets', ...OF_JOBS],
   },
   {
     when: 'a table and a column are missing, and a grant',
@@ -363,6 +365,34 @@ const BREAKAGES: Breakage[] = [
     when: 'the role may read the users',
     breaks: ({ stage }) => stage.hydra.sql`grant select (password) on users to hydra`,
     noted: { users: /^the role hydra can read users, .* \/ revoke all on users from hydra/ },
+  },
+  {
+    when: 'a pooler stands before the database',
+    async breaks({ stage }, t) {
+      const proxy = await startPostgresProxy(stage.hydra, { pooled: true })
+      t.after(proxy.close)
+      Object.assign(stage.config, { database: { ...stage.hydra.config, host: proxy.directory } })
+    },
+    noted: {
+      lock: /^a connection pooler \(PgBouncer, say\) .* all the same \/ a reconcile keeps .* \/ .*idle_transaction_timeout/,
+    },
+  },
+  {
+    when: 'the role may have one connection only',
+    async breaks({ stage }) {
+      const { hydra, config } = stage
+      const user = `${hydra.database}_one`
+      await hydra.sql.unsafe(`create role ${user} login connection limit 1 in role hydra`)
+      const { close } = stage
+      stage.close = async () => {
+        await hydra.sql.unsafe(`drop role ${user}`)
+        await close()
+      }
+      Object.assign(config, { database: { ...hydra.config, user } })
+    },
+    failed: {
+      lock: /\(53300\) \/ all connections .* are taken; .* \/ reconcile needs two connections at once/,
+    },
   },
   {
     when: 'the jobset is called otherwise now',
@@ -566,7 +596,7 @@ async function meet(
   { breaks, github, failed = {}, noted = {}, without = [] }: Breakage,
 ): Promise<void> {
   const scene = await healthy(t, github)
-  await breaks(scene)
+  await breaks(scene, t)
   const { status, checks } = await examine(scene.stage)
   const named = (result: Check['result']) => [
     ...new Set(checks.filter(check => check.result === result).map(({ name }) => name)),
@@ -603,7 +633,7 @@ test('what failed says below it what to do, and what needs it that it was not ch
     log,
     /^✗ key: cannot find the App's private key “github-app-key” .*\n {4}give the unit LoadCredential=.*\n– app: not checked: it needs “key”, which failed\n✓ clock: .*\n– installation: not checked: it needs “key”, which failed$/m,
   )
-  assert.match(log, /\n15 ok, 1 failed, 7 not checked\n$/)
+  assert.match(log, /\n16 ok, 1 failed, 7 not checked\n$/)
 })
 
 test('another repository of the rules is checked by itself', async t => {

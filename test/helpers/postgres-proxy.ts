@@ -33,6 +33,10 @@ export interface PostgresProxy {
   directory: string
   /** the texts of each connection's queries, one for each round; '' for the greeting */
   rounds: string[][]
+  /** what each connection began with */
+  parameters: Record<string, string>[]
+  /** of the statements that were prepared under one: it lasts as long as the connection to the server */
+  names: string[]
   close(): Promise<void>
 }
 
@@ -41,6 +45,8 @@ export interface ProxyOptions {
   point?: Point
   /** what a statement may take instead of what the client says; 5 digits at most */
   statementTimeoutMs?: number
+  /** each client is told another process than it has, as PgBouncer does */
+  pooled?: true
 }
 
 interface Message {
@@ -70,7 +76,7 @@ function createSplitter(first: 'has no letter' | 'has a letter'): (chunk: Buffer
 /** One for each run: a connection that an earlier one gave up may still be on its way here, and would be counted. */
 export async function startPostgresProxy(
   hydra: TestHydra,
-  { point, statementTimeoutMs }: ProxyOptions = {},
+  { point, statementTimeoutMs, pooled }: ProxyOptions = {},
 ): Promise<PostgresProxy> {
   const directory = mkdtempSync(join(tmpdir(), 'hc-pgproxy-'))
   const sockets = new Set<Socket>()
@@ -78,6 +84,8 @@ export async function startPostgresProxy(
   const proxy: PostgresProxy = {
     directory,
     rounds: [],
+    parameters: [],
+    names: [],
     async close() {
       for (const socket of sockets) socket.destroy()
       await new Promise(resolve => server.close(resolve))
@@ -125,10 +133,14 @@ export async function startPostgresProxy(
         if (type === 'P') {
           const [name = '', text = ''] = textsOf(bytes)
           statements.set(name, text)
+          if (name !== '') proxy.names.push(name)
         }
         if (type === 'B') rounds[asked] = statements.get(textsOf(bytes)[1] ?? '') ?? ''
-        upstream.write(type === '' ? withLimit(bytes, statementTimeoutMs) : bytes)
-        if (type === 'S' || type === '') asked++
+        if (type === 'Q') rounds[asked] = textsOf(bytes)[0] ?? ''
+        if (type === '') proxy.parameters.push(parametersOf(bytes))
+        upstream.write(type === 'Q' ? withLimit(bytes, statementTimeoutMs) : bytes)
+        // a query of several statements is one round, too
+        if (type === 'S' || type === 'Q' || type === '') asked++
       }
     })
     let answered = 0
@@ -137,6 +149,7 @@ export async function startPostgresProxy(
       for (const { type, bytes } of fromServer(chunk)) {
         if (silent || client.writableEnded) return
         if (type === 'K') pid = bytes.readInt32BE(5)
+        if (type === 'K' && pooled) bytes.writeUInt32BE(0xfeed_beef, 5)
         if (at(answered, 'before the answer')) return end()
         // the first row, or else the word that there is none; before that the client has still to say something
         if (at(answered, 'in the middle of the answer') && /[RDC]/.test(type))
@@ -156,17 +169,30 @@ export async function startPostgresProxy(
   return proxy
 }
 
-/** A message of texts, each of which ends with a zero: Parse has a statement's name and text, Bind a portal's and a statement's name. */
+/**
+ * A message of texts, each of which ends with a zero: Parse has a statement's name and text, Bind a portal's and a statement's
+ * name, Query the text of one or more statements.
+ */
 function textsOf(bytes: Buffer): string[] {
   const texts = bytes.subarray(5).toString().split('\0')
   return texts.map(text => text.replace(/\s+/g, ' ').trim())
 }
 
-/** The client says in its greeting how long a statement may take; the length of the greeting stays. */
-function withLimit(greeting: Buffer, ms: number | undefined): Buffer {
-  const text = greeting.toString('latin1')
-  const found = /statement_timeout\0(\d+)\0/.exec(text)
-  if (ms === undefined || !found?.[1] || found[1] === '0') return greeting
-  const spaces = ' '.repeat(found[1].length - String(ms).length)
-  return Buffer.from(text.replace(found[0], `statement_timeout\0${spaces}${ms}\0`), 'latin1')
+/** Of a greeting: after its length and the protocol's version, names and values. */
+function parametersOf(greeting: Buffer): Record<string, string> {
+  const texts = greeting.subarray(8).toString().split('\0')
+  const parameters: Record<string, string> = {}
+  for (let at = 0; texts[at]; at += 2) parameters[texts[at] ?? ''] = texts[at + 1] ?? ''
+  return parameters
+}
+
+/** The client says when a look begins how long a statement may take; the length of the message stays. */
+function withLimit(query: Buffer, ms: number | undefined): Buffer {
+  const text = query.toString('latin1')
+  const found = /statement_timeout = (\d+)/.exec(text)
+  if (ms === undefined || !found?.[1] || found[1] === '0') return query
+  return Buffer.from(
+    text.replace(found[0], `statement_timeout = ${String(ms).padEnd(found[1].length)}`),
+    'latin1',
+  )
 }

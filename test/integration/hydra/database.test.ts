@@ -3,8 +3,10 @@ import assert from 'node:assert/strict'
 import { after, before, type TestContext, test } from 'node:test'
 import { type Connection, findConnection } from '../../../src/hydra/connection.ts'
 import { openDatabase } from '../../../src/hydra/database.ts'
+import { acquireLock } from '../../../src/hydra/lock.ts'
 import { findBuild } from '../../../src/hydra/queries/build.ts'
 import { createHydra, type TestHydra } from '../../helpers/hydra.ts'
+import { type ProxyOptions, startPostgresProxy } from '../../helpers/postgres-proxy.ts'
 import { until } from '../../helpers/until.ts'
 
 let hydra: TestHydra
@@ -49,6 +51,40 @@ test('one connection, read only, without JIT, with a time limit, and closed at t
   // the server notices the end of a connection a moment later
   await until('there is no connection', async () => (await count()) === 0)
 })
+
+async function proxyFor(t: TestContext, options?: ProxyOptions) {
+  const proxy = await startPostgresProxy(hydra, options)
+  t.after(() => proxy.close())
+  return { proxy, connection: configured({ host: proxy.directory }) }
+}
+
+// https://www.pgbouncer.org/config.html#ignore_startup_parameters
+test('a connection begins with nothing that PgBouncer refuses', async t => {
+  const taken = ['user', 'database', 'client_encoding', 'application_name']
+  const { proxy, connection } = await proxyFor(t)
+  await open(t, connection).look(sql => findBuild(sql, 1))
+  const acquired = await acquireLock(connection, undefined)
+  assert.ok(acquired.kind === 'held')
+  await acquired.lock.release()
+  assert.equal(proxy.parameters.length, 2)
+  for (const parameters of proxy.parameters) {
+    assert.deepEqual(Object.keys(parameters).toSorted(), taken.toSorted())
+  }
+})
+
+for (const pooled of [undefined, true] as const) {
+  test(`statements are ${pooled ? 'not ' : ''}prepared for the next look ${pooled ? 'behind a pooler' : 'on a connection of our own'}`, async t => {
+    const { proxy, connection } = await proxyFor(t, { ...(pooled && { pooled }) })
+    const database = open(t, connection)
+    for (let looks = 0; looks < 3; looks++) {
+      await database.look(sql => Promise.all([findBuild(sql, 1), sql`select ${looks}::int`]))
+    }
+    const [rounds = []] = proxy.rounds
+    assert.equal(rounds.filter(text => text.includes('from builds')).length, 3)
+    // the two queries and the commit, each once
+    assert.equal(proxy.names.length, pooled ? 0 : 3)
+  })
+}
 
 test('a write is refused', async t => {
   await hydra.sql`grant insert on projects to hydra`

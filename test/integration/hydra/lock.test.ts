@@ -52,7 +52,7 @@ test('a wait says once whom it waits for, goes on over many turns, and has the l
   const waiting = acquire(told)
   // several turns: each asks the server anew
   await scene.waitFor(
-    `select 1 from pg_stat_activity where application_name like 'hydra-channels reconcile%' and query like '%pg_advisory_lock%'`,
+    `select 1 from pg_stat_activity where application_name like 'hydra-channels reconcile%' and query like '%pg_advisory_xact_lock%'`,
   )
   const [turn] = await scene.hydra.sql<{ began: string }[]>`
     select query_start::text as began from pg_stat_activity where application_name like 'hydra-channels reconcile%'`

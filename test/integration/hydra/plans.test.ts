@@ -179,7 +179,7 @@ test('every query of the program is among these', async () => {
 test('they are asked as the role of Hydra, without JIT', async () => {
   const [row] = await database.look(
     sql => sql`select current_user as role, current_setting('jit') as jit,
-                      current_setting('default_transaction_read_only') as read_only`,
+                      current_setting('transaction_read_only') as read_only`,
   )
   assert.deepEqual({ ...row }, { role: 'hydra', jit: 'off', read_only: 'on' })
 })
@@ -284,7 +284,9 @@ function explain(
     })
     await ask(sql)
     Object.assign(sql.options, { debug: false })
-    const queries = sent.filter(({ text }) => text.includes('select'))
+    const queries = sent.filter(
+      ({ text }) => text.includes('select') && !text.trimStart().startsWith('begin'),
+    )
     assert.ok(queries.length > 0, 'nothing was asked')
 
     const reads: Read[] = []
