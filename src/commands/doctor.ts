@@ -27,7 +27,7 @@ mend it. It writes nothing and moves nothing.
                   it answers; our role can write nothing and read no passwords; all tables and
                   columns are there that are asked for
   lock            while one reconcile runs, a second one is kept out, also behind PgBouncer
-  jobsets, jobs   each rule has its jobset, and matches jobs
+  jobsets, jobs   each rule has its jobset, and matches jobs; which jobs no rule matches
   overlap, default-branch
                   no two jobs lead to one channel, and none to the default branch
   cache-unit, polkit

@@ -23,6 +23,7 @@ import { findOutputsOfBuilds } from '../hydra/queries/outputs.ts'
 import { findPresentJobs } from '../hydra/queries/present-jobs.ts'
 import { parseRows } from '../hydra/queries/rows.ts'
 import { type Answer, after, type Check, type Checked, check, notChecked, someOf } from './check.ts'
+import { explainNoMatch, explainUnmatched } from './unmatched.ts'
 
 /** All that the database is asked in this program, here about what no Hydra has: it answers with no row, or objects. */
 export const QUERIES = {
@@ -239,7 +240,11 @@ async function checkJobsets({ config, resolve }: HydraOptions, database: Databas
     ({ project, jobset, found }) =>
       `${project}:${jobset} (${count(found?.jobs.filter(({ newest }) => newest).length ?? 0, 'job')})`,
   )
-  return { message: counts.length === 0 ? 'no rule names one' : someOf(counts), found }
+  return {
+    message: counts.length === 0 ? 'no rule names one' : someOf(counts),
+    hint: explainUnmatched(config.channels, jobsets),
+    found,
+  }
 }
 
 interface RuleOptions {
@@ -254,7 +259,8 @@ interface RuleOptions {
 
 async function checkRule({ rule, index, jobsets, hosts, resolve }: RuleOptions): Promise<Answer<never>> {
   const { project, jobset, branch } = rule
-  if (!jobsets.find(each => each.project === project && each.jobset === jobset)?.found) {
+  const found = jobsets.find(each => each.project === project && each.jobset === jobset)?.found
+  if (!found) {
     return notChecked(`channels[${index}]: Hydra has no jobset ${project}:${jobset}`)
   }
   const { channels: planned, problems } = planFleet([rule], jobsets, hosts)
@@ -272,14 +278,18 @@ async function checkRule({ rule, index, jobsets, hosts, resolve }: RuleOptions):
     return { result: 'note', message: `channels[${index}]: ${first.message}` }
   if (first) {
     throw new OperatorError(`channels[${index}]: ${first.message}`, {
-      hint: [...first.hint, ...more.slice(0, 3).map(({ message }) => message)],
+      hint: [
+        ...explainNoMatch(rule, found),
+        ...first.hint,
+        ...more.slice(0, 3).map(({ message }) => message),
+      ],
       cause: first,
     })
   }
   if (present.length === 0) {
     throw new OperatorError(
       `channels[${index}]: the rule for ${branch} matches only jobs that are not in ${project}:${jobset} any more: ${someOf(channels.map(({ job }) => job.job))}`,
-      { hint: 'correct job in the rule, or remove the rule' },
+      { hint: [...explainNoMatch(rule, found), 'correct job in the rule, or remove the rule'] },
     )
   }
   const jobs = present.reduce((sum, each) => sum + each.jobs.length, 0)

@@ -412,15 +412,34 @@ const BREAKAGES: Breakage[] = [
   {
     when: 'a rule matches nothing',
     breaks: scene => Object.assign(firstRule(scene), { job: 'nixos_(?<host>.*)' }),
-    failed: { jobs: /^channels\[0\]: the rule for nixos-tested-\{host\} matches no job of dotfiles:main: / },
+    failed: {
+      jobs: /^channels\[0\]: the rule for nixos-tested-\{host\} matches no job of dotfiles:main: .* \/ dotfiles:main has 1 job: nixos-nas\.x86_64-linux \/ correct job in the rule, or remove/,
+    },
     without: ['cache-path'],
   },
   {
     when: 'the jobs of a rule have gone',
     breaks: ({ stage, commits }) => stage.built(commits[1] ?? '', { job: 'package' }),
     failed: {
-      jobs: /^channels\[0\]: the rule .* matches only jobs that are not in dotfiles:main any more: nixos/,
+      jobs: /^channels\[0\]: the rule .* matches only jobs that are not in dotfiles:main any more: nixos\S+ \/ dotfiles:main has 1 job: package \/ correct/,
     },
+  },
+  {
+    when: 'a job leads to a branch that git takes, and that Nix cannot write in a flakeref',
+    breaks: ({ stage, commits, build }) =>
+      stage.eval(commits[1] ?? '', [build, { job: 'nixos-a"b".x86_64-linux' }]),
+    failed: {
+      jobs: /^channels\[0\]: cannot name a channel .*: “nixos-tested-a"b"” is no valid branch name: it contains “"”, which Nix does not accept in a flakeref \/ correct the rule, .* \/ if there is a branch nixos-tested-a"b", it is not moved any more/,
+    },
+  },
+  {
+    when: 'a branch of the configuration has what a flakeref of Nix does not take',
+    breaks: scene => Object.assign(firstRule(scene), { branch: 'nixos-tested-{host}#' }),
+    failed: {
+      configuration:
+        /channels\[0\]\.branch: is "nixos-tested-\{host\}#", expected a valid branch name \(it contains “#”, which Nix does not accept in a flakeref\)/,
+    },
+    without: CHECK_NAMES.filter(name => name !== 'configuration'),
   },
   {
     when: 'the flakeref is of another repository',
@@ -622,6 +641,48 @@ async function meet(
   assert.deepEqual(new Set(checks.map(({ name }) => name)), new Set(CHECK_NAMES))
   assert.equal(status, Object.keys(failed).length > 0 ? 1 : 0)
 }
+
+test('of the jobs that no rule matches some are named, those first that are most like the rule', async t => {
+  const scene = await healthy(t)
+  const { stage, commits } = scene
+  const noise = Array.from({ length: 40 }, (_, n) => ({ job: `packages.x86_64-linux.p${n}` }))
+  await stage.eval(commits[1] ?? '', [
+    ...noise,
+    { job: JOB },
+    { job: 'nixos_web.aarch64-linux' },
+    { job: 'a'.repeat(5_000) },
+    { job: 'a'.repeat(40) },
+  ])
+  const jobsetsOf = async () => (await examine(stage)).checks.filter(({ name }) => name === 'jobsets')
+  const [named] = await jobsetsOf()
+  assert.equal(named?.result, 'ok')
+  assert.equal(named?.message, 'dotfiles:main (44 jobs)')
+  assert.match(
+    named?.hint.join('\n') ?? '',
+    /^no rule matches 42 jobs of dotfiles:main: nixos_web\.aarch64-linux, \S+, \S+ and 39 more; if one of them should have a channel, add a rule for it$/,
+  )
+
+  // a rule that takes too long, or that matches everything, leaves none to be named
+  Object.assign(firstRule(scene), { job: '(a+)+b|(?<host>nixos.*)' })
+  assert.deepEqual((await jobsetsOf())[0]?.hint, [])
+  Object.assign(firstRule(scene), { job: '(?<host>.*)' })
+  assert.deepEqual((await jobsetsOf())[0]?.hint, [])
+})
+
+test('a rule that matches nothing is told what there is: some jobs, the nearest first', async t => {
+  const scene = await healthy(t)
+  const { stage, commits } = scene
+  const noise = Array.from({ length: 40 }, (_, n) => ({ job: `packages.x86_64-linux.p${n}` }))
+  await stage.eval(commits[1] ?? '', [...noise, { job: 'hosts.nas' }])
+  Object.assign(firstRule(scene), { job: 'host\\.(?<host>[^.]*)' })
+  const { checks } = await examine(stage)
+  const [jobs] = checks.filter(({ name }) => name === 'jobs')
+  assert.equal(jobs?.result, 'failed')
+  assert.match(jobs?.hint[0] ?? '', /^dotfiles:main has 41 jobs: hosts\.nas, \S+, \S+ and 38 more$/)
+  assert.equal(jobs?.hint[1], 'correct job in the rule, or remove the rule')
+  // said once
+  assert.deepEqual(checks.find(({ name }) => name === 'jobsets')?.hint, [])
+})
 
 test('what failed says below it what to do, and what needs it that it was not checked', async t => {
   const scene = await healthy(t)
