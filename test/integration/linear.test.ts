@@ -15,6 +15,7 @@ import { planFleet, prefixesOf, prefixKey } from '../../src/channels/plan.ts'
 import { findRecorded, knownChannels } from '../../src/channels/recorded.ts'
 import { ruleSchema } from '../../src/channels/rule.ts'
 import { parseConfig } from '../../src/config.ts'
+import { explainUnmatched } from '../../src/doctor/unmatched.ts'
 import { messageOfAnswer, repositoryIdOf } from '../../src/github/request.ts'
 import { parseEvaluationErrors } from '../../src/hydra/evaluation-error.ts'
 import { parseEvent, summarize } from '../../src/hydra/event.ts'
@@ -215,6 +216,13 @@ const CASES: Record<string, (n: number) => unknown> = {
   'a configuration that is not JSON, after a long number': n => jsonProblem(`[${'1'.repeat(n)}x`),
   'a configuration that is not JSON, on one long line': n => jsonProblem(`[${' '.repeat(n)}x`),
   'a key of any length': n => configOf({ ['a'.repeat(n)]: 1, channels: [] }),
+  'jobs that no rule matches': n => {
+    const found = jobsetOf(many(n, at => (at === 0 ? 'a' : `b${at}`)))
+    return explainUnmatched(
+      [rule({ job: 'a', branch: 'a' })],
+      [{ project: 'dotfiles', jobset: 'main', found }],
+    )
+  },
   'many unknown keys': n => configOf(Object.fromEntries(many(n, at => [`k${at}`, 1]))),
   'branches that earlier reconciles knew': async n => {
     const ignore = ['old-*', 'nixos-tested-h1', 'nixos-tested-h2']
