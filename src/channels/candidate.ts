@@ -154,7 +154,10 @@ function aliasHint(host: string, { hosts }: ExpectedRepository): string[] {
 export function ambiguous(jobs: readonly JobName[]): OperatorError {
   const names = jobs.map(showJob).sort()
   return new OperatorError(`ambiguous: ${names.length} jobs lead to this channel: ${listSome(names)}`, {
-    hint: 'a channel follows one job: put {system} (or another group) into the branch, make job narrower, or let one aggregate job stand for all of them',
+    hint: [
+      'a channel follows one job: put {system} (or another group) into the branch, make job narrower, or let one aggregate job stand for all of them',
+      'if that gives the branch another name, the old one stays where it is, and so do the hosts that follow it: let them follow the new one',
+    ],
   })
 }
 

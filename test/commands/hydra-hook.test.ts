@@ -224,6 +224,7 @@ test('two jobs that lead to one channel are refused by name, until one of them h
   assert.deepEqual(words(both.log).slice(1), [
     `cannot move ${CHANNEL} in alice/dotfiles: ambiguous: 2 jobs lead to this channel: dotfiles:main:${arm}, dotfiles:main:${JOB}`,
     'a channel follows one job: put {system} (or another group) into the branch, make job narrower, or let one aggregate job stand for all of them',
+    'if that gives the branch another name, the old one stays where it is, and so do the hosts that follow it: let them follow the new one',
   ])
 
   // the host changed its system: the old job's late event does not move the channel, the new job's does

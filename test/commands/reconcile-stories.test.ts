@@ -277,6 +277,7 @@ test('two systems of one host are ambiguous, until {system} is in the branch', a
     says: [
       `cannot move ${CHANNEL} in alice/dotfiles: ambiguous: 2 jobs lead to this channel: dotfiles:main:nixos-nas.aarch64-linux, dotfiles:main:${JOB}`,
       'a channel follows one job: put {system} (or another group) into the branch, make job narrower, or let one aggregate job stand for all of them',
+      'if that gives the branch another name, the old one stays where it is, and so do the hosts that follow it: let them follow the new one',
       '1 ambiguous',
     ],
     asks: [LIST],

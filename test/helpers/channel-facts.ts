@@ -258,6 +258,8 @@ export const NEXT_C4 = 'the next reconcile moves it to 4444444'
 /** How a branch is no longer shown. */
 export const RETIRE =
   'when no host follows it any more, name it in channels[].ignore, and it is no longer shown'
+/** Hosts may follow any branch. */
+export const SUGGESTS_DELETING = /delet|prune|branch -d|(remove|rename) (the|this|that|its) (old )?branch/i
 export const UNTIL_THEN_C4 = `until then ${NEXT_C4}, the newest that is good`
 
 export const todoOf = (status: number | null) =>
@@ -279,6 +281,8 @@ export function testCases(cases: readonly Case[]): void {
       // each trouble has a message of one line
       assert.equal(found.message === null, reason === 'up-to-date')
       assert.doesNotMatch(found.message ?? '', /\n|undefined|\[object/)
+      // a hold is a file, which may be deleted
+      if (reason !== 'held') assert.doesNotMatch(found.message ?? '', SUGGESTS_DELETING)
     })
   }
 }

@@ -292,5 +292,6 @@ test('several jobs of a channel are refused, by their names and with the ways ou
   )
   assert.deepEqual(hint, [
     'a channel follows one job: put {system} (or another group) into the branch, make job narrower, or let one aggregate job stand for all of them',
+    'if that gives the branch another name, the old one stays where it is, and so do the hosts that follow it: let them follow the new one',
   ])
 })

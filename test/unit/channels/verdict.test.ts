@@ -226,6 +226,7 @@ describe('a verdict is told', () => {
     )
     assert.deepEqual(error.hint, [
       'a channel follows one job: put {system} (or another group) into the branch, make job narrower, or let one aggregate job stand for all of them',
+      'if that gives the branch another name, the old one stays where it is, and so do the hosts that follow it: let them follow the new one',
     ])
     assert.throws(
       () => describeVerdict(CHANNEL, verdict, { webUrl: WEB, dryRun: false }),

@@ -360,7 +360,7 @@ describe('where it is, whose it is and who may move it', () =>
       facts: { ...ONE_BEHIND, candidate: AMBIGUOUS, jobs: 2, standCandidate: undefined },
       reason: 'ambiguous',
       message:
-        /^ambiguous: 2 jobs lead to this channel: dotfiles:main:nixos-nas\.aarch64-linux, .*; a channel follows one job: put \{system\}/,
+        /^ambiguous: 2 jobs lead to this channel: dotfiles:main:nixos-nas\.aarch64-linux, .*; a channel follows one job: put \{system\} .*; if that gives the branch another name, the old one stays .*: let them follow the new one$/,
     },
     {
       what: 'GitHub would not let it move',
