@@ -32,8 +32,8 @@ const reasonsOf = async (stage: Stage) => {
 }
 
 const ARCH = 'x86_64-linux'
-const [NEW_NAS, NEW_WEB] = [`${ARCH}/nas`, `${ARCH}/web`]
-const NEW = { branch: '{system}/{host}' }
+const [NEW_NAS, NEW_WEB] = ['channels/nas', 'channels/web']
+const NEW = { branch: 'channels/{host}' }
 const OLD = { branch: 'nixos-tested-{host}' }
 
 // main: c1 - c2     nas and web at c1, and then at c2
@@ -91,7 +91,7 @@ test('the template is changed, and changed back', async t => {
   assert.deepEqual(await reasonsOf(stage), back)
 
   change(stage, { ignore: [NEW_NAS] })
-  assert.deepEqual(branchesOf(await statusOf(stage)), [NAS, WEB, NEW_WEB])
+  assert.deepEqual(branchesOf(await statusOf(stage)), [NEW_WEB, NAS, WEB])
   const ignoring = await reconcile(stage)
   assert.match(ignoring.log, new RegExp(`no job leads to 1 branch: ${NEW_WEB}$`, 'm'))
   await stage.repository.deleteBranch(NEW_WEB)
@@ -109,6 +109,7 @@ test('two systems of a host are given a branch each: the one that hosts follow s
   const refused = await reconcile(stage)
   assert.equal(refused.status, 1)
   assert.match(refused.log, /ambiguous: 2 jobs lead to this channel/)
+  assert.match(refused.log, /the old one stays where it is, and so do the hosts that follow it/)
   assert.equal(find(await statusOf(stage), NAS).reason, 'ambiguous')
 
   change(stage, { branch: 'nixos-tested-{host}-{system}' })

@@ -121,3 +121,35 @@ test('a build that finishes when its job is gone does not move a branch that is 
   )
   assert.equal(await stage.repository.branch(WEB), c1)
 })
+
+// each Hydra has nixos-tested-{host}, and then the one has channels/{host}
+test('a template that changes is no matter of the other Hydra', async t => {
+  const { stage, c2, one, other } = await twoHydras(t)
+  ignore(one, WEB)
+  ignore(other, NAS)
+  for (const side of [one, other]) assert.equal((await reconcile(of(stage, side))).status, 0)
+
+  one.config.channels = one.config.channels.map(({ ignore: _, ...rule }) => ({
+    ...rule,
+    branch: 'channels/{host}',
+  }))
+  const changed = await reconcile(of(stage, one))
+  assert.equal(changed.status, 0, changed.log)
+  assert.deepEqual(await stage.repository.branches(), {
+    ...{ main: c2, [NAS]: c2, [WEB]: c2 },
+    'channels/nas': c2,
+  })
+  // its own old branch is named; that of the other, which it never had, is not, although nothing ignores it now
+  assert.match(changed.log, new RegExp(`^alice/dotfiles: abandoned: no job leads to 1 branch: ${NAS}$`, 'm'))
+  assert.doesNotMatch(changed.log, new RegExp(WEB))
+  const reasonsOf = async (side: Side) => {
+    const { channels } = await statusOf(of(stage, side))
+    return Object.fromEntries(channels.map(({ branch, reason }) => [branch, reason]))
+  }
+  assert.deepEqual(await reasonsOf(one), { [NAS]: 'abandoned', 'channels/nas': 'up-to-date' })
+
+  const { status, log } = await reconcile(of(stage, other))
+  assert.equal(status, 0, log)
+  assert.doesNotMatch(log, /abandoned|gone|nas/)
+  assert.deepEqual(await reasonsOf(other), { [WEB]: 'up-to-date' })
+})
