@@ -71,6 +71,7 @@ export async function advance(move: Move): Promise<Verdict> {
   let looks = seen ? 1 : 0
   let sent = 0
   let raced = ''
+  let isUnknown = false
   /** how many commits the channel lacked when a write was refused */
   let lacked: number | undefined
   /** the last write that GitHub may or may not have carried out */
@@ -103,7 +104,11 @@ export async function advance(move: Move): Promise<Verdict> {
       case 'written':
         return verdictOfWrite(decision, sha)
       case 'unknown-commit':
-        throw unknownCommit(sha)
+        // a commit that was just pushed may not have reached the server that writes
+        if (isUnknown) throw unknownCommit(sha)
+        isUnknown = true
+        await pause(move, 1)
+        break
       case 'not-answered':
         sent++
         lost = result.mayBeWritten ? { ...result, write: decision } : lost

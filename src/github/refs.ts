@@ -199,7 +199,7 @@ async function written(write: () => Promise<unknown>): Promise<Written> {
         return { kind: 'raced', message }
       }
       if (/^Reference update failed/.test(message)) return { kind: 'unclear', message }
-      if (/^Object does not exist/.test(message)) return { kind: 'unknown-commit' }
+      if (/^(Object does not exist|No commit found)/.test(message)) return { kind: 'unknown-commit' }
     }
     if (isRefused(error, 409) && !/empty/i.test(message)) return { kind: 'raced', message }
     throw error

@@ -60,6 +60,12 @@ const ANSWERS: readonly Answer[] = [
   },
   { what: '409', effect: 'refused', fault: status(409, 'Conflict') },
   {
+    what: '422 of a commit that is not there yet',
+    effect: 'refused',
+    fault: status(422, 'Object does not exist'),
+    only: ['hook', 'reconcile', 'channel-update'],
+  },
+  {
     what: '502',
     effect: 'lost without effect',
     fault: { kind: 'status', status: 502, body: PAGE },

@@ -264,11 +264,8 @@ const ROWS: readonly Row[] = [
   ...writing('Reference already exists', 'ok', OFTEN),
   ...writing('Reference does not exist', 'ok', OFTEN),
   ...writing('Reference update failed', 'ok', OFTEN),
-  ...writing(
-    'Object does not exist',
-    /GitHub has no commit [0-9a-f]{40}/,
-    /GitHub has no commit [0-9a-f]{40}/,
-  ),
+  ...writing('Object does not exist', 'ok', /GitHub has no commit [0-9a-f]{40}/),
+  ...writing(`No commit found for SHA: ${'1'.repeat(40)}`, 'ok', /GitHub has no commit [0-9a-f]{40}/),
   ...writing(
     'Reference cannot be updated',
     /GitHub answered 422: Reference cannot be updated/,

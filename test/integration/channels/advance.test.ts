@@ -244,9 +244,63 @@ describe('a commit that GitHub does not have', () => {
   test('makes no channel', async t => {
     const { scene, repo, move } = await draw(t)
     assert.deepEqual(await scene.trouble(move({ sha: NOWHERE })), trouble)
-    assert.deepEqual(scene.requests(), [compare, LOOK, CREATE])
+    assert.deepEqual(scene.requests(), [compare, LOOK, CREATE, compare, LOOK, CREATE])
     assert.equal(await repo.branch('channel'), undefined)
   })
+})
+
+// main: c1 - c2 - c3 - c4     channel at c1, or nowhere, build proves c3
+describe('a commit that GitHub compares, and does not have when it writes', () => {
+  const fault = { kind: 'status', status: 422 } as const
+  for (const [method, message, write, looks] of [
+    ['PATCH', 'Object does not exist', MOVE, [COMPARE]],
+    ['POST', `No commit found for SHA: ${NOWHERE}`, CREATE, [COMPARE, LOOK]],
+  ] as const) {
+    async function drawAt(t: TestContext) {
+      const graph = await draw(t)
+      if (method === 'PATCH') await graph.repo.setBranch('channel', graph.c1)
+      const meets = (times: number) =>
+        graph.scene.github.fault({ ...fault, body: { message }, method, path: '/git/refs', times })
+      return { ...graph, meets }
+    }
+
+    test(`is asked for once more, and everything is decided anew: ${message}`, async t => {
+      const { scene, repo, c3, move, meets } = await drawAt(t)
+      meets(1)
+      let clearances = 0
+      const clear = async () => {
+        clearances++
+        return undefined
+      }
+      await move({ clear })
+      assert.equal(await repo.branch('channel'), c3)
+      assert.deepEqual(scene.requests(), [...looks, write, ...looks, write])
+      assert.equal(clearances, 2)
+    })
+
+    test(`is not written if the channel is held by then: ${message}`, async t => {
+      const { scene, move, meets } = await drawAt(t)
+      meets(1)
+      let held: Verdict | undefined
+      const clear = async () => {
+        const verdict = held
+        held = { kind: 'held', sha: NOWHERE, reason: 'x', until: null }
+        return verdict
+      }
+      assert.equal((await move({ clear })).kind, 'held')
+      assert.deepEqual(scene.requests(), [...looks, write, ...looks])
+    })
+
+    test(`is an error the second time: ${message}`, async t => {
+      const { scene, repo, move, meets } = await drawAt(t)
+      const before = await repo.branch('channel')
+      meets(2)
+      const [said] = await scene.trouble(move())
+      assert.equal(said, 'GitHub has no commit c3 in this repository')
+      assert.equal(await repo.branch('channel'), before)
+      assert.deepEqual(scene.requests(), [...looks, write, ...looks, write])
+    })
+  }
 })
 
 describe('a repository', () => {
