@@ -3,7 +3,7 @@
 
 import { OperatorError } from '../base/errors.ts'
 import type { Channel } from './channel.ts'
-import type { Forge, NotAnswered } from './forge.ts'
+import { type Forge, type NotAnswered, NotComparedError } from './forge.ts'
 import { IDENTICAL, type Relation } from './relation.ts'
 import { unknownCommit } from './safeguards.ts'
 import type { Verdict } from './verdict.ts'
@@ -197,13 +197,10 @@ async function see(forge: Forge, branch: string, sha: string): Promise<Seen | 'c
   return 'changing'
 }
 
+type Looked = Pick<Move, 'forge' | 'channel' | 'sha' | 'onWait'>
+
 /** Where a channel is, by its name, and how the commit stands to that. */
-export async function look({
-  forge,
-  channel,
-  sha,
-  onWait,
-}: Pick<Move, 'forge' | 'channel' | 'sha' | 'onWait'>): Promise<Seen> {
+export async function look({ forge, channel, sha, onWait }: Looked): Promise<Seen> {
   for (let looks = 1; ; looks++) {
     const seen = await see(forge, channel.branch, sha)
     if (seen !== 'changing') return seen
@@ -214,10 +211,16 @@ export async function look({
 }
 
 /** The same, from a tip that is known: channels with the same two commits share the answer. */
-export async function lookFrom(forge: Forge, tip: string | undefined, sha: string): Promise<Seen> {
+export async function lookFrom(tip: string | undefined, move: Looked): Promise<Seen> {
+  const { forge, sha } = move
   if (tip === undefined) return { tip }
   if (tip === sha) return { tip, relation: IDENTICAL }
-  const relation = await forge.compare(tip, sha)
+  const relation = await forge.compare(tip, sha).catch((error: unknown) => {
+    if (error instanceof NotComparedError) return undefined
+    throw error
+  })
+  // of a branch, by its name, the forge may know it another way
+  if (!relation) return look(move)
   if (relation === 'not-found') throw unknownCommit(sha)
   return { tip, relation }
 }

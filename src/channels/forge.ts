@@ -1,9 +1,15 @@
 // What the engine needs of the place where a repository is, and what it may refuse. src/github has it for GitHub.
 import type { Deadline } from '../base/deadline.ts'
+import { OperatorError } from '../base/errors.ts'
 import type { Related } from './relation.ts'
 
 /** `baseSha`: the commit that the base was, 40 digits */
-export type Comparison = Related & { baseSha: string; mergeBaseSha: string }
+export type Comparison = Related & { baseSha: string }
+
+/** The forge knows both commits, and cannot compare them: it is too much work for it. Of a branch it may know it another way. */
+export class NotComparedError extends OperatorError {
+  override name = 'NotComparedError'
+}
 
 /** What the forge said of the repository when it made our token. */
 export interface RepositoryFacts {
@@ -61,6 +67,7 @@ export interface Forge {
    * How `head` stands to `base`. Each is a sha, a whole ref (`refs/heads/x`), or `HEAD`, the default branch.
    *
    * @returns `not-found` where one of them, or the whole repository, is not there: GitHub does not say which
+   * @throws NotComparedError
    */
   compare(base: string, head: string): Promise<Comparison | 'unrelated' | 'not-found'>
   /** The commit that a branch is at; undefined if there is no such branch. */

@@ -164,9 +164,8 @@ class Settling {
     // the list of the run's beginning counts only once
     const tips = plans === 1 ? this.#tools.tips : await this.#listAgain()
     const wave = this.#wave
-    const looking = tips
-      ? getTip(tips, planned).then(tip => lookFrom(forge, tip, sha))
-      : look({ forge, channel, sha, onWait: this.#onWait })
+    const looked = { forge, channel, sha, onWait: this.#onWait }
+    const looking = tips ? getTip(tips, planned).then(tip => lookFrom(tip, looked)) : look(looked)
     // of a few channels most are to be moved, so the question goes beside the other one
     const onTracked = tips ? undefined : this.#standOnTracked(planned, sha)
     onTracked?.catch(() => {})
@@ -339,9 +338,10 @@ class Settling {
     )
     const wave = this.#wave
     return this.#each(movers, async mover => {
-      const { planned, candidate, forge } = mover
-      const seen = await lookFrom(forge, await getTip(tips, planned), candidate.sha)
-      const decision = decide(seen, candidate.sha)
+      const { planned, channel, candidate, forge } = mover
+      const { sha } = candidate
+      const seen = await lookFrom(await getTip(tips, planned), { forge, channel, sha, onWait: this.#onWait })
+      const decision = decide(seen, sha)
       const write = lost?.mayBeWritten ? mover.decision : mover.lost
       if (decision.kind === 'leave') return write ? withLost(decision.verdict, write) : decision.verdict
       return { ...mover, seen, decision, wave, ...(write && { lost: write }) }

@@ -3,9 +3,10 @@
 import * as z from 'zod/mini'
 import { LATER, messageOf, OperatorError } from '../base/errors.ts'
 import { explainIssues } from '../base/schema.ts'
+import type { Comparison } from '../channels/forge.ts'
 import type { Related } from '../channels/relation.ts'
 import type { Standing, TrackedBranch } from '../status/survey.ts'
-import type { RepositoryName } from './refs.ts'
+import { isSha, type RepositoryName } from './refs.ts'
 import type { GitHubClient } from './request.ts'
 
 export const MAX_BRANCHES = 100
@@ -68,6 +69,43 @@ export async function findStandings(
   return found
 }
 
+const comparedSchema = z.object({
+  repository: z.object({
+    ref: z.nullable(
+      z.object({ target: z.nullable(z.object({ oid: z.string() })), compare: z.nullable(sideSchema) }),
+    ),
+  }),
+})
+
+const TURNED = { identical: 'identical', ahead: 'behind', behind: 'ahead', diverged: 'diverged' } as const
+
+/**
+ * As refs.ts compares over REST, without the files that differ, which may be too much work for GitHub there.
+ *
+ * @returns undefined: it does not say, which it also does where one of them is not there, and of two commits without a branch
+ */
+export async function compare(
+  client: GitHubClient,
+  repository: RepositoryName,
+  base: string,
+  head: string,
+): Promise<Comparison | undefined> {
+  const ref = [base, head].find(name => !isSha(name))
+  if (ref === undefined) return undefined
+  const other = ref === base ? head : base
+  const { repository: found } = await ask(
+    client,
+    repository,
+    `${refField(ref)} { target { oid } compare(headRef: ${literal(other)}) { status aheadBy behindBy } }`,
+    comparedSchema,
+  )
+  if (!found.ref?.target || !found.ref.compare) return undefined
+  const { status, aheadBy, behindBy } = sideOf(found.ref.compare)
+  return ref === base
+    ? { status, aheadBy, behindBy, baseSha: found.ref.target.oid }
+    : { status: TURNED[status], aheadBy: behindBy, behindBy: aheadBy, baseSha: base }
+}
+
 const nodesOf = <Node extends z.core.$ZodType>(node: Node) => z.object({ nodes: z.array(z.nullable(node)) })
 const historySchema = nodesOf(
   z.object({
@@ -98,11 +136,10 @@ export async function findTrackedBranch(
 ): Promise<TrackedBranch | undefined> {
   const commit = `oid ... on Commit { history(first: ${MAX_HISTORY}) {
     nodes { oid committedDate parents(first: ${MAX_PARENTS}) { nodes { oid } } } } }`
-  const field = ref === 'HEAD' ? 'ref: defaultBranchRef' : `ref(qualifiedName: ${literal(ref)})`
   const answer = await ask(
     client,
     repository,
-    `${field} { name prefix target { ${commit} ... on Tag { target { ${commit} } } } }`,
+    `${refField(ref)} { name prefix target { ${commit} ... on Tag { target { ${commit} } } } }`,
     trackedSchema,
   )
   const found = answer.repository.ref
@@ -148,6 +185,9 @@ async function ask<Answer extends z.core.$ZodType>(
   if (result.success) return result.data
   throw new GraphqlError(explainIssues(result.error.issues).join('; '))
 }
+
+const refField = (ref: string) =>
+  ref === 'HEAD' ? 'ref: defaultBranchRef' : `ref(qualifiedName: ${literal(ref)})`
 
 function sideOf({ status, aheadBy, behindBy, commits }: z.output<typeof sideSchema>): Related {
   const firstCommittedAt = commits?.nodes[0]?.committedDate

@@ -11,6 +11,12 @@ export interface RepositoryName {
   repo: string
 }
 
+const SHA = /^[0-9a-f]{40}$/
+
+export function isSha(name: string): boolean {
+  return SHA.test(name)
+}
+
 /** Compares two commits, each given as a sha, as `refs/heads/x` (a bare name could mean a tag), or as `HEAD`. */
 export async function compare(
   client: GitHubClient,

@@ -3,8 +3,8 @@
 import { RequestError } from '@octokit/request-error'
 import { LATER, OperatorError, PermissionError } from '../base/errors.ts'
 import { HttpError } from '../base/http.ts'
-import { ARCHIVED, BYPASS } from '../channels/forge.ts'
-import { messageOfAnswer } from './request.ts'
+import { ARCHIVED, BYPASS, NotComparedError } from '../channels/forge.ts'
+import { isNotCompared, messageOfAnswer } from './request.ts'
 
 export interface Asked {
   /** as whom: the token of an App's installation, the App itself (its key), or a person's token */
@@ -26,7 +26,7 @@ export function explainRefusal(error: unknown, asked: Asked): unknown {
   }
   const { why, hint } = meaningOf(error, asked)
   const denied = [401, 403, 404, 451].includes(error.status) || (asked.as === 'app' && error.status === 422)
-  const Refusal = denied ? PermissionError : OperatorError
+  const Refusal = denied ? PermissionError : isNotCompared(error) ? NotComparedError : OperatorError
   return new Refusal(`${why} (${request})`, { hint, cause: error })
 }
 
@@ -38,6 +38,15 @@ interface Meaning {
 function meaningOf(error: RequestError, asked: Asked): Meaning {
   const message = messageOfAnswer(error)
   const answer = `GitHub answered ${error.status}${message === '' ? '' : `: ${message}`}`
+  if (isNotCompared(error)) {
+    return {
+      why: `GitHub cannot compare the two commits: ${message}`,
+      hint: [
+        LATER,
+        'if it lasts, too much lies between the two: a channel that is far behind can be brought nearer by hand, with git push origin COMMIT:refs/heads/CHANNEL, which only goes forward',
+      ],
+    }
+  }
   switch (error.status) {
     case 401:
       return unauthorized(message, asked)

@@ -5,7 +5,7 @@ import { RequestError } from '@octokit/request-error'
 import { askOnce } from '../base/ask-once.ts'
 import { OperatorError, PermissionError } from '../base/errors.ts'
 import { sameRepository } from '../base/repository-name.ts'
-import type { NotAnswered } from '../channels/forge.ts'
+import { type NotAnswered, NotComparedError } from '../channels/forge.ts'
 import type { Standing, Survey } from '../status/survey.ts'
 import type { Credentials } from './credentials.ts'
 import * as graphql from './graphql.ts'
@@ -26,8 +26,6 @@ import { type InstallationTokens, openTokens, type TokenOptions } from './tokens
 /** How long a refused token is waited for that was made a moment ago. */
 const FRESH_TOKEN_WAITS_SECONDS = [1, 2]
 
-const SHA = /^[0-9a-f]{40}$/
-
 export interface RepositoryOptions extends TokenOptions {
   credentials: Credentials
 }
@@ -39,6 +37,8 @@ export function openRepository(options: RepositoryOptions): Survey {
   const comparisons = new Map<string, ReturnType<typeof refs.compare>>()
   const names = new Map<string, Promise<boolean>>()
   let redirected = false
+  /** GitHub could not compare two commits of this repository over REST, which took it some ten seconds */
+  let isTooMuch = false
 
   // outermost, around the retries: every attempt of a request has the same token
   client.hook.wrap('request', async (request, parameters) => {
@@ -81,6 +81,28 @@ export function openRepository(options: RepositoryOptions): Survey {
       return await endpoint(nameOf(access))
     } catch (error) {
       throw await explain(error)
+    }
+  }
+
+  /** REST first: it compares any two commits, and says which of them are not there. */
+  async function compareAnyway(base: string, head: string): ReturnType<typeof refs.compare> {
+    const compareOverGraphql = () =>
+      ask(name => graphql.compare(client, name, base, head)).catch((error: unknown) => {
+        // then REST has the word
+        if (error instanceof OperatorError) return undefined
+        throw error
+      })
+    const wasTooMuch = isTooMuch
+    const known = wasTooMuch ? await compareOverGraphql() : undefined
+    if (known) return known
+    try {
+      return await ask(name => refs.compare(client, name, base, head))
+    } catch (error) {
+      if (!(error instanceof NotComparedError)) throw error
+      isTooMuch = true
+      const found = wasTooMuch ? undefined : await compareOverGraphql()
+      if (!found) throw error
+      return found
     }
   }
 
@@ -127,9 +149,9 @@ export function openRepository(options: RepositoryOptions): Survey {
       return access
     },
     compare(base, head) {
-      const compare = () => ask(name => refs.compare(client, name, base, head))
+      const compare = () => compareAnyway(base, head)
       // what two commits are to each other does not change, and many channels ask about the same two
-      if (!SHA.test(base) || !SHA.test(head)) return compare()
+      if (!refs.isSha(base) || !refs.isSha(head)) return compare()
       const pair = `${base} ${head}`
       const answer = askOnce(comparisons, pair, compare)
       // but a commit that was just pushed may be found a moment later

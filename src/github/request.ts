@@ -148,12 +148,21 @@ function limits(octokit: Core, { limits: options }: OctokitOptions): Record<stri
       const { retry } = octokit as Core & ReturnType<typeof import('@octokit/plugin-retry').retry>
       throw retry.retryRequest(error, waited + 1, seconds)
     }
-    const useless = error.cause instanceof HttpError && error.cause.retry === 'useless'
+    const useless =
+      (error.cause instanceof HttpError && error.cause.retry === 'useless') || isNotCompared(error)
     // a retry that begins after the deadline is only a later failure
     if (useless || (waited + 1) ** 2 * secondMs >= deadline.remainingMs()) request.request.retries = 0
     throw error
   })
   return {}
+}
+
+/**
+ * “Server Error: Sorry, this diff is taking too long to generate.”, or “… is temporarily unavailable due to heavy server
+ * load.” Another attempt would take as long.
+ */
+export function isNotCompared(error: RequestError): boolean {
+  return error.status >= 500 && /\bthis diff\b/i.test(messageOfAnswer(error))
 }
 
 export class RateLimitError extends LimitError {

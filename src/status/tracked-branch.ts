@@ -77,7 +77,7 @@ async function countUnevaluated(
   // another root: how many does not matter
   const commits = comparison === 'unrelated' ? Math.max(1, history.length) : comparison.aheadBy
   // if main was rewritten, the new commits begin where the two parted
-  const known = comparison === 'unrelated' ? newest : comparison.mergeBaseSha
+  const known = (comparison !== 'unrelated' && comparison.mergeBaseSha) || newest
   return { commits, oldest: commits === 0 ? undefined : firstAfter(known, { sha, history }, commits) }
 }
 

@@ -20,6 +20,13 @@ interface Case {
 
 const LATER = 'the next run tries again'
 
+const TOO_MUCH = {
+  kind: 'status',
+  status: 500,
+  body: { message: 'Server Error: Sorry, this diff is taking too long to generate.' },
+  times: Number.POSITIVE_INFINITY,
+} as const
+
 const TABLE: Case[] = [
   {
     what: 'the App is not installed',
@@ -230,6 +237,26 @@ const TABLE: Case[] = [
     status: 0,
     ends: 'c2',
     says: ["alice/dotfiles tested: created at SHA2 (GitHub's answer was lost)"],
+  },
+  {
+    what: 'the comparison is too much for REST',
+    given: ({ github }) => github.fault({ ...TOO_MUCH, path: '/compare/' }),
+    status: 0,
+    ends: 'c2',
+    says: ['alice/dotfiles tested: fast-forwarded SHA1..SHA2 (1 commit)'],
+  },
+  {
+    what: 'the comparison is too much for REST, and the App may not ask GraphQL',
+    given: ({ github }) => {
+      github.fault({ ...TOO_MUCH, path: '/compare/' })
+      github.fault({ kind: 'status', status: 403, path: '/graphql', times: Number.POSITIVE_INFINITY })
+    },
+    status: 1,
+    says: [
+      /^cannot move tested in alice\/dotfiles: GitHub cannot compare the two commits: Server Error: Sorry, this diff is taking too long to generate\. \(GET API\/repos\/alice\/dotfiles\/compare\/\S+\)$/,
+      LATER,
+      /^if it lasts, .* git push origin COMMIT:refs\/heads\/CHANNEL, which only goes forward$/,
+    ],
   },
   {
     what: 'GitHub is down until the deadline',

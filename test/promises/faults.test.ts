@@ -144,6 +144,16 @@ const ENDED = /GitHub could not be asked: the connection was closed before an an
 
 const ROWS: readonly Row[] = [
   ...passing('500', answer(500, 'Server Error'), /GitHub answered 500: Server Error/),
+  {
+    what: '500 of a diff that takes too long',
+    fault: answer(500, 'Server Error: Sorry, this diff is taking too long to generate.'),
+    times: EVER,
+    ends({ name }, command) {
+      if (name !== 'compare' && name !== 'tracked') return 'not here'
+      // GraphQL knows, unless there is no such branch, of which GitHub would say 404
+      return command === 'channel-update that creates' ? /GitHub cannot compare the two commits: Serv/ : 'ok'
+    },
+  },
   ...passing('502 with a page', { kind: 'status', status: 502, body: PAGE }, /GitHub answered 502: 502 Bad/),
   ...passing('503', answer(503, 'Service Unavailable'), /GitHub answered 503: Service Unavailable/),
   ...passing('nobody there', { kind: 'refused' }, /GitHub could not be asked: connect ECONNREFUSED/),

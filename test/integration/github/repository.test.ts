@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, test } from 'node:test'
+import { describe, type TestContext, test } from 'node:test'
 import { systemClock } from '../../../src/base/clock.ts'
 import { PermissionError } from '../../../src/base/errors.ts'
 import type { NotAnswered, Written } from '../../../src/channels/forge.ts'
@@ -595,6 +595,104 @@ describe('compare', () => {
       assert.deepEqual(await repository.fastForward(branch, c2, 0), { kind: 'written' })
       assert.equal(await scene.repo.branch(branch), c2)
     }
+  })
+})
+
+// main, v1 (a tag): c1 - c2 - c3     channel at c1, side at s1, a child of c1, apart at a1, a root
+describe('a compare that is too much for GitHub over REST', () => {
+  const TOO_MUCH = {
+    kind: 'status',
+    status: 500,
+    path: '/compare/',
+    body: { message: 'Server Error: Sorry, this diff is taking too long to generate.' },
+    ...ALWAYS,
+  } as const
+  const SAID =
+    /^GitHub cannot compare the two commits: Server Error: Sorry, this diff is taking too long to gen/
+  const GRAPHQL = 'POST /graphql'
+
+  async function drawMore(t: TestContext) {
+    const scene = await sceneFor(t, { graph: new MemoryGraph() })
+    const { repo } = scene
+    const [c1 = '', c2 = '', c3 = ''] = await repo.history(3)
+    const s1 = await repo.commit({ parents: [c1] })
+    const a1 = await repo.commit({ parents: [] })
+    await repo.setBranches({ main: c3, channel: c1, side: s1, apart: a1 })
+    await repo.setTag('v1', c3)
+    const commits: Record<string, string> = { c1, c2, c3, s1, a1 }
+    scene.name(commits)
+    const open = () => scene.open({ credentials: scene.person })
+    return { scene, open, shaOf: (name: string) => commits[name] ?? name }
+  }
+
+  for (const [base, head] of [
+    ['refs/heads/channel', 'c2'],
+    ['refs/heads/channel', 'c1'],
+    ['refs/heads/main', 'c1'],
+    ['refs/heads/side', 'c3'],
+    ['c2', 'refs/heads/main'],
+    ['c2', 'refs/heads/channel'],
+    ['c3', 'HEAD'],
+    ['c2', 'HEAD'],
+    ['s1', 'HEAD'],
+    ['c2', 'refs/tags/v1'],
+  ] as const) {
+    test(`${base}...${head} is answered by GraphQL, and alike`, async t => {
+      const { scene, open, shaOf } = await drawMore(t)
+      const expected = await open().compare(shaOf(base), shaOf(head))
+      assert.ok(typeof expected === 'object')
+      const { mergeBaseSha, ...rest } = expected
+      scene.github.fault(TOO_MUCH)
+      scene.requests()
+      const repository = open()
+      assert.deepEqual(await repository.compare(shaOf(base), shaOf(head)), rest)
+      assert.deepEqual(scene.requests(), [`GET /compare/${base}...${head}`, GRAPHQL])
+      // what takes GitHub so long is not asked a second time
+      assert.deepEqual(await repository.compare(shaOf(base), shaOf(head)), rest)
+      assert.deepEqual(scene.requests(), [GRAPHQL])
+    })
+  }
+
+  test('is an error where GraphQL compares nothing either', async t => {
+    const { scene, open, shaOf } = await drawMore(t)
+    scene.github.fault(TOO_MUCH)
+    for (const [base, head, requests] of [
+      ['refs/heads/apart', 'c2', 2],
+      ['refs/heads/gone', 'c2', 2],
+      ['refs/heads/channel', '9'.repeat(40), 2],
+      // it compares branches only
+      ['c1', 'c2', 1],
+    ] as const) {
+      scene.requests()
+      const [said = ''] = await scene.trouble(open().compare(shaOf(base), shaOf(head)))
+      assert.match(said, SAID)
+      assert.equal(scene.requests().length, requests, `${base}...${head}`)
+    }
+  })
+
+  for (const [what, fault] of [
+    ['is not there', { kind: 'status', status: 404 }],
+    ['is forbidden', { kind: 'status', status: 403, body: NOT_ACCESSIBLE }],
+    ['is down', { kind: 'status', status: 502 }],
+    ['has errors', { kind: 'status', status: 200, body: { data: null, errors: [{ message: 'Oops' }] } }],
+    ['compares nothing', { kind: 'status', status: 200, body: { data: { repository: { ref: null } } } }],
+  ] as const) {
+    test(`is an error where GraphQL ${what}`, async t => {
+      const { scene, open, shaOf } = await drawMore(t)
+      scene.github.fault(TOO_MUCH)
+      scene.github.fault({ ...fault, path: '/graphql', ...ALWAYS })
+      const [said = ''] = await scene.trouble(open().compare('refs/heads/channel', shaOf('c2')))
+      assert.match(said, SAID)
+    })
+  }
+
+  test('is asked over REST again where GraphQL does not say, so that what is missing is known', async t => {
+    const { scene, open, shaOf } = await drawMore(t)
+    scene.github.fault({ ...TOO_MUCH, times: 1 })
+    const repository = open()
+    await repository.compare('refs/heads/channel', shaOf('c2'))
+    assert.equal(await repository.compare('refs/heads/gone', shaOf('c2')), 'not-found')
+    assert.equal(await repository.compare('refs/heads/apart', shaOf('c2')), 'unrelated')
   })
 })
 

@@ -203,6 +203,21 @@ const TABLE: [string, Facts, string, string[]][] = [
     'GitHub answered 500',
     [LATER, 'https://www.githubstatus.com says how GitHub is'],
   ],
+  ...(
+    [
+      'Server Error: Sorry, this diff is taking too long to generate.',
+      'Server Error: Sorry, this diff is temporarily unavailable due to heavy server load.',
+      'Sorry, this diff is unavailable.',
+    ] as const
+  ).map((message): (typeof TABLE)[number] => [
+    `a comparison that is too much for GitHub: “${message}”`,
+    { status: 500, message, method: 'GET' },
+    `GitHub cannot compare the two commits: ${message}`,
+    [
+      LATER,
+      'if it lasts, too much lies between the two: a channel that is far behind can be brought nearer by hand, with git push origin COMMIT:refs/heads/CHANNEL, which only goes forward',
+    ],
+  ]),
   ['something new', { status: 418, message: 'Teapot' }, 'GitHub answered 418: Teapot', []],
 ]
 
