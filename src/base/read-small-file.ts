@@ -4,10 +4,11 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 const MAX_BYTES = 64 * 1024
 
 /**
- * A file of our own, in a folder that others may write to. A pipe would hang us in `open`, and a device or a huge file would
- * never end.
+ * A small file that we or the operator made, in a folder that others may write to. A pipe would hang us in `open`, and a
+ * device or a huge file would never end.
  *
  * @param options.check throws if it must not be read
+ * @param options.links `follow` only if the operator has named the file: secret stores make links
  * @throws what the file system says; Error if it is no regular file, or too large
  */
 export function readSmallFile(
@@ -15,11 +16,16 @@ export function readSmallFile(
   {
     check = () => {},
     maxBytes = MAX_BYTES,
-  }: { check?: (stat: { uid: number; mode: number }) => void; maxBytes?: number } = {},
+    links = 'refuse',
+  }: {
+    check?: (stat: { uid: number; mode: number }) => void
+    maxBytes?: number
+    links?: 'refuse' | 'follow'
+  } = {},
 ): string {
   // without O_NONBLOCK, to open a pipe waits for its other end; we make no links, and one may lead anywhere
   const { O_RDONLY, O_NONBLOCK, O_NOCTTY, O_NOFOLLOW } = constants
-  const descriptor = openSync(file, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW)
+  const descriptor = openSync(file, O_RDONLY | O_NONBLOCK | O_NOCTTY | (links === 'refuse' ? O_NOFOLLOW : 0))
   try {
     const stat = fstatSync(descriptor)
     if (!stat.isFile()) throw new Error('it is no regular file')

@@ -12,22 +12,21 @@ import type { CacheOptions } from './options.ts'
  * @throws OperatorError if an output cannot be copied or is not seen; no channel may move then
  */
 export async function copyOutputs(outputs: readonly Output[], options: CacheOptions): Promise<void> {
-  const { config, log } = options
+  const { config, client, log, secondMs } = options
   const paths = pathsOf(outputs, log)
   if (options.mode === 'look') return lookOnly(paths, options)
   if (config.unit !== undefined) {
     await copyBy(config.unit, paths, options)
     log(`copied ${count(paths.length, 'output')} to the cache`)
   }
-  if (config.url !== undefined) {
-    const url = config.url
+  if (client) {
     const slots = new Semaphore(config.parallel)
     const looks = await Promise.allSettled(
-      paths.map(path => slots.runExclusive(() => waitFor(path, url, options))),
+      paths.map(path => slots.runExclusive(() => waitFor(path, client, secondMs))),
     )
     const failed = looks.find(look => look.status === 'rejected')
     if (failed) throw failed.reason
-    log(`saw ${count(paths.length, 'output')} at ${url}`)
+    log(`saw ${count(paths.length, 'output')} at ${client.url}`)
   }
 }
 
@@ -42,18 +41,22 @@ export async function startCopies(outputs: readonly Output[], options: CacheOpti
 }
 
 /** A dry run: what the cache has already, and what would be copied. */
-export async function lookOnly(paths: readonly string[], { config, http, log }: CacheOptions): Promise<void> {
-  const { url, unit } = config
+export async function lookOnly(
+  paths: readonly string[],
+  { config, client, log }: CacheOptions,
+): Promise<void> {
+  const { unit } = config
   const looks = await Promise.all(
     paths.map(async path => ({
       path,
-      problem: url === undefined ? undefined : await findProblem(path, url, http),
+      problem: client && (await findProblem(path, client)),
     })),
   )
   for (const { path, problem } of looks) {
-    if (url !== undefined && !problem) log(`the cache has ${path} (dry run)`)
-    else if (unit !== undefined || !problem) log(`would copy ${path} to the cache (dry run)`)
-    else throw new OperatorError(problem.message, { hint: problem.hint })
+    if (client && !problem) log(`the cache has ${path} (dry run)`)
+    else if (!problem || (unit !== undefined && problem.copying === 'worthwhile'))
+      log(`would copy ${path} to the cache (dry run)`)
+    else throw problem.error
   }
 }
 

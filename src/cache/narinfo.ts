@@ -1,11 +1,11 @@
 // Whether the cache has a store path: its narinfo, `<hash>.narinfo` below cache.url.
 import { Semaphore } from 'async-mutex'
 import { type Clock, systemClock } from '../base/clock.ts'
-import { LATER, messageOf, OperatorError } from '../base/errors.ts'
-import type { Http } from '../base/http.ts'
+import { LATER, lineOfError, messageOf, OperatorError } from '../base/errors.ts'
+import type { HttpResponse } from '../base/http.ts'
 import type { Output } from '../base/output.ts'
+import type { CacheClient } from './client.ts'
 import type { CacheConfig } from './config.ts'
-import type { CacheOptions } from './options.ts'
 
 /** After a copy, a cache may deny for a moment that it has the path, and it may have cached that answer: 31 s in all. */
 const LOOK_WAITS_SECONDS = [1, 2, 4, 8, 16]
@@ -15,48 +15,54 @@ const LOOK_TIMEOUT_MS = 15_000
 const MAX_NARINFO_BYTES = 256 * 1024
 
 interface Problem {
-  message: string
-  hint: string
+  error: OperatorError
   /** whether another look may find it gone */
   passing: 'maybe' | 'no'
+  /** `useless`: also what is there could not be seen */
+  copying: 'worthwhile' | 'useless'
 }
 
-/** Why the cache does not have a store path; undefined if its narinfo is there. */
+/** Why a store path cannot be seen in the cache; undefined if its narinfo is there. */
 export async function findProblem(
   path: string,
-  url: string,
-  http: Http,
+  client: CacheClient,
   timeoutMs = LOOK_TIMEOUT_MS,
 ): Promise<Problem | undefined> {
   const hash = path.slice(path.lastIndexOf('/') + 1).slice(0, 32)
-  const narinfo = `${url}/${hash}.narinfo`
+  const narinfo = `${client.url}/${hash}.narinfo`
   const missing = `the cache does not have ${path}: ${narinfo}`
-  let status: number
+  let answer: HttpResponse
   let text: string
   try {
-    const response = await http.fetch(narinfo, { timeoutMs, maxBytes: MAX_NARINFO_BYTES })
-    status = response.status
-    text = await response.text()
+    answer = await client.fetch(`${hash}.narinfo`, { timeoutMs, maxBytes: MAX_NARINFO_BYTES })
+    text = await answer.text()
   } catch (error) {
-    return {
-      message: `cannot ask the cache for ${path}: ${messageOf(error)} (GET ${narinfo})`,
-      hint: LATER,
-      passing: 'maybe',
-    }
+    // the login could not be read
+    if (error instanceof OperatorError) return { error, passing: 'no', copying: 'useless' }
+    return problem(`cannot ask the cache for ${path}: ${messageOf(error)} (GET ${narinfo})`, LATER, 'maybe')
+  }
+  const { status } = answer
+  const refusal = client.explainRefusal(answer)
+  if (refusal) {
+    const error = new OperatorError(
+      `the cache ${refusal.why}, so ${path} cannot be seen there: ${narinfo} answers ${status}`,
+      { hint: refusal.hint },
+    )
+    return { error, passing: status === 403 ? 'maybe' : 'no', copying: refusal.copying }
   }
   if (status !== 200) {
-    const passing = [403, 404, 408, 425, 429].includes(status) || status >= 500
+    const passing = [404, 408, 425, 429].includes(status) || status >= 500
     const hint = status === 404 ? 'does the copy unit upload to this cache?' : 'check cache.url'
-    return { message: `${missing} answers ${status}`, hint, passing: passing ? 'maybe' : 'no' }
+    return problem(`${missing} answers ${status}`, hint, passing ? 'maybe' : 'no')
   }
   const storePath = fieldOf('StorePath', text)
   if (storePath === path) return undefined
   const other = storePath === undefined ? 'no narinfo' : `of ${storePath.slice(0, 300)}`
-  return {
-    message: `${missing} is ${other}`,
-    hint: 'check cache.url: is a binary cache of Nix there?',
-    passing: 'no',
-  }
+  return problem(`${missing} is ${other}`, 'check cache.url: is a binary cache of Nix there?', 'no')
+}
+
+function problem(message: string, hint: string, passing: Problem['passing']): Problem {
+  return { error: new OperatorError(message, { hint }), passing, copying: 'worthwhile' }
 }
 
 /** Of a line such as `StorePath: /nix/store/…`. */
@@ -66,13 +72,11 @@ export function fieldOf(key: string, text: string): string | undefined {
 }
 
 /** Asks for the path's narinfo until the cache has it, or answers that it never will. */
-export async function waitFor(path: string, url: string, { http, secondMs }: CacheOptions): Promise<void> {
+export async function waitFor(path: string, client: CacheClient, secondMs: number): Promise<void> {
   for (const seconds of [...LOOK_WAITS_SECONDS, undefined]) {
-    const problem = await findProblem(path, url, http)
-    if (!problem) return
-    if (seconds === undefined || problem.passing === 'no') {
-      throw new OperatorError(problem.message, { hint: problem.hint })
-    }
+    const found = await findProblem(path, client)
+    if (!found) return
+    if (seconds === undefined || found.passing === 'no') throw found.error
     await new Promise(resolve => setTimeout(resolve, seconds * secondMs))
   }
 }
@@ -81,29 +85,28 @@ export async function waitFor(path: string, url: string, { http, secondMs }: Cac
 const LOOKS_TIMEOUT_MS = 10_000
 
 /**
- * Only looks: why the outputs of a build cannot be found at `cache.url`; undefined if they all are there, if there is
- * nothing to look at, or if the cache takes too long. `cache.parallel` at once.
+ * Only looks: why the outputs of a build cannot be found in the cache; undefined if they all are there, or if the cache takes
+ * too long. `cache.parallel` at once.
  */
 export function createLook(
-  { url, parallel }: CacheConfig,
-  http: Http,
+  { parallel }: Pick<CacheConfig, 'parallel'>,
+  client: CacheClient,
   clock: Clock = systemClock,
 ): (outputs: readonly Output[]) => Promise<string | undefined> {
   const slots = new Semaphore(parallel)
   const endsAt = clock.elapsed() + LOOKS_TIMEOUT_MS
   return async outputs => {
-    if (url === undefined) return undefined
     const paths = outputs.flatMap(({ path }) => path ?? [])
     const problems = await Promise.all(
       paths.map(path =>
         slots.runExclusive(async () => {
           const timeoutMs = Math.min(LOOK_TIMEOUT_MS, endsAt - clock.elapsed())
-          const problem = timeoutMs > 0 ? await findProblem(path, url, http, timeoutMs) : undefined
-          return clock.elapsed() < endsAt ? problem : undefined
+          const found = timeoutMs > 0 ? await findProblem(path, client, timeoutMs) : undefined
+          return clock.elapsed() < endsAt ? found : undefined
         }),
       ),
     )
-    const problem = problems.find(each => each !== undefined)
-    return problem && `${problem.message}; ${problem.hint}`
+    const found = problems.find(each => each !== undefined)
+    return found && lineOfError(found.error)
   }
 }

@@ -17,16 +17,20 @@ import type { CacheOptions } from './options.ts'
 export function createProver(
   options: CacheOptions,
 ): (outputs: readonly Output[], of: string) => Promise<'copied' | 'seen'> {
-  const { config, http, log } = options
-  const { unit, url } = config
+  const { config, client, log, secondMs } = options
+  const { unit } = config
   const slots = new Semaphore(config.parallel)
   const proofs = new Map<string, Promise<'copied' | 'seen'>>()
   const proven = new Set<string>()
 
   async function prove(path: string): Promise<'copied' | 'seen'> {
-    if (url !== undefined && !(await findProblem(path, url, http))) return 'seen'
+    if (client) {
+      const problem = await findProblem(path, client)
+      if (!problem) return 'seen'
+      if (problem.copying === 'useless') throw problem.error
+    }
     if (unit !== undefined) await copyBy(unit, [path], options)
-    if (url !== undefined) await waitFor(path, url, options)
+    if (client) await waitFor(path, client, secondMs)
     return unit === undefined ? 'seen' : 'copied'
   }
 

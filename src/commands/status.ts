@@ -7,6 +7,7 @@ import { createHttp, type Http } from '../base/http.ts'
 import { count, printable } from '../base/log.ts'
 import { writeAtomically } from '../base/write-atomically.ts'
 import { createLook } from '../cache/narinfo.ts'
+import { findCacheClient } from '../cache/options.ts'
 import { type Config, readConfig } from '../config.ts'
 import { expectedHosts, webUrlFor } from '../github/config.ts'
 import { findConnection } from '../hydra/connection.ts'
@@ -72,7 +73,7 @@ export const command: Command<typeof options> = {
     progress('asking Hydra and GitHub…')
     try {
       const status = await findStatus({
-        ...statusOptionsOf(config, http),
+        ...statusOptionsOf(config, { http, env }),
         report,
         only: positionals,
         database,
@@ -108,10 +109,11 @@ export const command: Command<typeof options> = {
 /** What status needs of the configuration. */
 export function statusOptionsOf(
   { channels, github, hydraUrl, stateDirectory, dryRun, cache }: Config,
-  http: Http,
+  using: { http: Http; env: Readonly<Record<string, string | undefined>> },
 ): Pick<StatusOptions, 'rules' | 'hosts' | 'webUrl' | 'hydraUrl' | 'stateDirectory' | 'dryRun' | 'look'> {
   const [hosts, webUrl] = [expectedHosts(github), webUrlFor(github)]
-  const look = cache?.url === undefined ? undefined : createLook(cache, http)
+  const client = cache && findCacheClient(cache, using)
+  const look = client && createLook(cache, client)
   return { rules: channels, hosts, webUrl, hydraUrl, stateDirectory, dryRun, look }
 }
 

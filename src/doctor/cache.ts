@@ -1,13 +1,17 @@
 // The binary cache: whether it is one, and whether it has what a channel has already moved to.
 
+import { isSecure } from '../base/config-fields.ts'
 import { messageOf, OperatorError } from '../base/errors.ts'
 import type { Http } from '../base/http.ts'
+import { shellWord } from '../base/links.ts'
 import { count } from '../base/log.ts'
+import type { CacheClient } from '../cache/client.ts'
 import { createLook, fieldOf } from '../cache/narinfo.ts'
+import { findCacheClient } from '../cache/options.ts'
 import { findTip, listTips, prefixesIn } from '../channels/branches.ts'
 import type { Config } from '../config.ts'
 import { findOutputsOfBuilds } from '../hydra/queries/outputs.ts'
-import { type Answer, notChecked } from './check.ts'
+import { type Answer, isOpenToOthers, type Note, notChecked } from './check.ts'
 import type { OpenedRepository } from './github.ts'
 import type { Fleet } from './hydra.ts'
 
@@ -16,30 +20,86 @@ const MAX_BYTES = 64 * 1024
 const NO_URL = 'there is no cache.url in the configuration'
 
 /** Every binary cache of Nix names its store directory. */
-export async function checkCache({ cache }: Config, http: Http): Promise<Answer<string>> {
-  if (cache?.url === undefined) return notChecked(NO_URL)
-  const url = `${cache.url}/nix-cache-info`
+export async function checkCache(
+  { cache }: Config,
+  using: { http: Http; env: Readonly<Record<string, string | undefined>> },
+): Promise<Answer<CacheClient>> {
+  const client = cache && findCacheClient(cache, using)
+  if (!client) return notChecked(NO_URL)
+  const login = client.readLogin()
+  const url = `${client.url}/nix-cache-info`
   const hint = 'check cache.url: is a binary cache of Nix there?'
-  const answer = await http.fetch(url, { timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES }).catch(error => {
+  const limits = { timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES }
+  const answer = await client.fetch('nix-cache-info', limits).catch(error => {
     throw new OperatorError(`cannot ask the cache: ${messageOf(error)} (GET ${url})`, { hint, cause: error })
   })
+  const refusal = client.explainRefusal(answer)
+  if (refusal) {
+    throw new OperatorError(`the cache ${refusal.why}: ${url} answers ${answer.status}`, {
+      hint: refusal.hint,
+    })
+  }
   if (answer.status !== 200) throw new OperatorError(`${url} answers ${answer.status}`, { hint })
   const store = fieldOf('StoreDir', await answer.text())
   if (!store) throw new OperatorError(`${url} names no StoreDir`, { hint })
-  return { message: `${cache.url} is a binary cache of ${store}`, found: cache.url }
+  const message = `${client.url} is a binary cache of ${store}`
+  const notes = [...noteHttp(login, client), ...noteLogin(login, client)]
+  if (notes.length === 0) return { message, found: client }
+  return {
+    result: 'note',
+    message: [message, ...notes.map(({ words }) => words)].join('; '),
+    hint: notes.map(note => note.hint),
+    found: client,
+  }
+}
+
+type FoundLogin = ReturnType<CacheClient['readLogin']>
+
+function noteHttp(login: FoundLogin, { url }: CacheClient): Note[] {
+  if (isSecure(new URL(url))) return []
+  const readable = login?.found ? ' and read the login' : ''
+  return [
+    {
+      words: `it is asked over http, so whoever is on the way can forge its answers${readable}, and what is “seen” there may not be there`,
+      hint: 'serve the cache over https, and remove cache.allowHttp',
+    },
+  ]
+}
+
+function noteLogin(login: FoundLogin, { url }: CacheClient): Note[] {
+  if (!login) return []
+  const { file, found } = login
+  return [
+    ...(found
+      ? []
+      : [
+          {
+            words: `it wants no login, and ${file} (cache.netrcFile) has none for it`,
+            hint: `remove cache.netrcFile, or add the line: machine ${new URL(url).hostname} login NAME password PASSWORD`,
+          },
+        ]),
+    ...(isOpenToOthers(file)
+      ? [
+          {
+            words: `the mode of ${file} (cache.netrcFile) lets every user read it`,
+            hint: `chmod 600 ${shellWord(file)}; if somebody else has read it, they have the login: then change it`,
+          },
+        ]
+      : []),
+  ]
 }
 
 interface CachePathOptions {
-  cache: Config['cache']
-  http: Http
+  client: CacheClient
+  /** `cache.parallel` */
+  parallel: number
   fleet: Fleet
   repositories: readonly OpenedRepository[]
 }
 
 /** A channel that is at its candidate was moved there after the outputs were seen. */
 export async function checkCachePath(options: CachePathOptions): Promise<Answer<never>> {
-  const { cache, http, fleet } = options
-  if (cache?.url === undefined) return notChecked(NO_URL)
+  const { client, parallel, fleet } = options
   if (options.repositories.length === 0) return notChecked('no repository could be looked at')
   const moved = await findMoved(options)
   if (moved instanceof Error) return notChecked(moved.message)
@@ -47,9 +107,9 @@ export async function checkCachePath(options: CachePathOptions): Promise<Answer<
   const outputs = await fleet.database.look(sql => findOutputsOfBuilds(sql, [moved.build]))
   const known = (outputs.get(moved.build) ?? []).filter(({ path }) => path !== null)
   if (known.length === 0) return notChecked(`Hydra knows no path of build ${moved.build}`)
-  const problem = await createLook(cache, http)(known)
+  const problem = await createLook({ parallel }, client)(known)
   const of = `build ${moved.build}, which ${moved.branch} is at`
-  if (problem === undefined) return { message: `${cache.url} has ${count(known.length, 'output')} of ${of}` }
+  if (problem === undefined) return { message: `${client.url} has ${count(known.length, 'output')} of ${of}` }
   throw new OperatorError(`${problem} (${of})`, {
     hint: 'a host that upgrades to this commit now has to build it: was the cache cleaned up, or is cache.url another one?',
   })

@@ -1,4 +1,5 @@
 // How doctor makes a check: what it becomes when it fails, and when it cannot be made at all.
+import { statSync } from 'node:fs'
 import { messageOf, OperatorError } from '../base/errors.ts'
 import { listSome } from '../base/log.ts'
 
@@ -100,6 +101,21 @@ export async function both<A, B>(a: Promise<Checked<A>>, b: Promise<Checked<B>>)
 
 export function notChecked(why: string): Answer<never> {
   return { result: 'not-checked', message: `not checked: ${why}` }
+}
+
+/** What is worth knowing of something that works, behind its message. */
+export interface Note {
+  words: string
+  hint: string
+}
+
+/** Whether every user of this machine may read a file with a secret. */
+export function isOpenToOthers(file: string): boolean {
+  try {
+    return (statSync(file).mode & 0o004) !== 0
+  } catch {
+    return false
+  }
 }
 
 /** Of what an answer names: `a, b, c and 9 more` */

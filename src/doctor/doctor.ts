@@ -105,7 +105,7 @@ function checkOnline(config: Config, { env, uid, http, now }: DoctorOptions): On
   }
   const hydra = checkHydra({ config, env, resolve })
   const machine = { config, env, uid }
-  const cache = check('cache', () => checkCache(config, http))
+  const cache = check('cache', () => checkCache(config, { http, env }))
   return {
     checks: [
       ...github.checks,
@@ -118,10 +118,10 @@ function checkOnline(config: Config, { env, uid, http, now }: DoctorOptions): On
       check('cache-unit', () => checkCacheUnit(machine)),
       check('polkit', () => checkPolkit(machine)),
       cache,
-      after('cache-path', both(cache, hydra.fleet), async ([, fleet]) => {
+      after('cache-path', both(cache, hydra.fleet), async ([client, fleet]) => {
         const opened = await Promise.all(github.repositories)
         const repositories = opened.flatMap(({ found }) => found ?? [])
-        return checkCachePath({ cache: config.cache, http, fleet, repositories })
+        return checkCachePath({ client, parallel: config.cache?.parallel ?? 1, fleet, repositories })
       }),
       check('reconcile', () => checkReconcile(config, now)),
       check('holds', () => checkHolds(config, now)),

@@ -1,5 +1,4 @@
 // GitHub's half: the App and its key, the clocks, and each repository of the rules.
-import { statSync } from 'node:fs'
 import { systemClock } from '../base/clock.ts'
 import type { Deadline } from '../base/deadline.ts'
 import { messageOf, OperatorError } from '../base/errors.ts'
@@ -14,7 +13,16 @@ import { explainRefusal, grantPermission, suspended } from '../github/refusal.ts
 import { openRepository } from '../github/repository.ts'
 import { API_VERSION, type RequestOptions, USER_AGENT } from '../github/request.ts'
 import type { Survey } from '../status/survey.ts'
-import { type Answer, after, type Check, type Checked, check, notChecked } from './check.ts'
+import {
+  type Answer,
+  after,
+  type Check,
+  type Checked,
+  check,
+  isOpenToOthers,
+  type Note,
+  notChecked,
+} from './check.ts'
 
 /** GitHub takes a key's signature that is dated up to a minute ahead. */
 const MAX_CLOCK_SECONDS = 30
@@ -78,21 +86,24 @@ function checkKey({ config, env }: GitHubOptions): Answer<AppCredentials> {
   const file =
     source === 'environment' ? env.GITHUB_APP_PRIVATE_KEY_FILE : (config.github.privateKeyFile ?? '')
   const message = `${file} holds an RSA key, for the App ${appId} (${source})`
-  if (!isOpenToOthers(keyFile)) return { message, found: credentials }
+  const notes = noteMode(keyFile)
+  if (notes.length === 0) return { message, found: credentials }
   return {
     result: 'note',
-    message: `${message}, and its mode lets every user read it`,
-    hint: `chmod 600 ${keyFile}; if somebody else has read it, they can act as the App: then make a new key`,
+    message: [message, ...notes.map(({ words }) => words)].join('; '),
+    hint: notes.map(({ hint }) => hint),
     found: credentials,
   }
 }
 
-function isOpenToOthers(file: string): boolean {
-  try {
-    return (statSync(file).mode & 0o004) !== 0
-  } catch {
-    return false
-  }
+function noteMode(keyFile: string): Note[] {
+  if (!isOpenToOthers(keyFile)) return []
+  return [
+    {
+      words: 'its mode lets every user read it',
+      hint: `chmod 600 ${keyFile}; if somebody else has read it, they can act as the App: then make a new key`,
+    },
+  ]
 }
 
 async function checkApp(credentials: AppCredentials, request: RequestOptions): Promise<Answer<Client>> {

@@ -1,13 +1,12 @@
 // Whose name we act in: flags, then the environment, then the configuration. Secrets come as the path of a file.
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { findCredentialFile, refuseMissing } from '../base/credential-file.ts'
 import { messageOf, UsageError } from '../base/errors.ts'
-import { cut } from '../base/log.ts'
 import type { GitHubConfig } from './config.ts'
 import { parseKeyFile } from './private-key.ts'
 
-/** A path in a message. */
-const MAX_PATH = 300
+const KEY = { what: "the App's private key", key: 'github.privateKeyFile' }
+const MISSING_KEY = { what: 'private key of the App', put: "put the App's .pem file there" }
 
 export interface AppCredentials {
   kind: 'app'
@@ -81,7 +80,8 @@ export function findCredentials({ flags = {}, env, config, personalToken }: Cred
     return { kind: 'token', token: readToken(env.GITHUB_TOKEN), source: 'GITHUB_TOKEN' }
   }
   if (fromConfig.appId !== undefined || fromConfig.keyFile !== undefined) {
-    return read(fromConfig, inCredentialsDirectory(fromConfig.keyFile, env))
+    // only the configuration's path: whoever types one has a folder that it is relative to
+    return read(fromConfig, fromConfig.keyFile && findCredentialFile(fromConfig.keyFile, KEY, env))
   }
   throw new UsageError('there are no credentials of a GitHub App', {
     hint: `set github.appId and github.privateKeyFile in the configuration${personalToken === 'accepted' ? ', or --app-id and --private-key-file, or GITHUB_TOKEN' : ''}`,
@@ -94,22 +94,6 @@ function readToken(text: string): string {
   if (!/^[\x21-\x7e]+$/.test(token))
     throw new UsageError('GITHUB_TOKEN is no token: it has blanks or other characters in it')
   return token
-}
-
-/** systemd's LoadCredential puts the key there; only the configuration's path is looked up so, a shell has its own folder. */
-function inCredentialsDirectory(
-  keyFile: string | undefined,
-  env: Readonly<Record<string, string | undefined>>,
-): string | undefined {
-  if (keyFile === undefined || keyFile.startsWith('/')) return keyFile
-  const directory = env.CREDENTIALS_DIRECTORY
-  if (!directory) {
-    throw new UsageError(
-      `cannot find the App's private key “${keyFile}” (github.privateKeyFile): a relative path is looked up in $CREDENTIALS_DIRECTORY, which is not set`,
-      { hint: `give the unit LoadCredential=${keyFile}:/path/of/the/key, or configure an absolute path` },
-    )
-  }
-  return join(directory, keyFile)
 }
 
 function read({ appId, source, names }: Found, keyFile: string | undefined): AppCredentials {
@@ -125,7 +109,7 @@ function read({ appId, source, names }: Found, keyFile: string | undefined): App
       cause: error,
     })
   }
-  refuseMissing(bytes.toString('utf8'))
+  refuseMissing(bytes.toString('utf8'), MISSING_KEY)
   const key = parseKeyFile(bytes)
   if (key.kind === 'unusable') {
     throw new UsageError(`${keyFile} (${keyName}) ${key.why}`, { hint: key.hint })
@@ -136,22 +120,4 @@ function read({ appId, source, names }: Found, keyFile: string | undefined): App
 /** Also in base64. It is not quoted, and a path that cannot be read is. */
 function isKeyItself(path: string): boolean {
   return path.includes('-----BEGIN') || /^\s*(?:LS0tLS1CRUdJTi|MII[\w+/]{100})/.test(path)
-}
-
-/**
- * The NixOS module sets `SetCredential=github-app-key:missing:/run/secrets/github-app-key`. systemd hands out that text if it
- * cannot read the file that LoadCredential= names. Without the setting it would not start the unit (243/CREDENTIALS).
- */
-function refuseMissing(content: string): void {
-  const [, path] = /^missing:(\/[^\n]*)\n?$/.exec(content) ?? []
-  if (path === undefined) return
-  throw new UsageError(
-    `there is no private key of the App at ${cut(path, MAX_PATH)}: systemd could not read it when it started this unit`,
-    {
-      hint: [
-        "put the App's .pem file there, readable for root only: systemd reads it whenever it starts a unit, so the next reconcile has it",
-        'if hook.mode is "inline", restart hydra-notify after that: it has what systemd read when hydra-notify was started',
-      ],
-    },
-  )
 }

@@ -161,6 +161,14 @@ const OF_JOBS: CheckName[] = ['jobs', 'overlap', 'default-branch', 'cache-path']
 
 const firstRule = ({ stage }: Scene) => stage.config.channels[0] ?? {}
 const keyFileOf = ({ stage }: Scene) => String(stage.config.github.privateKeyFile)
+/** A cache that wants a login, and a netrc file, whose path it returns. */
+function withLogin({ stage }: Scene, netrc: string): string {
+  const file = join(stage.directory, 'netrc')
+  writeFileSync(file, netrc, { mode: 0o600 })
+  stage.cache.wants = 'nix:geheim'
+  Object.assign(stage.config.cache as object, { netrcFile: file })
+  return file
+}
 const otherKey = () =>
   generateKeyPairSync('rsa', { modulusLength: 2048 })
     .privateKey.export({ type: 'pkcs1', format: 'pem' })
@@ -265,7 +273,7 @@ const BREAKAGES: Breakage[] = [
   {
     when: 'every user may read the key',
     breaks: ({ stage }) => chmodSync(String(stage.config.github.privateKeyFile), 0o644),
-    noted: { key: /holds an RSA key, .*, and its mode lets every user read it \/ chmod 600 / },
+    noted: { key: /holds an RSA key, .*; its mode lets every user read it \/ chmod 600 / },
   },
   {
     when: 'the clock is ahead',
@@ -504,6 +512,102 @@ const BREAKAGES: Breakage[] = [
       cache: /^cannot ask the cache: .*ECONNREFUSED.* \(GET http:\/\/127\.0\.0\.1:1\/nix-cache-info\)/,
     },
     without: ['cache-path'],
+  },
+  {
+    when: 'the cache wants a login',
+    breaks: ({ stage }) => Object.assign(stage.cache, { wants: 'nix:geheim' }),
+    failed: {
+      cache:
+        /^the cache wants a login: http:\S+\/nix-cache-info answers 401 \/ name a netrc file in cache\.netrcFile/,
+    },
+    without: ['cache-path'],
+  },
+  {
+    when: 'the cache gets the login that it wants',
+    breaks: scene => withLogin(scene, 'machine 127.0.0.1 login nix password geheim'),
+  },
+  {
+    when: 'the cache refuses the login',
+    breaks: scene => withLogin(scene, 'machine 127.0.0.1 login nix password old'),
+    failed: {
+      cache:
+        /^the cache refuses the login in \S+\/netrc \(cache\.netrcFile\): http:\S+ answers 401 \/ correct the entry of 127\.0\.0\.1 there$/,
+    },
+    without: ['cache-path'],
+  },
+  {
+    when: 'the netrc file has no login for the cache, which wants one',
+    breaks: scene => withLogin(scene, 'machine cache.example.org login nix password geheim'),
+    failed: {
+      cache: /^the cache wants a login, and \S+\/netrc \(cache\.netrcFile\) has none for 127\.0\.0\.1: /,
+    },
+    without: ['cache-path'],
+  },
+  {
+    when: 'the netrc file has no login for the cache, which wants none',
+    breaks(scene) {
+      withLogin(scene, 'machine cache.example.org login nix password geheim')
+      scene.stage.cache.wants = undefined
+    },
+    noted: {
+      cache:
+        /^http:\S+ is a binary cache of \/nix\/store; it wants no login, and \S+\/netrc \(cache\.netrcFile\) has none for it \/ remove cache\.netrcFile, or add the line: machine 127\.0\.0\.1 login/,
+    },
+  },
+  {
+    when: 'there is no netrc file',
+    breaks: scene => rmSync(withLogin(scene, '')),
+    failed: {
+      cache:
+        /^cannot read the cache's login in \S+\/netrc \(cache\.netrcFile\): ENOENT.* \/ let the user read it/,
+    },
+    without: ['cache-path'],
+  },
+  {
+    when: 'systemd could not read the netrc file',
+    breaks(scene) {
+      const { stage } = scene
+      withLogin(scene, 'missing:/run/secrets/netrc')
+      Object.assign(stage.config.cache as object, { netrcFile: 'netrc' })
+      stage.env.CREDENTIALS_DIRECTORY = stage.directory
+    },
+    failed: {
+      cache:
+        /^there is no netrc file of the cache at \/run\/secrets\/netrc: systemd could not read it when it started this unit \/ put the file with the login there, /,
+    },
+    without: ['cache-path'],
+  },
+  {
+    when: 'every user may read the netrc file',
+    breaks: scene => chmodSync(withLogin(scene, 'default login nix password geheim'), 0o644),
+    noted: {
+      cache:
+        /^http:\S+ is a binary cache of \/nix\/store; the mode of \S+\/netrc \(cache\.netrcFile\) lets every user read it \/ chmod 600 \S+\/netrc; /,
+    },
+  },
+  {
+    when: 'the cache is asked over http',
+    breaks({ stage }) {
+      // another address of this machine, which is not known to be one
+      const url = stage.cache.url.replace('127.0.0.1', '0.0.0.0')
+      stage.config.cache = { unit: UNIT, url, allowHttp: true }
+    },
+    noted: {
+      cache:
+        /^http:\/\/0\.0\.0\.0:\d+ is a binary cache of \/nix\/store; it is asked over http, so whoever is on the way can forge its answers, .* \/ serve the cache over https/,
+    },
+  },
+  {
+    when: 'the cache gets its login over http',
+    breaks(scene) {
+      const { stage } = scene
+      withLogin(scene, 'machine 0.0.0.0 login nix password geheim')
+      const url = stage.cache.url.replace('127.0.0.1', '0.0.0.0')
+      Object.assign(stage.config.cache as object, { url, allowHttp: true })
+    },
+    noted: {
+      cache: /; it is asked over http, so whoever is on the way can forge its answers and read the login, /,
+    },
   },
   {
     when: 'the cache has lost what a channel is at',

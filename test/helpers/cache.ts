@@ -1,4 +1,4 @@
-// A binary cache: answers narinfo requests of the paths that it has.
+// A binary cache: answers narinfo requests of the paths that it has, and may want a login.
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
@@ -9,6 +9,12 @@ export interface TestCache {
   paths: Set<string>
   /** what the next requests are answered with instead: a status, or a body for a 200 */
   next: (number | string)[]
+  /** `name:password`, without which every answer is a 401 */
+  wants: string | undefined
+  /** another cache, to which each request is sent on */
+  movedTo: string | undefined
+  /** of each request, `name:password`; undefined if it had none */
+  logins: (string | undefined)[]
   close(): Promise<void>
 }
 
@@ -18,6 +24,14 @@ export async function startCache(): Promise<TestCache> {
   const next: (number | string)[] = []
   const server = createServer((request, response) => {
     requests.push(`${request.method} ${request.url}`)
+    const login = /^Basic (.*)$/.exec(request.headers.authorization ?? '')?.[1]
+    cache.logins.push(login && Buffer.from(login, 'base64').toString())
+    if (cache.movedTo !== undefined) {
+      return void response.writeHead(302, { location: `${cache.movedTo}${request.url}` }).end()
+    }
+    if (cache.wants !== undefined && cache.logins.at(-1) !== cache.wants) {
+      return void response.writeHead(401, { 'www-authenticate': 'Basic realm="cache"' }).end()
+    }
     const instead = next.shift()
     if (typeof instead === 'number') return void response.writeHead(instead).end()
     if (instead !== undefined) return void response.writeHead(200).end(instead)
@@ -30,15 +44,19 @@ export async function startCache(): Promise<TestCache> {
   // a client that is slow on a busy machine must not find its connection closed
   server.keepAliveTimeout = 0
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  return {
+  const cache: TestCache = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,
     paths,
     next,
+    wants: undefined,
+    movedTo: undefined,
+    logins: [],
     close: () =>
       new Promise(resolve => {
         server.close(() => resolve())
         server.closeAllConnections()
       }),
   }
+  return cache
 }

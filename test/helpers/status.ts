@@ -137,7 +137,7 @@ export async function findStatusAtOnce(stage: Stage): Promise<{ status: FleetSta
     })
   try {
     const status = await findStatus({
-      ...statusOptionsOf(config, http),
+      ...statusOptionsOf(config, { http, env: {} }),
       database,
       only: [],
       now: new Date(),

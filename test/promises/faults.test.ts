@@ -465,7 +465,7 @@ async function benchFor(t: TestContext, github: GitHub): Promise<Bench> {
         async status() {
           const { channels } = await findStatus({
             ...options,
-            ...statusOptionsOf(config, disturbed),
+            ...statusOptionsOf(config, { http: disturbed, env: {} }),
             now: new Date(),
           })
           const [only, ...others] = channels

@@ -349,7 +349,7 @@ class Story {
     const now = new Date(world.now * 1000)
     const status = await findStatus({
       ...options,
-      ...statusOptionsOf(options.config, options.http),
+      ...statusOptionsOf(options.config, options),
       only: [],
       database: this.#around.database,
       now,

@@ -238,7 +238,7 @@ export async function openRuns(t: TestContext, hydra: TestHydra): Promise<Runs> 
           try {
             const { channels } = await findStatus({
               ...options,
-              ...statusOptionsOf(options.config, options.http),
+              ...statusOptionsOf(options.config, options),
               database,
               now: new Date(),
             })

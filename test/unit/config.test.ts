@@ -66,6 +66,8 @@ describe('the examples', () => {
       timeoutSeconds: 3600,
       parallel: 4,
       url: 'https://cache.example.org',
+      allowHttp: false,
+      netrcFile: 'cache-netrc',
     },
     hook: { mode: 'inline', kickFile: '/run/hydra-channels-kick/kick', deadlineSeconds: 7200 },
     reconcile: { deadlineSeconds: 900 },
@@ -88,7 +90,7 @@ describe('the examples', () => {
 
   test('what that configuration says is the default, but for what has none', () => {
     const { appId, privateKeyFile, host, ...github } = FULL.github
-    const { unit, url, ...cache } = FULL.cache
+    const { unit, url, allowHttp, netrcFile, ...cache } = FULL.cache
     const { hydraUrl, ...rest } = FULL
     const config = parse({ database: {}, cache: {}, channels: [] })
     assert.deepEqual(config, { ...rest, github, cache, channels: [] })
@@ -184,6 +186,20 @@ const LINK_KEY = {
   ],
 } satisfies Partial<Key>
 
+/** As the address of GitHub's API, with a way out. */
+const CACHE_URL_KEY = {
+  ...URL_KEY,
+  bad: [
+    ...LINK_KEY.bad,
+    ...['http://x.example.org', 'http://10.0.0.1', 'http://127.0.0.1.example.org', 'http://[::2]'].map(
+      (value): [unknown, string] => [
+        value,
+        'an https URL (http only on this machine). For http elsewhere, set cache.allowHttp to true: whoever is on the way can then forge what the cache answers, and “seen” proves less',
+      ],
+    ),
+  ],
+} satisfies Partial<Key>
+
 const secondsKey = (key: string, seconds: number): Key => ({
   key,
   default: seconds,
@@ -275,7 +291,15 @@ const KEYS: Key[] = [
     good: [[1], [64]],
     bad: [['4'], [null], [1.5], [0, 'at least 1'], [-1, 'at least 1']],
   },
-  { key: 'cache.url', default: undefined, ...URL_KEY },
+  { key: 'cache.url', default: undefined, ...CACHE_URL_KEY },
+  {
+    key: 'cache.allowHttp',
+    default: undefined,
+    expected: 'true or false',
+    good: [[true], [false]],
+    bad: [['true'], [1], [null]],
+  },
+  textKey('cache.netrcFile', undefined, 'the path of a netrc file'),
   {
     key: 'hook.mode',
     default: 'inline',
@@ -322,6 +346,25 @@ for (const { key, default: value, expected, good, bad } of KEYS) {
     }
   })
 }
+
+test('a cache on plain http is taken if cache.allowHttp says so', () => {
+  const config = (cache: object) => ({ channels: [], cache })
+  for (const url of [
+    'http://cache.lan:5000',
+    'http://10.0.0.1',
+    'https://x.example.org',
+    'http://127.0.0.1:1',
+  ]) {
+    assert.equal(parse(config({ url, allowHttp: true })).cache?.url, url)
+  }
+  assert.match(
+    problemsOf(config({ url: 'http://cache.lan', allowHttp: false }))[0] ?? '',
+    /^cache\.url: is "http:\/\/cache\.lan", expected an https URL .* set cache\.allowHttp to true: /,
+  )
+  assert.deepEqual(problemsOf(config({ url: 's3://bucket', allowHttp: true })), [
+    'cache.url: is "s3://bucket", expected an http or https URL',
+  ])
+})
 
 test('an App id of nothing but blanks is none', () => {
   assert.deepEqual(problemsOf(nest('github.appId', ' \n')), ['github.appId: is "", expected a client id'])

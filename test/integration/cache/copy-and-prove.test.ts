@@ -1,14 +1,15 @@
 // Copies through systemctl and proofs at the cache's URL, in process, so that no second of waiting is a real one.
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { OperatorError } from '../../../src/base/errors.ts'
 import { createHttp } from '../../../src/base/http.ts'
+import type { CacheConfig } from '../../../src/cache/config.ts'
 import { copyOutputs } from '../../../src/cache/copy.ts'
 import { answerSeconds } from '../../../src/cache/copy-unit.ts'
-import type { CacheOptions } from '../../../src/cache/options.ts'
+import { type CacheOptions, findCacheClient } from '../../../src/cache/options.ts'
 import { createProver } from '../../../src/cache/prove.ts'
 import { startCache, type TestCache } from '../../helpers/cache.ts'
 import { createSystemd, type TestSystemd } from '../../helpers/systemd.ts'
@@ -22,6 +23,7 @@ interface Scene {
   lines: string[]
   copy(outputs: { name: string; path: string | null }[], more?: Partial<CacheOptions>): Promise<void>
   prover(): ReturnType<typeof createProver>
+  directory: string
 }
 
 async function scene(t: TestContext, configure: (url: string) => object): Promise<Scene> {
@@ -35,9 +37,10 @@ async function scene(t: TestContext, configure: (url: string) => object): Promis
     rmSync(directory, { recursive: true })
   })
   const lines: string[] = []
+  const config: CacheConfig = { timeoutSeconds: 60, parallel: 4, ...configure(cache.url) }
   const options: CacheOptions = {
-    config: { timeoutSeconds: 60, parallel: 4, ...configure(cache.url) },
-    http,
+    config,
+    client: findCacheClient(config, { http, env: { CREDENTIALS_DIRECTORY: directory } }),
     mode: 'copy-and-look',
     env: { PATH: `${systemd.bin}${delimiter}${process.env.PATH}` },
     log: line => lines.push(line),
@@ -49,10 +52,11 @@ async function scene(t: TestContext, configure: (url: string) => object): Promis
     lines,
     copy: (outputs, more = {}) => copyOutputs(outputs, { ...options, ...more }),
     prover: () => createProver(options),
+    directory,
   }
 }
 
-const rejects = (work: Promise<void>, message: string | RegExp, hint?: readonly string[]) =>
+const rejects = (work: Promise<unknown>, message: string | RegExp, hint?: readonly string[]) =>
   assert.rejects(work, (error: unknown) => {
     assert.ok(error instanceof OperatorError)
     if (typeof message === 'string') assert.equal(error.message, message)
@@ -145,7 +149,6 @@ test('a path that the cache never has is an error after six looks', async t => {
 test('a cache that refuses for good, or is no cache, is an error at once', async t => {
   const { cache, copy } = await scene(t, url => ({ url }))
   const table: [number | string, RegExp][] = [
-    [401, /narinfo answers 401$/],
     [`StorePath: ${OUT}-dev\n`, /narinfo is of \/nix\/store\/0{31}1-nixos-system-nas-26\.05-dev$/],
     ['<html>', /narinfo is no narinfo$/],
   ]
@@ -154,6 +157,67 @@ test('a cache that refuses for good, or is no cache, is an error at once', async
     await rejects(copy([{ name: 'out', path: OUT }]), message)
   }
   assert.equal(cache.requests.length, table.length)
+})
+
+test('a cache that wants a login is an error at once, and nothing is copied that could not be seen', async t => {
+  const { cache, systemd, copy, prover } = await scene(t, url => ({ unit: 'copy@.service', url }))
+  cache.paths.add(OUT)
+  cache.wants = 'nix:geheim'
+  const narinfo = `${cache.url}/00000000000000000000000000000001.narinfo`
+  const message = `the cache wants a login, so ${OUT} cannot be seen there: ${narinfo} answers 401`
+  const hint = [
+    'name a netrc file in cache.netrcFile that has the line: machine 127.0.0.1 login NAME password PASSWORD',
+  ]
+  const outputs = [{ name: 'out', path: OUT }]
+  await rejects(prover()(outputs, 'build 7'), message, hint)
+  await rejects(copy(outputs, { mode: 'look' }), message, hint)
+  assert.deepEqual(systemd.calls(), [])
+  // the hook's own build is copied first, whatever the cache says
+  await rejects(copy(outputs), message, hint)
+  assert.equal(systemd.calls().length, 1)
+  assert.equal(cache.requests.length, 3)
+})
+
+test('with the login of cache.netrcFile, the cache shows what it has', async t => {
+  const { cache, lines, copy, prover, directory } = await scene(t, url => ({ url, netrcFile: 'netrc' }))
+  writeFileSync(join(directory, 'netrc'), 'machine 127.0.0.1\n  login nix\n  password geheim\n')
+  cache.paths.add(OUT)
+  cache.wants = 'nix:geheim'
+  const outputs = [{ name: 'out', path: OUT }]
+  await copy(outputs)
+  assert.equal(await prover()(outputs, 'build 7'), 'seen')
+  assert.deepEqual(cache.logins, ['nix:geheim', 'nix:geheim'])
+  assert.equal(lines[0], `saw 1 output at ${cache.url}`)
+})
+
+test('a login that the cache refuses is refused by name', async t => {
+  const { cache, copy, directory } = await scene(t, url => ({ url, netrcFile: 'netrc' }))
+  const file = join(directory, 'netrc')
+  writeFileSync(file, 'default login nix password old')
+  cache.wants = 'nix:geheim'
+  await rejects(
+    copy([{ name: 'out', path: OUT }]),
+    `the cache refuses the login in ${file} (cache.netrcFile), so ${OUT} cannot be seen there: ${cache.url}/00000000000000000000000000000001.narinfo answers 401`,
+    ['correct the entry of 127.0.0.1 there'],
+  )
+})
+
+test('the login does not follow a redirect to another address', async t => {
+  const { cache, copy, directory } = await scene(t, url => ({ url, netrcFile: 'netrc' }))
+  const other = await startCache()
+  t.after(() => other.close())
+  writeFileSync(join(directory, 'netrc'), 'machine 127.0.0.1 login nix password geheim')
+  cache.movedTo = other.url
+  other.paths.add(OUT)
+  await copy([{ name: 'out', path: OUT }])
+  assert.deepEqual([cache.logins, other.logins], [['nix:geheim'], [undefined]])
+
+  other.wants = 'nix:geheim'
+  await rejects(
+    copy([{ name: 'out', path: OUT }]),
+    `the cache redirects to ${other.url}, which wants a login, so ${OUT} cannot be seen there: ${cache.url}/00000000000000000000000000000001.narinfo answers 401`,
+    ['the login is sent to the host of cache.url alone: if the cache is there, correct cache.url'],
+  )
 })
 
 test('a cache that cannot be reached is an error that says so', async t => {

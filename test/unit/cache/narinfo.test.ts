@@ -1,7 +1,8 @@
 // What status asks of the cache, and until when: in this process, and nothing waits.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { HttpError, type HttpRequest } from '../../../src/base/http.ts'
+import { type Http, HttpError, type HttpRequest } from '../../../src/base/http.ts'
+import { openCacheClient } from '../../../src/cache/client.ts'
 import { createLook } from '../../../src/cache/narinfo.ts'
 
 const URL_OF_CACHE = 'https://cache.example.org'
@@ -37,11 +38,12 @@ function silentCache() {
   }
 }
 
-const config = { url: URL_OF_CACHE, unit: undefined, parallel: 1, timeoutSeconds: 900 }
+const config = { parallel: 1 }
+const clientOf = (http: Http) => openCacheClient({ url: URL_OF_CACHE }, { http, env: {} })
 
 test('a silent cache is asked for ten seconds in all, and nothing is known of it then', async () => {
   const { clock, http, asked } = silentCache()
-  const look = createLook(config, http, clock)
+  const look = createLook(config, clientOf(http), clock)
   const problems: (string | undefined)[] = []
   for (let n = 0; n < 5; n++) problems.push(await look(outputsOf(n)))
   assert.equal(clock.elapsed(), 10_000)
@@ -54,7 +56,7 @@ test('a silent cache is asked for ten seconds in all, and nothing is known of it
 
 test('as many at once as cache.parallel, all of a fleet within the same time', async () => {
   const { clock, http, asked } = silentCache()
-  const look = createLook({ ...config, parallel: 4 }, http, clock)
+  const look = createLook({ parallel: 4 }, clientOf(http), clock)
   const problems = await Promise.all(Array.from({ length: 50 }, (_, n) => look(outputsOf(n))))
   assert.ok(asked.length <= 4, `${asked.length}`)
   assert.ok(asked.every(({ timeoutMs }) => timeoutMs > 0 && timeoutMs <= 10_000))
@@ -71,16 +73,15 @@ test('what a slow cache said in time is said, and what it had no time for is not
     },
     close() {},
   }
-  const look = createLook(config, http, clock)
+  const look = createLook(config, clientOf(http), clock)
   const problems = [await look(outputsOf(0)), await look(outputsOf(1)), await look(outputsOf(2))]
   assert.match(problems[0] ?? '', /^the cache does not have .* answers 404; does the copy unit upload/)
   assert.match(problems[1] ?? '', / answers 404; /)
   assert.equal(problems[2], undefined)
 })
 
-test('without a URL nothing is asked, and an output without a path is left out', async () => {
+test('an output without a path is left out', async () => {
   const { clock, http, asked } = silentCache()
-  assert.equal(await createLook({ ...config, url: undefined }, http, clock)(outputsOf(1)), undefined)
-  assert.equal(await createLook(config, http, clock)([{ name: 'doc', path: null }]), undefined)
+  assert.equal(await createLook(config, clientOf(http), clock)([{ name: 'doc', path: null }]), undefined)
   assert.deepEqual(asked, [])
 })

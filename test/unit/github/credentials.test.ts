@@ -194,7 +194,7 @@ describe('a relative path', () => {
         "cannot find the App's private key “app-key” (github.privateKeyFile): a relative path is looked up in $CREDENTIALS_DIRECTORY, which is not set",
       )
       assert.deepEqual(hint, [
-        'give the unit LoadCredential=app-key:/path/of/the/key, or configure an absolute path',
+        'give the unit LoadCredential=app-key:/path/of/the/file, or configure an absolute path',
       ])
     })
   }

@@ -1,0 +1,51 @@
+// Files with secrets that the configuration names. systemd hands them to a unit in a folder of their own (LoadCredential=),
+// where a relative path is looked up.
+import { join } from 'node:path'
+import { UsageError } from './errors.ts'
+import { cut } from './log.ts'
+
+/** A path in a message. */
+const MAX_PATH = 300
+
+/**
+ * Where the file is.
+ *
+ * @param named.what `the App's private key`
+ * @param named.key of the configuration, `github.privateKeyFile`
+ * @throws UsageError if its path is relative and systemd has given this process no such folder
+ */
+export function findCredentialFile(
+  file: string,
+  { what, key }: { what: string; key: string },
+  env: Readonly<Record<string, string | undefined>>,
+): string {
+  if (file.startsWith('/')) return file
+  const directory = env.CREDENTIALS_DIRECTORY
+  if (directory) return join(directory, file)
+  throw new UsageError(
+    `cannot find ${what} “${file}” (${key}): a relative path is looked up in $CREDENTIALS_DIRECTORY, which is not set`,
+    { hint: `give the unit LoadCredential=${file}:/path/of/the/file, or configure an absolute path` },
+  )
+}
+
+/**
+ * The NixOS module sets `SetCredential=github-app-key:missing:/run/secrets/github-app-key`. systemd hands out that text if it
+ * cannot read the file that LoadCredential= names. Without the setting it would not start the unit (243/CREDENTIALS).
+ *
+ * @param named.what `private key of the App`
+ * @param named.put how to mend it, as `put the App's .pem file there`
+ * @throws UsageError if the content is such a text
+ */
+export function refuseMissing(content: string, { what, put }: { what: string; put: string }): void {
+  const [, path] = /^missing:(\/[^\n]*)\n?$/.exec(content) ?? []
+  if (path === undefined) return
+  throw new UsageError(
+    `there is no ${what} at ${cut(path, MAX_PATH)}: systemd could not read it when it started this unit`,
+    {
+      hint: [
+        `${put}, readable for root only: systemd reads it whenever it starts a unit, so the next reconcile has it`,
+        'if hook.mode is "inline", restart hydra-notify after that: it has what systemd read when hydra-notify was started',
+      ],
+    },
+  )
+}
