@@ -9,8 +9,8 @@
   systemd,
   package,
   user,
-  # what the unit has of the key, also where it runs as root
-  keyConfig,
+  # what the unit has of the files with secrets, also where it runs as root
+  credentialConfig,
   serviceConfig,
   # such as the addresses of proxies
   environment,
@@ -84,7 +84,7 @@ let
 
   asUser = unitAs user serviceConfig;
   # what polkit allows, only root may ask; with our folders, systemd would make them root's
-  asRoot = unitAs "root" keyConfig;
+  asRoot = unitAs "root" credentialConfig;
 
   # What sudo lets the group run as root, which hands over to our user at once: `run ID COMMAND…`, and
   # `end ID` of the same caller. With a configuration of their own, or a file of their choice, they

@@ -16,7 +16,7 @@ let
     ;
 
   render = import ./render.nix;
-  inherit (render) user credential;
+  inherit (render) user credentials;
 
   cfg = config.services.hydra-channels;
   inherit (cfg) settings;
@@ -53,11 +53,18 @@ let
         ln -s ${file} $out
       '';
 
-  # If the key is missing, systemd hands out the second text instead, and the program reports it
-  # (src/github/credentials.ts). Otherwise the unit would not start, and a kick would start it again at once.
-  keyConfig = {
-    LoadCredential = "${credential}:${cfg.privateKeyFile}";
-    SetCredential = "${credential}:missing:${lib.escape [ "\\" ] cfg.privateKeyFile}";
+  secretFiles = {
+    ${credentials.key} = cfg.privateKeyFile;
+  }
+  // lib.optionalAttrs (cfg.cacheNetrcFile != null) { ${credentials.netrc} = cfg.cacheNetrcFile; };
+
+  # If a file is missing, systemd hands out the second text instead, and the program reports it
+  # (src/base/credential-file.ts). Otherwise the unit would not start, and a kick would start it again at once.
+  credentialConfig = {
+    LoadCredential = lib.mapAttrsToList (name: file: "${name}:${file}") secretFiles;
+    SetCredential = lib.mapAttrsToList (
+      name: file: "${name}:missing:${lib.escape [ "\\" ] file}"
+    ) secretFiles;
   };
   kickDirectory = dirOf settings.hook.kickFile;
 
@@ -67,7 +74,7 @@ let
   # only settings that both accept.
   serviceConfig =
     import ./sandbox.nix
-    // keyConfig
+    // credentialConfig
     // {
       StateDirectory = [ "hydra-channels" ];
       # GitHub's tokens, which are good for an hour, for the next run
@@ -115,7 +122,7 @@ let
 
   cli = pkgs.callPackage ./command.nix {
     inherit (cfg) package openCliTo;
-    inherit user keyConfig serviceConfig;
+    inherit user credentialConfig serviceConfig;
     environment = config.networking.proxy.envVars;
     systemd = config.systemd.package;
   };
@@ -144,6 +151,7 @@ in
         options = import ./settings.nix {
           inherit lib;
           inherit (render) defaults;
+          netrcFile = if cfg.cacheNetrcFile == null then null else credentials.netrc;
         };
       };
       description = ''
@@ -168,6 +176,16 @@ in
       description = ''
         The private key of the GitHub App (PEM), on the machine itself and never in the store. systemd
         reads it as root and hands it to the units: no user needs to be able to read it.
+      '';
+    };
+
+    cacheNetrcFile = mkOption {
+      type = types.nullOr types.externalPath;
+      default = null;
+      example = "/run/secrets/cache-netrc";
+      description = ''
+        A netrc file with the login of the cache at {option}`settings.cache.url`, if it wants one: `machine
+        cache.example.org login NAME password PASSWORD`. It is handed to the units as the key is.
       '';
     };
 
@@ -280,6 +298,10 @@ in
           message = "services.hydra-channels: settings.cache.unit is ${toString cacheUnit}, but this machine has no such unit. Define systemd.services.\"${lib.removeSuffix ".service" (toString cacheUnit)}\".";
         }
         {
+          assertion = cfg.cacheNetrcFile != null -> settings.cache.url != null;
+          message = "services.hydra-channels: cacheNetrcFile is for the cache at settings.cache.url, which is not set.";
+        }
+        {
           assertion = cfg.openCliTo != null -> config.security.sudo.enable || config.security.sudo-rs.enable;
           message = "services.hydra-channels: openCliTo goes through sudo, but neither security.sudo nor security.sudo-rs is enabled.";
         }
@@ -292,8 +314,8 @@ in
       warnings =
         lib.optional (isInline && hasDynamicRunCommand) ''
           services.hydra-channels: <dynamicruncommand> is enabled in Hydra, and settings.hook.mode is "inline".
-          Whoever can push to a jobset with dynamic hooks can then read the GitHub App's key. With the mode
-          "detached" hydra-notify has no key.
+          Whoever can push to a jobset with dynamic hooks can then read the GitHub App's key, its tokens and
+          the cache's login. With the mode "detached" hydra-notify has none of these.
         ''
         ++ lib.optional (isHydraDev && !lib.hasInfix cfg.hydraConf config.services.hydra-dev.extraConfig) ''
           services.hydra-channels: Hydra does not run the hook. Set
@@ -405,7 +427,7 @@ in
     (mkIf (isHydraHere && isInline) {
       systemd.services.hydra-notify = {
         environment = lib.mapAttrs (_: lib.mkDefault) proxies;
-        serviceConfig = lib.mapAttrs (_: lib.singleton) (inFiles keyConfig) // {
+        serviceConfig = inFiles credentialConfig // {
           # not reconcile's, which is another user's
           RuntimeDirectory = [ "hydra-channels-hook" ];
           RuntimeDirectoryMode = "0700";

@@ -35,14 +35,17 @@ in
 rec {
   user = "hydra-channels";
 
-  # The name of the key in $CREDENTIALS_DIRECTORY.
-  credential = "github-app-key";
+  # What the files with secrets are called in $CREDENTIALS_DIRECTORY.
+  credentials = {
+    key = "github-app-key";
+    netrc = "cache-netrc";
+  };
 
   # What the module itself knows by name, or has a default of its own for; and the program's defaults
   # (src/config.ts), so that they can be seen in the options.
   defaults = {
     github = {
-      privateKeyFile = credential;
+      privateKeyFile = credentials.key;
       apiUrl = "https://api.github.com";
       attemptTimeoutSeconds = 15;
       deadlineSeconds = 90;
@@ -54,6 +57,7 @@ rec {
       database = "hydra";
     };
     cache = {
+      allowHttp = false;
       timeoutSeconds = 3600;
       parallel = 4;
     };

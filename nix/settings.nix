@@ -1,6 +1,11 @@
 # The options of `services.hydra-channels.settings`: the configuration file, as src/config.ts checks
 # it. That check has the last word, when the system is built.
-{ lib, defaults }:
+{
+  lib,
+  defaults,
+  # what the netrc file is called in $CREDENTIALS_DIRECTORY; null if there is none
+  netrcFile,
+}:
 let
   inherit (lib) mkOption types;
 
@@ -44,7 +49,7 @@ in
     apiUrl =
       withDefault types.str defaults.github.apiUrl
         "GitHub Enterprise Server: `https://HOST/api/v3`.";
-    host = optional types.str "The host that flakerefs must have; unset: as `apiUrl` says.";
+    host = optional (types.either types.str (types.nonEmptyListOf types.str)) "The host that flakerefs must have, or a list of such hosts (aliases of ssh); unset: as `apiUrl` says.";
     attemptTimeoutSeconds =
       withDefault seconds defaults.github.attemptTimeoutSeconds
         "One request to GitHub.";
@@ -67,6 +72,16 @@ in
   cache = {
     unit = optional (types.strMatching "[A-Za-z0-9:_.-]+@\\.service") "A template unit of this machine that copies a store path, `%I`, to the binary cache. It gets a polkit rule.";
     url = optional types.str "Where every output must be seen before a channel moves.";
+    allowHttp =
+      withDefault types.bool defaults.cache.allowHttp
+        "Whether `url` may be http, for a network that you trust.";
+    netrcFile = mkOption {
+      type = types.nullOr types.str;
+      readOnly = true;
+      default = netrcFile;
+      defaultText = lib.literalMD "set if {option}`services.hydra-channels.cacheNetrcFile` is";
+      description = "The name of the netrc file in `$CREDENTIALS_DIRECTORY`; its file is {option}`services.hydra-channels.cacheNetrcFile`.";
+    };
     timeoutSeconds = withDefault seconds defaults.cache.timeoutSeconds "How long a copy may take.";
     parallel = withDefault types.ints.positive defaults.cache.parallel "How many copies at once.";
   };

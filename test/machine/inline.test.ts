@@ -7,6 +7,7 @@ import { bootMachine, type Machine, withoutMachine } from './machine.ts'
 const RECONCILE = 'hydra-channels-reconcile'
 const NOTIFY = 'hydra-notify.service'
 const KEY = '/run/secrets/github-app-key'
+const NETRC = '/run/secrets/cache-netrc'
 
 describe('inline hooks', { skip: withoutMachine, concurrency: false }, () => {
   let machine: Machine
@@ -15,7 +16,7 @@ describe('inline hooks', { skip: withoutMachine, concurrency: false }, () => {
   before(async () => {
     machine = await bootMachine('inline')
     await machine.ok(`systemctl stop ${RECONCILE}.timer`)
-    commits = await machine.repo.history(6)
+    commits = await machine.repo.history(7)
   })
   after(() => machine?.close())
 
@@ -28,13 +29,18 @@ describe('inline hooks', { skip: withoutMachine, concurrency: false }, () => {
   }
   const tip = () => machine.repo.branch('nixos-tested-nas')
 
-  test('the verdict is in Hydra’s log, and the key and the token are nobody else’s', async () => {
+  test('the verdict is in Hydra’s log, and the key, the cache’s login and the token are nobody else’s', async () => {
     const { sha, build: nas } = await build()
     const { status, log } = await machine.hook(nas)
     assert.equal(status, 0, log)
     assert.match(log, /^alice\/dotfiles nixos-tested-nas: created at [0-9a-f]{7}\n$/m)
     assert.equal(await tip(), sha)
-    for (const file of ['/run/credentials/hydra-notify.service/github-app-key', '/run/hydra-channels-hook']) {
+    const credentials = '/run/credentials/hydra-notify.service'
+    for (const file of [
+      `${credentials}/github-app-key`,
+      `${credentials}/cache-netrc`,
+      '/run/hydra-channels-hook',
+    ]) {
       await machine.ok(`ls -lR ${file}`, { as: 'hydra-queue-runner' })
       for (const as of ['bob', 'hydra', 'hydra-channels']) {
         assert.notEqual((await machine.run(`ls -lR ${file}/`, { as })).status, 0, `${file}, ${as}`)
@@ -48,6 +54,19 @@ describe('inline hooks', { skip: withoutMachine, concurrency: false }, () => {
     assert.equal((await machine.run(`systemctl cat ${RECONCILE}.path`)).status, 1)
     await machine.ok(`systemctl start ${RECONCILE}`)
     assert.doesNotMatch(await machine.ok(`systemctl cat ${RECONCILE}`), /ExecStartPre/)
+  })
+
+  test('without the cache’s login no channel moves, and Hydra’s log says why', async () => {
+    const { sha, build: nas } = await build()
+    await machine.ok(`mv ${NETRC} /run/kept && systemctl restart ${NOTIFY}`)
+    const { status, log } = await machine.hook(nas)
+    assert.equal(status, 2, log)
+    assert.match(log, /there is no netrc file of the cache at \/run\/secrets\/cache-netrc: /)
+    assert.notEqual(await tip(), sha)
+
+    await machine.ok(`mv /run/kept ${NETRC} && systemctl restart ${NOTIFY}`)
+    assert.equal((await machine.hook(nas)).status, 0)
+    assert.equal(await tip(), sha)
   })
 
   test('a missing key is said in Hydra’s log and keeps nothing else of Hydra from being told', async () => {

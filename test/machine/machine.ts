@@ -139,6 +139,8 @@ export interface Machine {
 }
 
 const RECONCILE = 'hydra-channels-reconcile.service'
+/** of the cache */
+const LOGIN = ['nix', 'correct-horse-battery']
 const PATH_UNIT = 'hydra-channels-reconcile.path'
 
 export async function bootMachine(name: MachineName): Promise<Machine> {
@@ -314,6 +316,7 @@ function install(root: string, files: Files, github: TestGitHub): void {
     `test root postgres\ntest postgres postgres\n${HYDRA_USERS}${files['etc/postgresql/pg_ident.conf'] ?? ''}`,
   )
   write('etc/github-app-key', github.app.privateKeyPem, 0o400)
+  write('etc/cache-netrc', `machine 127.0.0.1 login ${LOGIN.join(' password ')}\n`, 0o400)
   cpSync(SCHEMA, join(root, 'usr/local/share/hydra.sql'), { recursive: true })
 
   // what is in the store on NixOS
@@ -463,9 +466,11 @@ async function bridge(socket: string, port: number): Promise<Server> {
   return server
 }
 
-/** The files of a folder, as a binary cache. */
+/** The files of a folder, as a binary cache that wants a login. */
 async function serve(folder: string, socket: string) {
   const server = createHttpServer((request, response) => {
+    const login = `Basic ${Buffer.from(LOGIN.join(':')).toString('base64')}`
+    if (request.headers.authorization !== login) return void response.writeHead(401).end()
     if (request.url === '/nix-cache-info') return void response.end('StoreDir: /nix/store\n')
     const name = /^\/([0-9a-z]{32}\.narinfo)$/.exec(request.url ?? '')?.[1]
     if (!name || !existsSync(join(folder, name))) return void response.writeHead(404).end()

@@ -8,6 +8,7 @@ import { bootMachine, type Machine, withoutMachine } from './machine.ts'
 
 const RECONCILE = 'hydra-channels-reconcile'
 const KEY = '/run/secrets/github-app-key'
+const NETRC = '/run/secrets/cache-netrc'
 const CONFIG = '/etc/hydra-channels/config.json'
 const FOR_GROUP = '/nix/store/00000000000000000000000000000000-hydra-channels-for-group'
 const MEMBER = 'alice'
@@ -174,6 +175,13 @@ describe('shells', { skip: withoutMachine, concurrency: false }, () => {
       const hold =
         "hydra-channels hold nixos-tested-nas --reason 'no key' && hydra-channels release nixos-tested-nas"
       assert.equal((await machine.run(hold, { as })).status, 0)
+    })
+
+    test(`without the cache’s login, what ${whom} types says so`, async t => {
+      await broken(t, `mv ${NETRC} /run/kept`, `mv /run/kept ${NETRC}`)
+      const { status, stdout } = await machine.run('hydra-channels doctor', { as })
+      assert.equal(status, 1)
+      assert.match(stdout, /^✗ cache: there is no netrc file of the cache at \/run\/secrets\/cache-netrc: /m)
     })
 
     test(`if systemd cannot start what ${whom} types, its reason is there`, async t => {

@@ -24,6 +24,7 @@ interface Trouble {
 }
 
 const KEY = '/run/secrets/github-app-key'
+const NETRC = '/run/secrets/cache-netrc'
 const CONFIG = '/etc/hydra-channels/config.json'
 const BROKEN: Trouble[] = [
   {
@@ -49,6 +50,12 @@ const BROKEN: Trouble[] = [
     cause: `: >${KEY}`,
     cure: `cp -p /etc/github-app-key ${KEY}`,
     said: /holds no private key in PEM form/,
+  },
+  {
+    what: 'the cache’s login is missing',
+    cause: `rm ${NETRC}`,
+    cure: `cp -p /etc/cache-netrc ${NETRC}`,
+    said: /there is no netrc file of the cache at \/run\/secrets\/cache-netrc: /,
   },
   {
     what: 'the key’s path leads to itself',

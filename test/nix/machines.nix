@@ -24,6 +24,7 @@ let
       services.hydra-channels = {
         enable = true;
         privateKeyFile = lib.mkDefault "/run/secrets/github-app-key";
+        cacheNetrcFile = "/run/secrets/cache-netrc";
         openCliTo = "wheel";
         metrics.enable = true;
         settings = {
@@ -51,7 +52,7 @@ in
     { services.hydra-channels.settings.hook.mode = "inline"; }
   ];
 
-  # Hydra's own flake module, no cache, and names with a meaning elsewhere
+  # Hydra's own flake module, a cache that Hydra uploads to, and names with a meaning elsewhere
   hydra-dev = [
     (
       { config, ... }:
@@ -69,7 +70,17 @@ in
             directory = "/var/lib/node exporter/100%";
           };
           settings = {
-            github.appId = 424242;
+            github = {
+              appId = 424242;
+              host = [
+                "github.com"
+                "github.com-dotfiles"
+              ];
+            };
+            cache = {
+              url = "http://cache.lan:5000";
+              allowHttp = true;
+            };
             channels = [
               rule
               (rule // { jobset = "stable"; })

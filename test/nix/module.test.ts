@@ -20,11 +20,11 @@ interface Machine {
   >
   paths: Record<string, { pathConfig: Record<string, unknown> }>
   timers: Record<string, { timerConfig: Record<string, unknown> }>
-  tmpfiles: Record<string, Record<string, { d: Record<string, string> }>>
+  tmpfiles: Record<string, Record<string, Record<string, object>>>
   polkit: { enable: boolean; extraConfig: string }
   sudo: { groups: string[]; commands: { command: string; options: string[] }[] }[]
   postgresql: { authentication: string; identMap: string }
-  scripts: { command: string }
+  scripts: { command: string; units: string[] }
 }
 
 type Module = Record<string, unknown>
@@ -80,7 +80,11 @@ function machine(...modules: (Module | string)[]): Machine {
       inherit (c.security) polkit;
       sudo = c.security.sudo.extraRules;
       postgresql = { inherit (c.services.postgresql) authentication identMap; };
-      scripts.command = (builtins.head c.environment.systemPackages).text;
+      scripts = {
+        command = (builtins.head c.environment.systemPackages).text;
+        # without the one that runs inside of them
+        units = map (s: s.text) (builtins.tail (builtins.head c.environment.systemPackages).scripts);
+      };
     }`)
 }
 
@@ -94,21 +98,20 @@ test('detached: a path unit, a folder of two users, and no key for hydra-notify'
 
   const kick = '/run/hydra-channels-kick/kick'
   assert.equal(of.paths['hydra-channels-reconcile']?.pathConfig.PathExists, kick)
-  assert.deepEqual(of.tmpfiles['hydra-channels']?.['/run/hydra-channels-kick']?.d, {
-    user: 'hydra-queue-runner',
-    group: 'hydra-channels',
-    mode: '0770',
+  assert.deepEqual(of.tmpfiles['hydra-channels']?.['/run/hydra-channels-kick'], {
+    d: { user: 'root', group: 'hydra-channels', mode: '0770' },
+    'a+': { argument: 'u:hydra-queue-runner:rwx' },
   })
   assert.deepEqual(of.services['hydra-notify'], { serviceConfig: { User: 'hydra-queue-runner' } })
 
   const unit = reconcileOf(of)
   assert.deepEqual(
-    (unit.ExecStartPre as string[]).map(line => line.replace(/^(-\+)?\S*\//, '$1')),
-    [`-+rm -rf ${kick}`, 'sleep 3'],
+    (unit.ExecStartPre as string[]).map(line => line.replaceAll(/\/nix\/store\/\S*\//g, '')),
+    [`-+timeout --kill-after=5 20 rm -rf -- ${kick}`, 'sleep 3'],
   )
   assert.match(String(unit.ExecStart), /reconcile --wait$/)
-  assert.equal(unit.LoadCredential, 'github-app-key:/run/secrets/github-app-key')
-  assert.equal(unit.SetCredential, 'github-app-key:missing:/run/secrets/github-app-key')
+  assert.deepEqual(unit.LoadCredential, ['github-app-key:/run/secrets/github-app-key'])
+  assert.deepEqual(unit.SetCredential, ['github-app-key:missing:/run/secrets/github-app-key'])
   assert.deepEqual(unit.ReadWritePaths, ['-/run/hydra-channels-kick'])
   assert.notEqual(`/run/${unit.RuntimeDirectory}`, '/run/hydra-channels-kick')
   const { unitConfig, wants } = of.services['hydra-channels-reconcile'] ?? {}
@@ -132,6 +135,61 @@ test('inline: the key and a folder of its own for hydra-notify, and no path unit
   assert.notEqual(reconcileOf(of).RuntimeDirectory, 'hydra-channels-hook')
   assert.deepEqual([of.paths, of.tmpfiles], [{}, {}])
   assert.match(of.postgresql.identMap, /^hydra-channels hydra-queue-runner hydra-channels$/m)
+})
+
+const CREDENTIALS = {
+  LoadCredential: ['cache-netrc:/run/secrets/100%%', 'github-app-key:/run/secrets/github-app-key'],
+  SetCredential: [
+    'cache-netrc:missing:/run/secrets/100%',
+    'github-app-key:missing:/run/secrets/github-app-key',
+  ],
+}
+const credentialsOf = ({ LoadCredential, SetCredential }: Record<string, unknown> = {}) => ({
+  LoadCredential,
+  SetCredential,
+})
+
+test('the cache’s login is handed over wherever the key is', { skip }, () => {
+  const login = ours({ cacheNetrcFile: '/run/secrets/100%', metrics: { enable: true } })
+  const detached = machine(HYDRA, COPY_UNIT, CACHE, login)
+  const inline = machine(HYDRA, COPY_UNIT, CACHE, login, INLINE)
+  for (const of of [detached, inline]) {
+    assert.deepEqual([of.failed, of.warnings], [[], []])
+    assert.equal(parseConfig(JSON.stringify(of.config), 'config.json').cache?.netrcFile, 'cache-netrc')
+    for (const unit of ['hydra-channels-reconcile', 'hydra-channels-metrics@']) {
+      assert.deepEqual(credentialsOf(of.services[unit]?.serviceConfig), CREDENTIALS, unit)
+    }
+    // as our user, and for root's doctor
+    assert.equal(of.scripts.units.length, 2)
+    for (const text of of.scripts.units) {
+      for (const property of [...CREDENTIALS.LoadCredential, ...CREDENTIALS.SetCredential]) {
+        const asked = `Credential=${property.replaceAll('%%', '%')}'`
+        assert.equal(text.split(asked).length, 2, asked)
+      }
+    }
+  }
+  assert.deepEqual(credentialsOf(inline.services['hydra-notify']?.serviceConfig), CREDENTIALS)
+  assert.deepEqual(detached.services['hydra-notify']?.serviceConfig, { User: 'hydra-queue-runner' })
+})
+
+test('without a login of the cache, none is named', { skip }, () => {
+  const { cache } = parseConfig(JSON.stringify(machine(HYDRA, COPY_UNIT, CACHE).config), 'config.json')
+  assert.deepEqual([cache?.netrcFile, cache?.allowHttp], [undefined, false])
+})
+
+test('what GitHub is called may be a name or a list of names', { skip }, () => {
+  for (const host of ['github.com-dotfiles', ['github.com', 'github.com-dotfiles']]) {
+    const { config } = machine(HYDRA, ours({ settings: { github: { host } } }))
+    assert.deepEqual(parseConfig(JSON.stringify(config), 'config.json').github.host, host)
+  }
+})
+
+test('a cache on plain http is taken if settings.cache.allowHttp says so', { skip }, () => {
+  const { config } = machine(
+    HYDRA,
+    ours({ settings: { cache: { url: 'http://cache.lan:5000', allowHttp: true } } }),
+  )
+  assert.equal(parseConfig(JSON.stringify(config), 'config.json').cache?.url, 'http://cache.lan:5000')
 })
 
 test('the hook is in hydra.conf, under a name that never changes', { skip }, () => {
@@ -188,9 +246,9 @@ test('a “%” in the key’s path is only that', { skip }, () => {
     INLINE,
     `{ services.hydra-channels.privateKeyFile = (import ${NIXPKGS_LIB}).mkForce "/run/a%b"; }`,
   )
-  assert.equal(reconcileOf(of).LoadCredential, 'github-app-key:/run/a%%b')
+  assert.deepEqual(reconcileOf(of).LoadCredential, ['github-app-key:/run/a%%b'])
   assert.deepEqual(of.services['hydra-notify']?.serviceConfig?.LoadCredential, ['github-app-key:/run/a%%b'])
-  assert.match(of.scripts.command, /LoadCredential=github-app-key:\/run\/a%b/)
+  for (const text of of.scripts.units) assert.match(text, /LoadCredential=github-app-key:\/run\/a%b'/)
 })
 
 test('the command for shells is a shell script; only a group that is named comes in by sudo', {
@@ -288,6 +346,11 @@ const CONTRADICTIONS: [string, Module[], RegExp][] = [
     [HYDRA, { security: { sudo: { enable: false } } }, ours({ openCliTo: 'wheel' })],
     /neither security\.sudo nor security\.sudo-rs/,
   ],
+  [
+    'a login of no cache',
+    [HYDRA, ours({ cacheNetrcFile: '/run/secrets/cache-netrc' })],
+    /cacheNetrcFile is for the cache at settings\.cache\.url, which is not set/,
+  ],
   ['a group that is not there', [HYDRA, ours({ openCliTo: 'whel' })], /“whel”, but there is no such group/],
 ]
 
@@ -310,6 +373,13 @@ const REFUSED: [string, Module | string, RegExp][] = [
     '{ services.hydra-channels.privateKeyFile = /etc/hosts; }',
     /not in the Nix store/,
   ],
+  [
+    'a login in the store',
+    ours({ cacheNetrcFile: '/nix/store/0123456789abcdfghijklmnpqrsvwxyz-netrc' }),
+    /not in the Nix store/,
+  ],
+  ['a netrc file of the settings’ own', ours({ settings: { cache: { netrcFile: '/netrc' } } }), /read-only/],
+  ['no names at all for GitHub', ours({ settings: { github: { host: [] } } }), /non-empty/],
   ['a key of the settings’ own', ours({ settings: { github: { privateKeyFile: '/key' } } }), /read-only/],
   ['a kick elsewhere', ours({ settings: { hook: { kickFile: '/run/kick' } } }), /read-only/],
   [

@@ -15,7 +15,7 @@ const RULE = {
 
 /** Settings as the module has them: its defaults, null for what is not set, and the differences. */
 function settings(more: Record<string, object> = {}): string {
-  const unset = { hydraUrl: null, github: { host: null }, cache: { unit: null, url: null } }
+  const unset = { hydraUrl: null, github: { host: null }, cache: { unit: null, url: null, netrcFile: null } }
   const given = { github: { appId: 'Iv23liAbCdEfGhIjKlMn' }, channels: [RULE], ...more }
   const merge = `let merge = a: b: a // builtins.mapAttrs (n: v:
     if builtins.isAttrs v && a ? \${n} then merge a.\${n} v else v) b; in merge`
@@ -46,10 +46,16 @@ test('a cache with all that it can have', { skip: withoutNix }, () => {
   assert.deepEqual(configOf({ cache: { unit, url: 'https://cache.example.org', parallel: 8 } }).cache, {
     unit,
     url: 'https://cache.example.org',
+    allowHttp: false,
     timeoutSeconds: 3600,
     parallel: 8,
   })
-  assert.deepEqual(configOf({ cache: { unit } }).cache, { unit, timeoutSeconds: 3600, parallel: 4 })
+  assert.deepEqual(configOf({ cache: { unit } }).cache, {
+    unit,
+    allowHttp: false,
+    timeoutSeconds: 3600,
+    parallel: 4,
+  })
 })
 
 test('without a unit and a URL there is no cache', { skip: withoutNix }, () => {
