@@ -86,7 +86,7 @@ function checkKey({ config, env }: GitHubOptions): Answer<AppCredentials> {
   const file =
     source === 'environment' ? env.GITHUB_APP_PRIVATE_KEY_FILE : (config.github.privateKeyFile ?? '')
   const message = `${file} holds an RSA key, for the App ${appId} (${source})`
-  const notes = noteMode(keyFile)
+  const notes = [...noteMode(keyFile), ...noteInline(config)]
   if (notes.length === 0) return { message, found: credentials }
   return {
     result: 'note',
@@ -102,6 +102,18 @@ function noteMode(keyFile: string): Note[] {
     {
       words: 'its mode lets every user read it',
       hint: `chmod 600 ${keyFile}; if somebody else has read it, they can act as the App: then make a new key`,
+    },
+  ]
+}
+
+/** Hydra runs all hooks as hydra-notify's user, with hydra-notify's credentials. */
+function noteInline({ hook, cache }: Config): Note[] {
+  if (hook.mode !== 'inline') return []
+  const login = cache?.netrcFile === undefined ? '' : " and the cache's login"
+  return [
+    {
+      words: `hook.mode is "inline", so every hook of this Hydra, which runs as the same user, can read the key, the GitHub tokens that are kept for an hour${login}`,
+      hint: 'if you do not trust all hooks with that (dynamic ones come from the jobsets themselves), set hook.mode to "detached": hydra-notify then needs none of it',
     },
   ]
 }

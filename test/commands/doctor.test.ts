@@ -702,6 +702,18 @@ const BREAKAGES: Breakage[] = [
   {
     when: 'the hook is inline',
     breaks: ({ stage }) => delete stage.config.hook,
+    noted: {
+      key: /^\S+ holds an RSA key, .*; hook\.mode is "inline", so every hook of this Hydra, .* can read the key, the GitHub tokens that are kept for an hour \/ if you do not trust /,
+    },
+    without: ['kick'],
+  },
+  {
+    when: 'the hook is inline, and the cache wants a login',
+    breaks(scene) {
+      withLogin(scene, 'machine 127.0.0.1 login nix password geheim')
+      delete scene.stage.config.hook
+    },
+    noted: { key: /for an hour and the cache's login \/ / },
     without: ['kick'],
   },
 ]
