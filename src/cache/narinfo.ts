@@ -86,7 +86,7 @@ const LOOKS_TIMEOUT_MS = 10_000
 
 /**
  * Only looks: why the outputs of a build cannot be found in the cache; undefined if they all are there, or if the cache takes
- * too long. `cache.parallel` at once.
+ * too long, counted from the first look. `cache.parallel` at once.
  */
 export function createLook(
   { parallel }: Pick<CacheConfig, 'parallel'>,
@@ -94,15 +94,18 @@ export function createLook(
   clock: Clock = systemClock,
 ): (outputs: readonly Output[]) => Promise<string | undefined> {
   const slots = new Semaphore(parallel)
-  const endsAt = clock.elapsed() + LOOKS_TIMEOUT_MS
+  let endsAt: number | undefined
   return async outputs => {
+    // not before: GitHub and the database may have taken longer than that
+    endsAt ??= clock.elapsed() + LOOKS_TIMEOUT_MS
+    const end = endsAt
     const paths = outputs.flatMap(({ path }) => path ?? [])
     const problems = await Promise.all(
       paths.map(path =>
         slots.runExclusive(async () => {
-          const timeoutMs = Math.min(LOOK_TIMEOUT_MS, endsAt - clock.elapsed())
+          const timeoutMs = Math.min(LOOK_TIMEOUT_MS, end - clock.elapsed())
           const found = timeoutMs > 0 ? await findProblem(path, client, timeoutMs) : undefined
-          return clock.elapsed() < endsAt ? found : undefined
+          return clock.elapsed() < end ? found : undefined
         }),
       ),
     )

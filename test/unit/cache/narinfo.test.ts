@@ -80,6 +80,17 @@ test('what a slow cache said in time is said, and what it had no time for is not
   assert.equal(problems[2], undefined)
 })
 
+test('what GitHub and the database take before the first look is not counted', async () => {
+  const { clock, http, asked } = silentCache()
+  const look = createLook(config, clientOf(http), clock)
+  clock.tick(60_000)
+  await look(outputsOf(0))
+  assert.deepEqual(
+    asked.map(({ timeoutMs }) => timeoutMs),
+    [10_000],
+  )
+})
+
 test('an output without a path is left out', async () => {
   const { clock, http, asked } = silentCache()
   assert.equal(await createLook(config, clientOf(http), clock)([{ name: 'doc', path: null }]), undefined)
