@@ -49,7 +49,7 @@ const BROKEN: Trouble[] = [
     what: 'the key is empty',
     cause: `: >${KEY}`,
     cure: `cp -p /etc/github-app-key ${KEY}`,
-    said: /holds no private key in PEM form/,
+    said: /\(github\.privateKeyFile\) is empty$/m,
   },
   {
     what: 'the cache’s login is missing',
