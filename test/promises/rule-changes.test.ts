@@ -148,7 +148,7 @@ test(`${HISTORIES} random histories of rules that change`, async t => {
       const { options, said } = optionsFor(github, stateDirectory, rules)
       const { channels } = await findStatus({
         ...options,
-        ...statusOptionsOf(options.config, options.http),
+        ...statusOptionsOf(options.config, options),
         ...{ only: [], database, now: new Date() },
       })
       check([...said, ...channels.map(({ branch, reason, message }) => `${branch}: ${reason}: ${message}`)])
