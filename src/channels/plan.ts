@@ -21,7 +21,8 @@ import { trackedRefOf } from './tracked-ref.ts'
 
 /**
  * How a job stands to the newest eval: in its build set; kept out of it by an error of its own, which passes; or gone
- * from the flake. A channel whose job is gone may move forward, but is not created.
+ * from the flake. A channel whose job is gone may move forward, but is not created. Where its branch is ignored, a job that
+ * only an error of the whole keeps out counts as gone.
  */
 export type Presence = 'present' | 'evaluation-failed' | 'gone'
 
@@ -141,7 +142,10 @@ export function planFleet(
       const same = entry.jobs.get(showJob(name))
       if (same && same.rule.ref !== rule.ref) troubles.push(twoRefs(channel, same.rule))
       if (same) continue
-      entry.jobs.set(showJob(name), { name, job, jobset, presence, evaluationError, rule })
+      // an error of the whole names no job: whether this one still exists nobody knows, and its branch may be somebody else's
+      const isUnknown = presence === 'evaluation-failed' && !failed.jobs.has(jobName)
+      const counted = isUnknown && isIgnored(rules, channel) ? 'gone' : presence
+      entry.jobs.set(showJob(name), { name, job, jobset, presence: counted, evaluationError, rule })
     }
     const more = troubles.length - MAX_TROUBLES
     const said = more > 0 ? [...troubles.slice(0, MAX_TROUBLES), moreOf(rule, more)] : troubles

@@ -175,7 +175,7 @@ export function describeVerdict(
       }
       return [
         verdict.ignored
-          ? `${name}not moved: ${gone}, and channels[].ignore says that the branch is somebody else's`
+          ? `${name}not moved: ${showJob(verdict.job)} is not in the newest eval, and channels[].ignore says that the branch is somebody else's`
           : `${name}not created: ${gone}`,
       ]
     }

@@ -115,11 +115,26 @@ test('a build that finishes when its job is gone does not move a branch that is 
   ignore(one, WEB)
   const { status, log } = await of(stage, one).hook(late)
   assert.equal(status, 0, log)
-  assert.match(
-    log,
-    /nixos-tested-web: not moved: \S+ is not in the jobset any more, and channels\[\]\.ignore/,
-  )
+  assert.match(log, /nixos-tested-web: not moved: \S+ is not in the newest eval, and channels\[\]\.ignore/)
   assert.equal(await stage.repository.branch(WEB), c1)
+})
+
+// web has gone to the other Hydra, and this one remembers a build of it that is newer than what the branch is at
+test('an eval that fails as a whole does not move a branch that is ignored', async t => {
+  const { stage, c1, c2, one } = await twoHydras(t)
+  await stage.built(c2, { job: job('web') })
+  ignore(one, WEB)
+  await stage.repository.setBranch(WEB, c1)
+  await one.hydra.eval({
+    jobset: one.jobset,
+    flake: flakeOf(c2),
+    builds: [],
+    error: 'at top-level:\nerror: no\n',
+  })
+  const { log } = await reconcile(of(stage, one))
+  assert.doesNotMatch(log, new RegExp(WEB))
+  assert.equal(await stage.repository.branch(WEB), c1)
+  assert.deepEqual(branchesOf(await statusOf(of(stage, one))), [NAS])
 })
 
 // each Hydra has nixos-tested-{host}, and then the one has channels/{host}

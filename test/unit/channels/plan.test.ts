@@ -219,6 +219,32 @@ describe('the channels of a fleet', () => {
       expected: [`nixos-tested-nas (evaluation-failed): dotfiles:main:${NAS}`, web],
     },
     {
+      what: 'an error of the whole names no job: one that is not there stays ignored, and the others do not',
+      rules: [{ ignore: ['nixos-tested-nas'] }],
+      jobsets: [{ jobs: [absent(NAS), absent(WEB)], error: 'at top-level:\nerror: no\n' }],
+      expected: [
+        `nixos-tested-nas (gone, ignored): dotfiles:main:${NAS}`,
+        `nixos-tested-web (evaluation-failed): dotfiles:main:${WEB}`,
+      ],
+    },
+    {
+      what: 'beside an error of the whole, one that an error names has its channel, whatever was good last',
+      rules: [{ ignore: ['*'] }],
+      jobsets: [
+        {
+          jobs: [absent(ARM, goodIn(9, 80)), absent(NAS, goodIn(8, 70))],
+          error: `at top-level:\nerror: no\nin job ‘${NAS}’:\nerror: no\n`,
+        },
+      ],
+      expected: [`nixos-tested-nas (evaluation-failed): dotfiles:main:${NAS}`],
+    },
+    {
+      what: 'an error of what many names begin with names none of them',
+      rules: [{ job: 'hosts\\.(?<host>[^.]*)\\..*', ignore: ['*'] }],
+      jobsets: [{ jobs: [absent('hosts.nas.x')], error: 'in job ‘hosts’:\nerror: no\n' }],
+      expected: ['nixos-tested-nas (gone, ignored): dotfiles:main:hosts.nas.x'],
+    },
+    {
       what: 'a job of which no branch can be made',
       rules: [{ job: 'nixos-(?<host>.*?)(?:\\.x86_64-linux)?' }],
       jobsets: [{ jobs: [present('nixos-'), present(NAS)] }],

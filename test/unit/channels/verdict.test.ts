@@ -164,7 +164,7 @@ const VERDICTS: { verdict: Verdict; lines: string[]; trouble?: boolean }[] = [
   {
     verdict: { kind: 'job-gone', job: JOB, ignored: true },
     lines: [
-      `${NAME}: not moved: dotfiles:main:nixos-nas is not in the jobset any more, and channels[].ignore says that the branch is somebody else's`,
+      `${NAME}: not moved: dotfiles:main:nixos-nas is not in the newest eval, and channels[].ignore says that the branch is somebody else's`,
     ],
   },
   {
