@@ -32,9 +32,14 @@ export class PassingError extends OperatorError {
   override name = 'PassingError'
 }
 
-/** Somebody has to allow it: GitHub answered that this App (or token) may not. An outage or a limit passes, this does not. */
+/** Somebody has to allow it: GitHub answered that this App (or token) may not, or that it refuses the key. */
 export class PermissionError extends OperatorError {
   override name = 'PermissionError'
+}
+
+/** GitHub showed our App, whose key it accepted, no such repository: the App is not installed there, or there is none. */
+export class NotInstalledError extends PermissionError {
+  override name = 'NotInstalledError'
 }
 
 /** A limit of time or of requests is reached: whatever else is asked there would reach it too. */

@@ -1,7 +1,7 @@
 // The channels that earlier reconciles knew. None of them is forgotten while its branch exists, although its rule may be
 // another one by now, or gone: hosts may still follow it.
 
-import { PermissionError } from '../base/errors.ts'
+import { NotInstalledError } from '../base/errors.ts'
 import { sameRepository } from '../base/repository-name.ts'
 import { findTip, type Tips } from './branches.ts'
 import { type Channel, channelKey } from './channel.ts'
@@ -80,8 +80,9 @@ export async function knownChannels(
 ): Promise<Recorded[]> {
   const known = new Map<string, Recorded>()
   for (const { channel, tip } of recorded) {
-    // no rule names the repository, and the App may not see it: it is none of ours any more
-    if (tip instanceof PermissionError && !isRuled(channel, rules)) continue
+    // no rule names the repository, and the App is not installed there: it is none of ours any more. Other refusals pass, such
+    // as that of a key while a clock is wrong
+    if (tip instanceof NotInstalledError && !isRuled(channel, rules)) continue
     known.set(channelKey(channel), channel)
   }
   const exists = async ({ channel, prefix }: { channel: Channel; prefix: string }) =>

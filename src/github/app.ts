@@ -2,7 +2,7 @@
 // https://docs.github.com/apps/creating-github-apps/authenticating-with-a-github-app
 
 import { RequestError } from '@octokit/request-error'
-import { OperatorError, PermissionError } from '../base/errors.ts'
+import { NotInstalledError, OperatorError, PermissionError } from '../base/errors.ts'
 import { installUrl } from '../base/links.ts'
 import type { AppCredentials } from './credentials.ts'
 import { explainRefusal, grantPermission, suspended } from './refusal.ts'
@@ -63,7 +63,7 @@ export async function createAppClient(
   return createClient(options, { authStrategy: createAppAuth, auth: { appId, privateKey } })
 }
 
-/** @throws PermissionError if the App is not installed on the repository */
+/** @throws NotInstalledError if the App is not installed on the repository */
 export async function findInstallation(client: GitHubClient, repository: string) {
   const [owner = '', repo = ''] = repository.split('/')
   const { data: installation, url } = await client.rest.apps
@@ -90,9 +90,9 @@ function checkGranted({ suspended_at: since, permissions }: Installation): void 
 }
 
 /** The App's own page says where it can be installed. This request also tells if the key is refused. */
-async function notInstalled(client: GitHubClient, error: RequestError): Promise<PermissionError> {
+async function notInstalled(client: GitHubClient, error: RequestError): Promise<NotInstalledError> {
   const { data: app } = await client.rest.apps.getAuthenticated()
-  return new PermissionError(
+  return new NotInstalledError(
     'the GitHub App is not installed on this repository, or there is no such repository',
     {
       hint: `install it at ${app ? installUrl(app.html_url) : 'its page on GitHub'}`,

@@ -1,7 +1,8 @@
 // A rule that changes, told as stories: the branches that it made before are shown as abandoned, quietly, for as long as they
 // exist, because hosts may follow them.
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { generateKeyPairSync } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { REASONS } from '../../src/status/shape.ts'
@@ -195,7 +196,7 @@ describe('what is known of abandoned branches', () => {
 })
 
 describe('a repository that no rule names any more', () => {
-  test('its channels are shown until the App may not see it', async t => {
+  test('its channels are shown until the App is not installed there', async t => {
     const { stage, c1 } = await twoHosts(t)
     const other = await stage.github.createRepository('alice/other')
     const [o1 = ''] = await other.history(1)
@@ -219,6 +220,35 @@ describe('a repository that no rule names any more', () => {
       far.message ?? '',
       /^no rule names alice\/other now, .*take the repository out of the App's installation/,
     )
+
+    // what passes: a key that GitHub refuses, a suspended installation, a permission that is not accepted yet
+    Object.assign(stage.env, { RUNTIME_DIRECTORY: '', XDG_RUNTIME_DIR: '' })
+    const granted = other.permissions
+    const ownKey = stage.config.github.privateKeyFile
+    const foreignKey = join(stage.directory, 'foreign.pem')
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+    writeFileSync(foreignKey, privateKey.export({ type: 'pkcs1', format: 'pem' }), { mode: 0o600 })
+    const refused = [
+      {
+        begin: () => Object.assign(stage.config.github, { privateKeyFile: foreignKey }),
+        end: () => Object.assign(stage.config.github, { privateKeyFile: ownKey }),
+      },
+      {
+        begin: () => Object.assign(other, { suspended: true }),
+        end: () => Object.assign(other, { suspended: false }),
+      },
+      {
+        begin: () => Object.assign(other, { permissions: { metadata: 'read' } }),
+        end: () => Object.assign(other, { permissions: granted }),
+      },
+    ]
+    for (const { begin, end } of refused) {
+      begin()
+      await reconcile(stage)
+      assert.equal(find(await statusOf(stage), FAR).reason, 'no-permission')
+      end()
+      assert.equal(find(await statusOf(stage), FAR).reason, 'abandoned')
+    }
 
     other.installed = false
     assert.equal(find(await statusOf(stage), FAR).reason, 'no-permission')

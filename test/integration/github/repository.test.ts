@@ -5,7 +5,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { systemClock } from '../../../src/base/clock.ts'
-import { PermissionError } from '../../../src/base/errors.ts'
+import { NotInstalledError, PermissionError } from '../../../src/base/errors.ts'
 import type { NotAnswered, Written } from '../../../src/channels/forge.ts'
 import { checkWritable, describeRename } from '../../../src/channels/safeguards.ts'
 import type { Permissions } from '../../helpers/github/github.ts'
@@ -360,6 +360,30 @@ describe('no token', () => {
       'install it at https://github.com/apps/hydra-channels-test/installations/new',
     ])
     assert.deepEqual(scene.requests(), [MINT[0], 'GET /app'])
+  })
+
+  // what reconcile forgets a repository's channels for (channels/recorded.ts)
+  test('is an error of its own only where GitHub accepts the key and shows no installation', async t => {
+    const scene = await sceneFor(t)
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+    const foreign = privateKey.export({ type: 'pkcs1', format: 'pem' }).toString()
+    const errorOf = async (credentials = scene.app) => {
+      const error = await scene
+        .open({ credentials })
+        .findBranch('main')
+        .catch((thrown: unknown) => thrown)
+      assert.ok(error instanceof PermissionError)
+      return error instanceof NotInstalledError
+    }
+    scene.repo.suspended = true
+    assert.equal(await errorOf(), false)
+    Object.assign(scene.repo, { suspended: false, permissions: { metadata: 'read' } })
+    assert.equal(await errorOf(), false)
+    scene.repo.installed = false
+    assert.equal(await errorOf({ ...scene.app, privateKey: foreign }), false)
+    assert.equal(await errorOf(), true)
+    scene.github.fault({ kind: 'status', status: 404, body: { message: 'Integration not found' }, ...ALWAYS })
+    assert.equal(await errorOf(), false)
   })
 
   test('where there is no such repository', async t => {

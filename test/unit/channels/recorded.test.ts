@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import * as z from 'zod/mini'
-import { OperatorError, PermissionError } from '../../../src/base/errors.ts'
+import { NotInstalledError, OperatorError, PermissionError } from '../../../src/base/errors.ts'
 import { listTips, strayBranches } from '../../../src/channels/branches.ts'
 import { type Plan, planFleet, prefixesOf } from '../../../src/channels/plan.ts'
 import { findRecorded, knownChannels, type Recorded } from '../../../src/channels/recorded.ts'
@@ -11,7 +11,8 @@ import { foundJobset } from '../../helpers/found-jobset.ts'
 
 const SHA = 'a'.repeat(40)
 const AWAY = new OperatorError('GitHub could not be asked')
-const FORBIDDEN = new PermissionError('the GitHub App is not installed on this repository')
+const NOT_INSTALLED = new NotInstalledError('the GitHub App is not installed on this repository')
+const REFUSED = new PermissionError("GitHub refuses the App's key")
 
 const rule = (more: object = {}) =>
   z.parse(ruleSchema, {
@@ -141,8 +142,8 @@ describe('what earlier reconciles knew', () => {
     },
     {
       what: 'the App may not see the repository, which a rule names: that passes, or is to be mended',
-      world: { branches: { 'alice/dotfiles': FORBIDDEN }, recorded: [A('old-nas')] },
-      strays: [`${A('old-nas')}: ${FORBIDDEN.message}`],
+      world: { branches: { 'alice/dotfiles': NOT_INSTALLED }, recorded: [A('old-nas')] },
+      strays: [`${A('old-nas')}: ${NOT_INSTALLED.message}`],
       known: [`${A('old-nas')} (old-)`],
     },
     {
@@ -158,9 +159,15 @@ describe('what earlier reconciles knew', () => {
       known: ['alice/other:old-nas (old-)'],
     },
     {
-      what: 'no rule names the repository, and the App may not see it any more: it is forgotten',
-      world: { branches: { 'alice/other': FORBIDDEN }, recorded: ['alice/other:old-nas'] },
-      strays: [`alice/other:old-nas: ${FORBIDDEN.message}`],
+      what: 'no rule names the repository, and GitHub refuses the key or the installation: that may pass',
+      world: { branches: { 'alice/other': REFUSED }, recorded: ['alice/other:old-nas'] },
+      strays: [`alice/other:old-nas: ${REFUSED.message}`],
+      known: ['alice/other:old-nas (old-)'],
+    },
+    {
+      what: 'no rule names the repository, and the App is not installed there any more: it is forgotten',
+      world: { branches: { 'alice/other': NOT_INSTALLED }, recorded: ['alice/other:old-nas'] },
+      strays: [`alice/other:old-nas: ${NOT_INSTALLED.message}`],
       known: [],
     },
     {
