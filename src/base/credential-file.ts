@@ -7,6 +7,31 @@ import { cut } from './log.ts'
 /** A path in a message. */
 const MAX_PATH = 300
 
+/** As Linux has them. */
+const MAX_PATH_LENGTH = 4096
+
+/**
+ * Messages quote paths, so a secret that was pasted where its path belongs is refused before, and not quoted.
+ *
+ * @param path what was given as `named`: `github.privateKeyFile`, `--private-key-file`
+ * @param secret.what `a key`
+ * @param secret.pattern what one looks like
+ * @throws UsageError if that is in `path`, or if no path looks like it
+ */
+export function refuseSecret(
+  path: string,
+  named: string,
+  { what, pattern }: { what: string; pattern: RegExp },
+): void {
+  if (pattern.test(path)) throw new UsageError(`${named} holds ${what} itself: expected the path of its file`)
+  const why = /\p{Cc}/u.test(path)
+    ? 'a line break or another control character in it'
+    : path.length > MAX_PATH_LENGTH
+      ? `more than ${MAX_PATH_LENGTH} characters`
+      : undefined
+  if (why !== undefined) throw new UsageError(`${named} is no path of a file: it has ${why}`)
+}
+
 /**
  * Where the file is.
  *

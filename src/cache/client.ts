@@ -1,12 +1,13 @@
 // How the cache is asked: by its URL, with the login that cache.netrcFile has for its host.
 
-import { findCredentialFile, refuseMissing } from '../base/credential-file.ts'
+import { findCredentialFile, refuseMissing, refuseSecret } from '../base/credential-file.ts'
 import { messageOf, UsageError } from '../base/errors.ts'
 import type { Http, HttpRequest, HttpResponse } from '../base/http.ts'
 import { readSmallFile } from '../base/read-small-file.ts'
 import { findLogin, type Login } from './netrc.ts'
 
 const KEY = 'cache.netrcFile'
+const LOGIN_ITSELF = { what: 'a login', pattern: /\b(?:machine|default|login|password)\s/i }
 const MISSING = { what: 'netrc file of the cache', put: 'put the file with the login there' }
 
 export interface CacheClient {
@@ -118,9 +119,7 @@ function readNetrc(
   host: string,
   env: Readonly<Record<string, string | undefined>>,
 ): { file: string; login: Login | undefined } {
-  if (/^\s*(?:machine|default)\s/.test(netrcFile)) {
-    throw new UsageError(`${KEY} holds a login itself: expected the path of its file`)
-  }
+  refuseSecret(netrcFile, KEY, LOGIN_ITSELF)
   const file = findCredentialFile(netrcFile, { what: 'the netrc file of the cache', key: KEY }, env)
   let content: string
   try {

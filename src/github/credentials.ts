@@ -1,11 +1,13 @@
 // Whose name we act in: flags, then the environment, then the configuration. Secrets come as the path of a file.
 import { readFileSync } from 'node:fs'
-import { findCredentialFile, refuseMissing } from '../base/credential-file.ts'
+import { findCredentialFile, refuseMissing, refuseSecret } from '../base/credential-file.ts'
 import { messageOf, UsageError } from '../base/errors.ts'
 import type { GitHubConfig } from './config.ts'
 import { parseKeyFile } from './private-key.ts'
 
 const KEY = { what: "the App's private key", key: 'github.privateKeyFile' }
+/** As PEM, also without its first line; and that in base64 once more. */
+const KEY_ITSELF = { what: 'a key', pattern: /-----BEGIN|LS0tLS1CRUdJTi|MII[\w+/\s\\]{60}/ }
 const MISSING_KEY = { what: 'private key of the App', put: "put the App's .pem file there" }
 
 export interface AppCredentials {
@@ -69,9 +71,7 @@ export function findCredentials({ flags = {}, env, config, personalToken }: Cred
     names: ['github.appId', 'github.privateKeyFile'],
   }
   for (const { keyFile, names } of [fromFlags, fromEnvironment, fromConfig]) {
-    if (keyFile !== undefined && isKeyItself(keyFile)) {
-      throw new UsageError(`${names[1]} holds a key itself: expected the path of its file`)
-    }
+    if (keyFile !== undefined) refuseSecret(keyFile, names[1], KEY_ITSELF)
   }
   for (const found of [fromFlags, fromEnvironment]) {
     if (found.appId !== undefined || found.keyFile !== undefined) return read(found, found.keyFile)
@@ -115,9 +115,4 @@ function read({ appId, source, names }: Found, keyFile: string | undefined): App
     throw new UsageError(`${keyFile} (${keyName}) ${key.why}`, { hint: key.hint })
   }
   return { kind: 'app', appId, privateKey: key.pem, keyFile, source }
-}
-
-/** Also in base64. It is not quoted, and a path that cannot be read is. */
-function isKeyItself(path: string): boolean {
-  return path.includes('-----BEGIN') || /^\s*(?:LS0tLS1CRUdJTi|MII[\w+/]{100})/.test(path)
 }

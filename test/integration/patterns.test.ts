@@ -15,6 +15,8 @@ const EXCEPTIONS: Record<string, string> = {
   '/\\{([^{}]*)\\}/': 'the next brace ends each attempt; the branch of a rule',
   '/^postgres(?:ql)?:\\/\\/(?:([^:@/?#]*)(?::([^@/?#]*))?@)?(\\[[^\\]]*\\]|[^:/?#@]*)(?::(\\d*))?(?:\\/([^?#@]*))?(?:\\?([^#]*))?$/':
     'begins once; the URL of Hydra’s database, from the environment',
+  '/-----BEGIN|LS0tLS1CRUdJTi|MII[\\w+/\\s\\\\]{60}/':
+    'looks at 60 characters after each MII; a path in the configuration',
 }
 
 function patternsOf(file: string): RegExp[] {

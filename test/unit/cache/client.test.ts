@@ -247,12 +247,25 @@ describe('a file that cannot be used', () => {
       message: `${quote} (cache.netrcFile) is no netrc file: line 2: a quote has no end on its line`,
       hint: [],
     },
-    {
-      what: 'is the login itself',
-      setup: { netrcFile: 'machine cache.example.org login nix password geheim' },
+    ...[
+      'machine cache.example.org login nix password geheim',
+      '\n DEFAULT\tpassword geheim',
+      '# my login\nmachine c login bob password geheim',
+      'login bob password geheim',
+      'PASSWORD geheim',
+      'password\ngeheim',
+    ].map(netrcFile => ({
+      what: `is the login itself: ${JSON.stringify(netrcFile)}`,
+      setup: { netrcFile },
       message: 'cache.netrcFile holds a login itself: expected the path of its file',
       hint: [],
-    },
+    })),
+    ...['bob\ngeheim', '/run/geheim\n'].map(netrcFile => ({
+      what: `is no path: ${JSON.stringify(netrcFile)}`,
+      setup: { netrcFile },
+      message: 'cache.netrcFile is no path of a file: it has a line break or another control character in it',
+      hint: [],
+    })),
   ]
   for (const { what, setup, message, hint } of BROKEN) {
     test(`${what}: nothing is asked, and nothing of it is quoted`, async () => {

@@ -441,8 +441,17 @@ describe('the key file', () => {
   test('cannot be the key itself, which is not quoted', () => {
     const message = (name: string) => `${name} holds a key itself: expected the path of its file`
     const base64 = Buffer.from(PEM).toString('base64')
-    const bare = PEM.split('\n').slice(1, -2).join('')
-    for (const key of [PEM, ` ${PEM}`, PEM.replaceAll('\n', '\\n'), base64, `\n${base64}`, bare]) {
+    const lines = PEM.split('\n').slice(1, -2)
+    const bare = lines.join('')
+    const broken = [
+      lines.join('\n'),
+      lines.join('\r\n'),
+      lines.join('\\n'),
+      `\\n${lines.join('\\n')}`,
+      lines.join(' '),
+    ]
+    const escaped = PEM.replaceAll('\n', '\\n')
+    for (const key of [PEM, ` ${PEM}`, escaped, base64, `\n${base64}`, bare, `key: ${bare}`, ...broken]) {
       assert.equal(
         refusal({ flags: { ...FLAGS, privateKeyFile: key } }).message,
         message('--private-key-file'),
@@ -455,6 +464,26 @@ describe('the key file', () => {
         refusal({ config: { ...CONFIG, privateKeyFile: key } }).message,
         message('github.privateKeyFile'),
       )
+    }
+  })
+
+  test('cannot be what is no path, and it is not quoted', () => {
+    const part = PEM.split('\n').slice(2, -2)
+    const CONTROL = 'a line break or another control character in it'
+    for (const [path, why] of [
+      [part.join('\n'), CONTROL],
+      ['/run/geheim\n', CONTROL],
+      ['/run/geheim\0', CONTROL],
+      ['geheim\x9b', CONTROL],
+      ['/geheim'.repeat(600), 'more than 4096 characters'],
+    ] as const) {
+      for (const [sources, name] of [
+        [{ flags: { ...FLAGS, privateKeyFile: path } }, '--private-key-file'],
+        [{ env: { ...ENV, GITHUB_APP_PRIVATE_KEY_FILE: path } }, 'GITHUB_APP_PRIVATE_KEY_FILE'],
+        [{ config: { ...CONFIG, privateKeyFile: path } }, 'github.privateKeyFile'],
+      ] as const) {
+        assert.equal(refusal(sources).message, `${name} is no path of a file: it has ${why}`)
+      }
     }
   })
 })
