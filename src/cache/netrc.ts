@@ -16,7 +16,7 @@ export type FoundLogin =
 interface Token {
   /** the first one is 1 */
   line: number
-  kind: 'word' | 'comment' | 'blank line' | 'unclosed quote'
+  kind: 'word' | 'quoted' | 'comment' | 'blank line' | 'unclosed quote'
   text: string
 }
 
@@ -25,6 +25,7 @@ export function findLogin(netrc: string, host: string): FoundLogin {
   let entry: Partial<Login> | undefined
   /** the keyword whose value comes next */
   let keyword: string | undefined
+  let keywordLine = 0
   let isMacro = false
   for (const { line, kind, text } of tokensOf(netrc)) {
     if (isMacro) {
@@ -41,7 +42,12 @@ export function findLogin(netrc: string, host: string): FoundLogin {
         why: `“${keyword}” is followed by a comment: a value that begins with # needs quotes`,
       }
     }
+    const word = text.toLowerCase()
     if (keyword !== undefined) {
+      // curl takes it for the value, and what comes then for this host's
+      if (kind === 'word' && line !== keywordLine && (word === 'default' || KEYWORDS.includes(word))) {
+        return { kind: 'invalid', line: keywordLine, why: `“${keyword}” has no value` }
+      }
       if (keyword === 'machine') entry = text.toLowerCase() === host.toLowerCase() ? {} : undefined
       // of two, the first one counts
       else if (keyword === 'login' && entry) entry.login ??= text
@@ -50,11 +56,10 @@ export function findLogin(netrc: string, host: string): FoundLogin {
       keyword = undefined
       continue
     }
-    const word = text.toLowerCase()
     const begins = word === 'machine' || word === 'default'
     if (begins && isOfUse(entry)) break
     if (word === 'default') entry = {}
-    else if (KEYWORDS.includes(word)) keyword = word
+    else if (KEYWORDS.includes(word)) [keyword, keywordLine] = [word, line]
   }
   return isOfUse(entry)
     ? { kind: 'login', login: { login: entry.login ?? '', password: entry.password ?? '' } }
@@ -85,7 +90,7 @@ function* tokensOf(netrc: string): Generator<Token> {
       else if (end === '') yield { line, kind: 'unclosed quote', text: '' }
       else {
         const value = quoted.replace(/\\(.)/g, (_, letter: string) => ESCAPES[letter] ?? letter)
-        yield { line, kind: 'word', text: value }
+        yield { line, kind: 'quoted', text: value }
       }
     }
   }

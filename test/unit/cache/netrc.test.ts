@@ -79,6 +79,16 @@ const FOUND: { what: string; netrc: string; login: { login: string; password: st
     netrc: `machine ${HOST} login machine password default`,
     login: { login: 'machine', password: 'default' },
   },
+  {
+    what: 'values on lines of their own',
+    netrc: `machine\n${HOST}\nlogin\na\npassword\n"b"`,
+    login: AB,
+  },
+  {
+    what: 'words of the format in quotes, on lines of their own',
+    netrc: `machine ${HOST} login\n"machine" password\n"default"`,
+    login: { login: 'machine', password: 'default' },
+  },
   { what: 'an address', netrc: 'machine 10.0.0.1 login a password b', host: '10.0.0.1', login: AB },
   { what: 'an IPv6 address', netrc: 'machine FD00::1 login a password b', host: 'fd00::1', login: AB },
   {
@@ -128,6 +138,7 @@ describe('what could be read in two ways is refused, with its line', () => {
   const UNCLOSED = 'a quote has no end on its line'
   const comment = (keyword: string) =>
     `“${keyword}” is followed by a comment: a value that begins with # needs quotes`
+  const NO_LOGIN = '“login” has no value'
   const INVALID: [netrc: string, line: number, why: string][] = [
     [`machine ${HOST} login "a password b`, 1, UNCLOSED],
     [`machine ${HOST}\nlogin a\npassword "b\\"\n`, 3, UNCLOSED],
@@ -137,6 +148,12 @@ describe('what could be read in two ways is refused, with its line', () => {
     [`machine ${HOST} login a password #b\nmachine x login q`, 1, comment('password')],
     [`machine ${HOST}\nlogin #a password b`, 2, comment('login')],
     [`machine # ${HOST}\n`, 1, comment('machine')],
+    // and this one's password would be that of another host
+    [`machine ${HOST} login\nmachine b login bob password geheim`, 1, NO_LOGIN],
+    [`machine ${HOST}\nlogin\nPassword geheim`, 2, NO_LOGIN],
+    [`machine ${HOST} login\n\ndefault login bob password geheim`, 1, NO_LOGIN],
+    [`machine\nlogin a password b\nmachine ${HOST} login c`, 1, '“machine” has no value'],
+    [`machine ${HOST} login a password\naccount x`, 1, '“password” has no value'],
   ]
   for (const [netrc, line, why] of INVALID) {
     test(JSON.stringify(netrc), () => {
