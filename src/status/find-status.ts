@@ -274,7 +274,7 @@ async function factsOf(
   ])
   const stands = { tracked: trackedStand, newest, candidate: candidateStand }
   const [off, forbidden] = await Promise.all([
-    planned && candidate && findOffBranch(planned, candidate, { tip, stands, tracked }, repository),
+    planned && candidate && findOffBranch(planned, candidate, { tip, stands, tracked }),
     whyForbidden(channel, answer, repository),
   ])
   return { tip, stands, tracked, offBranch: off, forbidden }
@@ -285,7 +285,6 @@ async function findOffBranch(
   { tracked: ref }: PlannedChannel,
   candidate: Candidate,
   { tip, stands, tracked }: Pick<GitHubFacts, 'tip' | 'stands'> & { tracked: TrackedFound | undefined },
-  repository: Survey,
 ): Promise<ChannelFacts['offBranch']> {
   // another reason says so
   if (ref.kind === 'other repository') return undefined
@@ -295,9 +294,9 @@ async function findOffBranch(
     typeof stand === 'object' && (stand.status === 'identical' || stand.status === 'behind')
   if (tip !== undefined && tipHasCandidate && contains(stands.tracked)) return undefined
   if (isAncestorIn(tracked.history, candidate.sha, tracked.sha)) return undefined
-  const comparison = await repository.compare(candidate.sha, tracked.sha)
-  // a commit that GitHub does not have decides nothing here
-  if (comparison === 'not-found' || contains(comparison)) return undefined
+  const comparison = await tracked.compareFrom(candidate.sha)
+  // a commit that GitHub does not have, or that it cannot compare, decides nothing here
+  if (comparison === undefined || comparison === 'not-found' || contains(comparison)) return undefined
   return offBranch(candidate, ref, false)
 }
 

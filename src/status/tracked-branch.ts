@@ -1,13 +1,20 @@
 // The tracked branches, which "behind" is measured by: their tips, and how much of them Hydra has not evaluated.
 
 import { short } from '../base/log.ts'
+import { NotComparedError } from '../channels/forge.ts'
 import type { PlannedChannel } from '../channels/plan.ts'
 import { refsOf } from '../channels/tracked-ref.ts'
 import { newestCommit, type Tracked } from './explain.ts'
 import type { Survey, Surveys } from './survey.ts'
 import { type HistoricCommit, isWorthOneByOne, type TrackedBranch } from './survey.ts'
 
-export type TrackedFound = Tracked & { history: readonly HistoricCommit[] }
+export type TrackedFound = Tracked & {
+  history: readonly HistoricCommit[]
+  /** How it stands to a commit; undefined if that is too much for GitHub. */
+  compareFrom: (sha: string) => Promise<Compared | undefined>
+}
+
+type Compared = Awaited<ReturnType<Survey['compare']>>
 
 /** What a channel is measured by; undefined: that is not in its repository. Throws if GitHub cannot be asked. */
 export type FindTracked = (planned: PlannedChannel) => Promise<TrackedFound | undefined>
@@ -15,7 +22,7 @@ export type FindTracked = (planned: PlannedChannel) => Promise<TrackedFound | un
 /** Each branch is asked for once, however many channels and jobsets follow it. */
 export function createFindTracked(github: Surveys, hosts: readonly string[]): FindTracked {
   const branches = new Map<string, Promise<TrackedBranch | undefined>>()
-  const counts = new Map<string, Promise<Tracked['unevaluated']>>()
+  const comparisons = new Map<string, Promise<Compared | undefined>>()
   const once = <T>(known: Map<string, Promise<T>>, key: string, find: () => Promise<T>): Promise<T> => {
     const found = known.get(key) ?? find()
     known.set(key, found)
@@ -29,7 +36,8 @@ export function createFindTracked(github: Surveys, hosts: readonly string[]): Fi
     const { tracked } = planned
     if (tracked.kind === 'pinned') {
       const { rev } = tracked
-      return { name: short(rev), kind: 'commit', sha: rev, unevaluated: NOTHING, history: [] }
+      const compareFrom = (sha: string) => compareIfPossible(repository, sha, rev)
+      return { name: short(rev), kind: 'commit', sha: rev, unevaluated: NOTHING, history: [], compareFrom }
     }
     const key = name.toLowerCase()
     let branch: TrackedBranch | undefined
@@ -39,16 +47,30 @@ export function createFindTracked(github: Surveys, hosts: readonly string[]): Fi
     if (!branch) return undefined
     const { ref } = branch
     const newest = newestCommit(planned, hosts)?.sha
+    // with the branch, as the engine does, and not with its commit: of a branch GraphQL knows what is too much for REST
+    const compareFrom = (sha: string) =>
+      once(comparisons, `${key} ${ref} ${sha}`, () => compareIfPossible(repository, sha, ref))
     return {
       name: ref === 'HEAD' ? 'the default branch' : ref.replace(/^refs\/(heads\/)?/, ''),
       kind: 'branch',
       sha: branch.sha,
       history: branch.history,
-      unevaluated:
-        newest === undefined
-          ? undefined
-          : await once(counts, `${key} ${ref} ${newest}`, () => countUnevaluated(repository, branch, newest)),
+      compareFrom,
+      unevaluated: newest === undefined ? undefined : await countUnevaluated(branch, newest, compareFrom),
     }
+  }
+}
+
+async function compareIfPossible(
+  repository: Survey,
+  base: string,
+  head: string,
+): Promise<Compared | undefined> {
+  try {
+    return await repository.compare(base, head)
+  } catch (error) {
+    if (error instanceof NotComparedError) return undefined
+    throw error
   }
 }
 
@@ -67,13 +89,13 @@ async function findBranch(repository: Survey, ref: string): Promise<TrackedBranc
 
 /** The commits that the branch has and the newest eval's commit does not have. */
 async function countUnevaluated(
-  repository: Survey,
   { sha, history }: TrackedBranch,
   newest: string,
+  compareFrom: TrackedFound['compareFrom'],
 ): Promise<Tracked['unevaluated']> {
   if (sha === newest) return NOTHING
-  const comparison = await repository.compare(newest, sha)
-  if (comparison === 'not-found') return undefined
+  const comparison = await compareFrom(newest)
+  if (comparison === undefined || comparison === 'not-found') return undefined
   // another root: how many does not matter
   const commits = comparison === 'unrelated' ? Math.max(1, history.length) : comparison.aheadBy
   // if main was rewritten, the new commits begin where the two parted

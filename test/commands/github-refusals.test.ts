@@ -3,8 +3,9 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import { type Stage, stageFor } from '../helpers/stage.ts'
+import { evaluate, NAS, statusOf, WEB } from '../helpers/status.ts'
 
 interface Case {
   what: string
@@ -303,3 +304,30 @@ for (const { what, given, status, says, ends = 'c1' } of TABLE) {
     assert.equal(await stage.repository.branch('tested'), { c1, c2, missing: undefined }[ends])
   })
 }
+
+// main: c1 - c2 - c3     evals of c1 and c2, and the channels at c1
+describe('a comparison that is too much for REST makes no channel unknown to status', () => {
+  const FOLLOWED = [
+    { what: 'a branch', flakeOf: () => 'github:alice/dotfiles', reasons: ['not-evaluated', 2, 1] },
+    {
+      what: 'a rev',
+      flakeOf: (c3: string) => `github:alice/dotfiles/${c3}`,
+      reasons: ['not-evaluated', 2, 1],
+    },
+  ]
+  for (const { what, flakeOf, reasons } of FOLLOWED) {
+    test(`the jobset follows ${what}`, async t => {
+      const stage = await stageFor(t)
+      const [c1 = '', c2 = '', c3 = ''] = await stage.repository.history(3)
+      for (const sha of [c1, c2]) await evaluate(stage, sha, { nas: 0, web: 0 })
+      await stage.repository.setBranches({ main: c3, [NAS]: c1, [WEB]: c1 })
+      await stage.hydra.sql`update jobsets set flake = ${flakeOf(c3)}`
+      stage.github.fault({ ...TOO_MUCH, path: '/compare/' })
+      const { channels } = await statusOf(stage)
+      assert.deepEqual(
+        channels.map(({ reason, behindBranch, behindCandidate }) => [reason, behindBranch, behindCandidate]),
+        [reasons, reasons],
+      )
+    })
+  }
+})

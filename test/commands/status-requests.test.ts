@@ -27,7 +27,7 @@ test('120 channels, and a token that has to be made first: eight requests at mos
       .replace(/\/\d+\//, '/ID/'),
   )
   assert.deepEqual(requests.sort(), [
-    'GET /repos/alice/dotfiles/compare/c2...c3',
+    'GET /repos/alice/dotfiles/compare/c2...refs/heads/main',
     'GET /repos/alice/dotfiles/git/matching-refs/heads/nixos-tested-',
     'GET /repos/alice/dotfiles/installation',
     'POST /app/installations/ID/access_tokens',
