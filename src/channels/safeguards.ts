@@ -1,11 +1,12 @@
 // What must hold before a channel is written, beyond its being a fast-forward: the commit is on the tracked branch, nobody
 // holds the channel, the branch is not the one that people work on, and the repository can be written to.
 
-import { OperatorError, PermissionError } from '../base/errors.ts'
+import { LATER, OperatorError, PermissionError } from '../base/errors.ts'
+import { short } from '../base/log.ts'
 import type { TrackedRef } from '../hydra/flakeref.ts'
 import type { Candidate } from './candidate.ts'
 import type { Channel } from './channel.ts'
-import { ARCHIVED, type Forge } from './forge.ts'
+import { ARCHIVED, type Forge, NotComparedError } from './forge.ts'
 import { findHold } from './holds.ts'
 import { contains } from './relation.ts'
 import { refsOf } from './tracked-ref.ts'
@@ -35,12 +36,20 @@ export async function standOnTracked(
 
 async function askOnTracked(forge: Forge, sha: string, tracked: TrackedRef): Promise<OnTracked> {
   for (const ref of refsOf(tracked)) {
-    const comparison = await forge.compare(sha, ref)
+    const comparison = await forge.compare(sha, ref).catch((error: unknown) => {
+      // the forge's own advice is for two commits of a channel, both of which are on the branch
+      throw error instanceof NotComparedError ? notKnownOn(error, sha, ref) : error
+    })
     if (comparison !== 'not-found') return contains(comparison) ? 'on' : 'off'
     // GitHub says so of the commit as well
     if (!(await forge.hasCommit(sha))) throw unknownCommit(sha)
   }
   return 'missing'
+}
+
+function notKnownOn(error: NotComparedError, sha: string, ref: string): NotComparedError {
+  const unknown = `until then it is not known whether ${short(sha)} is in the history of ${ref}, and nothing is moved to it`
+  return new NotComparedError(error.message, { hint: [LATER, unknown], cause: error })
 }
 
 /** The verdict for a candidate that may not be promoted. */

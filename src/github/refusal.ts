@@ -43,7 +43,7 @@ function meaningOf(error: RequestError, asked: Asked): Meaning {
       why: `GitHub cannot compare the two commits: ${message}`,
       hint: [
         LATER,
-        'if it lasts, too much lies between the two: a channel that is far behind can be brought nearer by hand, with git push origin COMMIT:refs/heads/CHANNEL, which only goes forward',
+        'if it lasts, too much lies between the two: a channel that is far behind can be brought nearer by hand, with git push origin COMMIT:refs/heads/CHANNEL, which only goes forward; COMMIT must be one between the two that Hydra has built',
       ],
     }
   }

@@ -256,7 +256,7 @@ const TABLE: Case[] = [
     says: [
       /^cannot move tested in alice\/dotfiles: GitHub cannot compare the two commits: Server Error: Sorry, this diff is taking too long to generate\. \(GET API\/repos\/alice\/dotfiles\/compare\/\S+\)$/,
       LATER,
-      /^if it lasts, .* git push origin COMMIT:refs\/heads\/CHANNEL, which only goes forward$/,
+      /^if it lasts, .* git push origin COMMIT:refs\/heads\/CHANNEL, which only goes forward; COMMIT must be one between the two that Hydra has built$/,
     ],
   },
   {

@@ -215,7 +215,7 @@ const TABLE: [string, Facts, string, string[]][] = [
     `GitHub cannot compare the two commits: ${message}`,
     [
       LATER,
-      'if it lasts, too much lies between the two: a channel that is far behind can be brought nearer by hand, with git push origin COMMIT:refs/heads/CHANNEL, which only goes forward',
+      'if it lasts, too much lies between the two: a channel that is far behind can be brought nearer by hand, with git push origin COMMIT:refs/heads/CHANNEL, which only goes forward; COMMIT must be one between the two that Hydra has built',
     ],
   ]),
   ['something new', { status: 418, message: 'Teapot' }, 'GitHub answered 418: Teapot', []],
