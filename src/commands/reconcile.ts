@@ -13,7 +13,7 @@ import { reconcile } from '../reconcile.ts'
 import { kick, type TakenKick, takeKick } from '../state/kick.ts'
 import {
   type Reconciled,
-  readStamp,
+  readChannels,
   writeChannels,
   writeFailures,
   writeStamp,
@@ -83,6 +83,10 @@ export const command: Command<typeof options> = {
     const failures: Reconciled['failures'] = {}
     // with dryRun in the configuration, reconcile still runs as it should: status and doctor are to see that
     const isWhole = !isLook && positionals.length === 0
+    const recorded = readChannels(config.stateDirectory)
+    if (recorded instanceof OperatorError) {
+      log.line(`${recorded.message}, so this run does not know the channels of earlier ones`)
+    }
     try {
       const reconciled = reconcile({
         config,
@@ -97,8 +101,11 @@ export const command: Command<typeof options> = {
         database,
         lock: acquired?.lock,
         failures,
-        recorded: readStamp(config.stateDirectory)?.channels ?? [],
-        ...(isWhole && { record: known => writeChannels(config.stateDirectory, known) }),
+        recorded: recorded instanceof OperatorError ? [] : recorded,
+        ...(isWhole &&
+          !(recorded instanceof OperatorError) && {
+            record: known => writeChannels(config.stateDirectory, known),
+          }),
         openGitHub: () =>
           openGitHub({
             config,

@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import * as z from 'zod/mini'
 import { systemClock } from '../base/clock.ts'
-import { messageOf } from '../base/errors.ts'
+import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import { readSmallFile } from '../base/read-small-file.ts'
 import { isRepository } from '../base/repository-name.ts'
@@ -88,17 +88,21 @@ export interface Reconciled {
 /** If the stamp cannot be written, report it. The run has still succeeded: every channel has moved. */
 export function writeStamp(stateDirectory: string, run: Reconciled, log: Log): void {
   const now = new Date(systemClock.now()).toISOString()
-  const channels = readWhole(stateDirectory)?.channels ?? []
-  const stamp = { ...run, finishedAt: now, failures: datedFailures(run.failures, now), channels }
-  report(write(stateDirectory, stamp), log)
+  const failures = datedFailures(run.failures, now)
+  report(
+    rewrite(stateDirectory, ({ channels }) => ({ ...run, finishedAt: now, failures, channels })),
+    log,
+  )
 }
 
 /** Of a run that did not come to its end: status knows what failed in it, and that the last whole one was before. */
 export function writeFailures(stateDirectory: string, failures: Reconciled['failures'], log: Log): void {
   const now = new Date(systemClock.now()).toISOString()
-  const before = readWhole(stateDirectory) ?? NEVER
-  const all = { ...before.failures, ...datedFailures(failures, now) }
-  report(write(stateDirectory, { ...before, ended: 'failed', counts: {}, failures: all }), log)
+  const failed = rewrite(stateDirectory, before => {
+    const all = { ...before.failures, ...datedFailures(failures, now) }
+    return { ...before, ended: 'failed', counts: {}, failures: all }
+  })
+  report(failed, log)
 }
 
 /**
@@ -106,7 +110,7 @@ export function writeFailures(stateDirectory: string, failures: Reconciled['fail
  * written, the stamp cannot be either, and that is reported.
  */
 export function writeChannels(stateDirectory: string, channels: readonly KnownChannel[]): void {
-  write(stateDirectory, { ...(readWhole(stateDirectory) ?? NEVER), channels: grouped(channels) })
+  rewrite(stateDirectory, before => ({ ...before, channels: grouped(channels) }))
 }
 
 const NEVER: Stamp = { finishedAt: null, ended: 'failed', counts: {}, failures: {}, channels: [] }
@@ -132,7 +136,17 @@ function datedFailures(failures: Reconciled['failures'], at: string): Stamp['fai
   return Object.fromEntries(dated)
 }
 
-/** @returns why it cannot be written */
+/**
+ * What cannot be read now may be read by the next run, so it is not overwritten.
+ *
+ * @returns why it cannot be read or written
+ */
+function rewrite(stateDirectory: string, change: (before: Stamp) => Stamp): string | undefined {
+  const before = readWhole(stateDirectory)
+  if (before instanceof OperatorError) return `${before.message}, so it is left as it is`
+  return write(stateDirectory, change(before ?? NEVER))
+}
+
 function write(stateDirectory: string, stamp: Stamp): string | undefined {
   const file = join(stateDirectory, STAMP_FILE)
   try {
@@ -153,17 +167,40 @@ export function readStamp(
   stateDirectory: string,
 ): (Pick<Stamp, 'finishedAt' | 'failures'> & { channels: KnownChannel[] }) | undefined {
   const stamp = readWhole(stateDirectory)
-  if (!stamp) return undefined
+  if (!stamp || stamp instanceof OperatorError) return undefined
   const { finishedAt, failures } = stamp
-  const channels = stamp.channels.flatMap(({ branches, ...group }) =>
-    branches.map(branch => ({ ...group, branch })),
-  )
-  return { finishedAt, failures, channels: channels.slice(0, MAX_CHANNELS) }
+  return { finishedAt, failures, channels: channelsIn(stamp) }
 }
 
-function readWhole(stateDirectory: string): Stamp | undefined {
+function channelsIn({ channels }: Stamp): KnownChannel[] {
+  const all = channels.flatMap(({ branches, ...group }) => branches.map(branch => ({ ...group, branch })))
+  return all.slice(0, MAX_CHANNELS)
+}
+
+/**
+ * What a reconcile begins with. If this is an error, it must not write down which channels it knows: it would forget those of
+ * earlier ones.
+ */
+export function readChannels(stateDirectory: string): KnownChannel[] | OperatorError {
+  const stamp = readWhole(stateDirectory)
+  return stamp instanceof OperatorError ? stamp : stamp ? channelsIn(stamp) : []
+}
+
+/** There is none; or a link, or something else that we did not make. */
+const NONE: readonly (string | undefined)[] = ['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO']
+
+/** Undefined if there is none, or if it is no stamp; an error if that is not known. */
+function readWhole(stateDirectory: string): Stamp | undefined | OperatorError {
+  const file = join(stateDirectory, STAMP_FILE)
+  let content: string
   try {
-    const content = readSmallFile(join(stateDirectory, STAMP_FILE), { maxBytes: MAX_BYTES })
+    content = readSmallFile(file, { maxBytes: MAX_BYTES })
+  } catch (error) {
+    const code = codeOf(error)
+    if (code === undefined || NONE.includes(code)) return undefined
+    return new OperatorError(`cannot read ${file}: ${messageOf(error)}`, { cause: error })
+  }
+  try {
     return stampSchema.safeParse(JSON.parse(content)).data
   } catch {
     return undefined

@@ -1,10 +1,18 @@
 // What a reconcile leaves for status, also one that did not come to its end.
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import fs, { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { readStamp, writeChannels, writeFailures, writeStamp } from '../../../src/state/last-reconcile.ts'
+import { OperatorError } from '../../../src/base/errors.ts'
+import {
+  readChannels,
+  readStamp,
+  writeChannels,
+  writeFailures,
+  writeStamp,
+} from '../../../src/state/last-reconcile.ts'
 
 const SHA = 'a'.repeat(40)
 const log = { line: assert.fail }
@@ -14,6 +22,21 @@ function directoryFor(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'hc-stamp-'))
   t.after(() => rmSync(directory, { recursive: true }))
   return directory
+}
+
+/** As in a process that has too many files open. Root may read everything, so a mode would not do. */
+function withoutDescriptors(t: TestContext, run: () => void): void {
+  const error = Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' })
+  const { mock } = t.mock.method(fs, 'openSync', () => {
+    throw error
+  })
+  syncBuiltinESMExports()
+  try {
+    run()
+  } finally {
+    mock.restore()
+    syncBuiltinESMExports()
+  }
 }
 
 const messagesOf = (directory: string) =>
@@ -157,4 +180,40 @@ test('a stamp of an older version says when, and knows no failures and no channe
     JSON.stringify({ finishedAt, ended: 'ok', counts: {} }),
   )
   assert.deepEqual(readStamp(directory), { finishedAt, failures: {}, channels: [] })
+})
+
+test('a stamp that cannot be read now is not overwritten, and that is reported', t => {
+  const directory = directoryFor(t)
+  const known = [channel('nixos-nas')]
+  writeChannels(directory, known)
+  const file = join(directory, 'last-reconcile.json')
+  const before = readFileSync(file, 'utf8')
+  const said: string[] = []
+  const saying = { line: (text: string) => said.push(text) }
+  withoutDescriptors(t, () => {
+    const found = readChannels(directory)
+    assert.ok(found instanceof OperatorError)
+    assert.match(found.message, /^cannot read .*last-reconcile\.json: EMFILE/)
+    assert.equal(readStamp(directory), undefined)
+    writeChannels(directory, [])
+    writeStamp(directory, { ended: 'ok', counts: {}, failures: {} }, saying)
+    writeFailures(directory, { a: failed('one') }, saying)
+  })
+  assert.equal(said.length, 2)
+  for (const line of said) assert.match(line, /^cannot read .*: EMFILE.*, so it is left as it is$/)
+  assert.equal(readFileSync(file, 'utf8'), before)
+  assert.deepEqual(readChannels(directory), known)
+})
+
+test('no stamp, and what is no stamp, is none', t => {
+  const directory = directoryFor(t)
+  assert.deepEqual(readChannels(directory), [])
+  const file = join(directory, 'last-reconcile.json')
+  for (const content of ['', '{', '[]', '{"finishedAt":7}']) {
+    writeFileSync(file, content)
+    assert.deepEqual(readChannels(directory), [])
+  }
+  rmSync(file)
+  symlinkSync('/dev/null', file)
+  assert.deepEqual(readChannels(directory), [])
 })
