@@ -102,7 +102,7 @@ export function strayBranches(
   const strays = new Map<string, Stray>()
   for (const { channel, tip } of possibleChannels(tips, rules, recorded)) {
     const key = channelKey(channel)
-    if (known.has(key)) continue
+    if (known.has(key) || isIgnored(rules, channel)) continue
     const trouble = troubles.find(({ rule }) => couldBeOf(rule, channel))
     strays.set(key, { channel, tip, ruleTrouble: trouble?.error })
   }
@@ -137,9 +137,8 @@ export function possibleChannels(
   recorded: readonly FoundBranch[] = [],
 ): FoundBranch[] {
   const found = new Map<string, FoundBranch>()
-  const add = (branch: FoundBranch) => {
-    if (!isIgnored(rules, branch.channel)) found.set(channelKey(branch.channel), branch)
-  }
+  const add = (branch: FoundBranch) => found.set(channelKey(branch.channel), branch)
+  // also ignored ones: while the database is away, they may have a job
   for (const branch of recorded) add(branch)
   // every branch looks like a channel of a rule without a prefix: of those only the recorded ones count
   const telling = rules.filter(({ template }) => prefixOf(template) !== '')
@@ -148,7 +147,7 @@ export function possibleChannels(
     const { repository } = prefix
     for (const [branch, tip] of branches) {
       const channel = { repository, branch }
-      if (telling.some(rule => couldBeOf(rule, channel))) add({ channel, tip })
+      if (!isIgnored(rules, channel) && telling.some(rule => couldBeOf(rule, channel))) add({ channel, tip })
     }
   }
   return [...found.values()]

@@ -234,6 +234,21 @@ test('a prefix that could not be listed has no strays', () => {
   }
 })
 
+test('a recorded branch that is ignored may have a job, so only a plan says that it is nothing to show', () => {
+  const rules = [rule({ ignore: ['nixos-tested-*'] })]
+  const [prefix] = prefixesOf(rules)
+  assert.ok(prefix)
+  const [recorded, other] = ['nixos-tested-a', 'nixos-tested-b'].map(branch => ({
+    channel: { repository: 'alice/dotfiles', branch },
+    tip: SHA,
+  }))
+  assert.ok(recorded && other)
+  const branches = new Map([recorded, other].map(({ channel, tip }) => [channel.branch, tip]))
+  const tips: Tips = new Map([[prefixKey(prefix), { prefix, branches, findBranch: notAsked }]])
+  assert.deepEqual(possibleChannels(tips, rules, [recorded]), [recorded])
+  assert.deepEqual(strayBranches({ channels: [], problems: [] }, tips, rules, [recorded]), [])
+})
+
 test('where there are too many branches to list, each channel is asked for by its name, ten at once', async () => {
   const [prefix] = prefixesOf([rule()])
   assert.ok(prefix)
