@@ -1,7 +1,7 @@
 // Brings one channel to a commit, or tells why not. It looks where the channel is, decides, asks for clearance, and
 // writes once. A write that was not answered with success is decided anew, from all that decided it the first time.
 
-import { OperatorError } from '../base/errors.ts'
+import { LimitError, OperatorError } from '../base/errors.ts'
 import type { Channel } from './channel.ts'
 import { type Forge, type NotAnswered, NotComparedError } from './forge.ts'
 import { IDENTICAL, type Relation } from './relation.ts'
@@ -107,7 +107,10 @@ export async function advance(move: Move): Promise<Verdict> {
         // a commit that was just pushed may not have reached the server that writes
         if (isUnknown) throw unknownCommit(sha)
         isUnknown = true
-        await pause(move, 1)
+        await pause(move, 1).catch((error: unknown) => {
+          // without time for another look, that is what went wrong
+          throw error instanceof LimitError ? unknownCommit(sha) : error
+        })
         break
       case 'not-answered':
         sent++
