@@ -234,7 +234,7 @@ const UNINSTALL = retire("take the repository out of the App's installation")
 /** A rule could make it, or did, and none makes it of a job that Hydra knows. */
 function abandoned({ planned, ruleTrouble, away, successor, unruled, channel }: ChannelFacts): Found {
   if (planned || ruleTrouble || away) return undefined
-  if (successor !== undefined) return { message: successor }
+  if (successor !== undefined) return { message: `${successor}; ${IGNORE}` }
   const why = unruled ? `no rule names ${channel.repository} now` : 'no job leads to it now'
   return {
     message: `${why}, so it stays where it is, and so do hosts that follow it; ${unruled ? UNINSTALL : IGNORE}`,

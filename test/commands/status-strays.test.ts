@@ -98,7 +98,11 @@ test('channels whose names Nix does not accept in a flakeref: what became of eac
   assert.equal(of('nixos-tested-web.example.org').reason, 'behind')
   const successor =
     'Nix does not accept its name in a flakeref, so dotfiles:main:hosts."web.example.org" leads to nixos-tested-web.example.org now: let the hosts that follow it follow that one'
-  assert.deepEqual(of(quoted), { reason: 'abandoned', sha: c1, message: successor })
+  assert.deepEqual(of(quoted), {
+    reason: 'abandoned',
+    sha: c1,
+    message: `${successor}; when no host follows it any more, name it in channels[].ignore, and it is no longer shown`,
+  })
   const refused =
     'cannot name a channel for dotfiles:main:hosts.a$b in alice/dotfiles: “nixos-tested-a$b” is no valid branch name: it contains “$”, which Nix does not accept in a flakeref'
   const { reason, sha, message } = of('nixos-tested-a$b')
