@@ -75,7 +75,7 @@ function noteLogin(login: FoundLogin, { url }: CacheClient): Note[] {
       : [
           {
             words: `it wants no login, and ${file} (cache.netrcFile) has none for it`,
-            hint: `remove cache.netrcFile, or add the line: machine ${new URL(url).hostname} login NAME password PASSWORD`,
+            hint: `remove cache.netrcFile, or add the line: machine ${new URL(url).hostname.replace(/^\[|\]$/g, '')} login NAME password PASSWORD`,
           },
         ]),
     ...(isOpenToOthers(file)

@@ -3,6 +3,7 @@ import { systemClock } from '../base/clock.ts'
 import type { Deadline } from '../base/deadline.ts'
 import { messageOf, OperatorError } from '../base/errors.ts'
 import type { Http } from '../base/http.ts'
+import { shellWord } from '../base/links.ts'
 import type { RepositoryFacts } from '../channels/forge.ts'
 import { ARCHIVED } from '../channels/forge.ts'
 import { describeRename } from '../channels/safeguards.ts'
@@ -101,7 +102,7 @@ function noteMode(keyFile: string): Note[] {
   return [
     {
       words: 'its mode lets every user read it',
-      hint: `chmod 600 ${keyFile}; if somebody else has read it, they can act as the App: then make a new key`,
+      hint: `chmod 600 ${shellWord(keyFile)}; if somebody else has read it, they can act as the App: then make a new key`,
     },
   ]
 }

@@ -219,8 +219,8 @@ async function checkLock(opened: Opened): Promise<Answer<never>> {
     message:
       'a connection pooler (PgBouncer, say) stands before PostgreSQL; while one reconcile runs, a second one is kept out all the same',
     hint: [
-      'a reconcile keeps one connection of the pool in a transaction until it ends, and needs another one beside it',
-      "the pooler must not end that transaction: PgBouncer's idle_transaction_timeout has to be 0 (its default), or longer than a copy takes",
+      'a reconcile keeps one connection of the pool in a transaction until it ends, and needs another one beside it; each one that waits (--wait) takes one more',
+      "the pooler must not end that transaction: PgBouncer's idle_transaction_timeout and transaction_timeout (which newer ones have) have to be 0 (their default), or longer than a reconcile takes",
     ],
   }
 }

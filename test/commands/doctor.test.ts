@@ -382,7 +382,7 @@ const BREAKAGES: Breakage[] = [
       Object.assign(stage.config, { database: { ...stage.hydra.config, host: proxy.directory } })
     },
     noted: {
-      lock: /^a connection pooler \(PgBouncer, say\) .* all the same \/ a reconcile keeps .* \/ .*idle_transaction_timeout/,
+      lock: /^a connection pooler \(PgBouncer, say\) .* all the same \/ a reconcile keeps .* \/ .*idle_transaction_timeout and transaction_timeout/,
     },
   },
   {
