@@ -271,6 +271,8 @@ export async function bootMachine(name: MachineName): Promise<Machine> {
       }
     },
     async close() {
+      // of a test that has failed: its process would keep ours alive
+      await release()
       keepLog((await run('journalctl --output=cat --no-pager')).stdout)
       keepSecrets(github.secrets)
       await hydra.sql.end({ timeout: 0 })
