@@ -5,6 +5,7 @@ import { httpUrl, seconds, text } from './base/config-fields.ts'
 import { DEFAULT_CONFIG_FILE } from './base/defaults.ts'
 import { codeOf, messageOf, UsageError } from './base/errors.ts'
 import { jsonProblem } from './base/json-problem.ts'
+import { suggestKeys } from './base/known-keys.ts'
 import { explainIssues } from './base/schema.ts'
 import { cacheSchema } from './cache/config.ts'
 import { ruleSchema } from './channels/rule.ts'
@@ -74,7 +75,7 @@ export function parseConfig(content: string, file: string): Config {
   }
   const result = configSchema.safeParse(json, { reportInput: true })
   if (result.success) return result.data
-  const [first = '', ...more] = explainIssues(result.error.issues, configSchema)
+  const [first = '', ...more] = explainIssues(result.error.issues, suggestKeys(configSchema))
   throw new UsageError(`the configuration ${file} cannot be used: ${first}`, { hint: more })
 }
 

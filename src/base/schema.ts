@@ -3,24 +3,22 @@
 
 import type * as z from 'zod/mini'
 import { cut } from './log.ts'
-import { kinship, nearest } from './nearest.ts'
 
 const MAX_SHOWN = 60
-
-/** So many keys somebody may have meant. */
-const MAX_MEANT = 3
 
 /**
  * One line for each issue: `channels[0].branch: is 7, expected a string`.
  *
- * @param schema whose keys are suggested for unknown ones
+ * @param suggest what goes on after an unknown key, in the object at the path (known-keys.ts)
  */
-export function explainIssues(issues: readonly z.core.$ZodIssue[], schema?: z.core.$ZodType): string[] {
-  const known = schema ? keysIn(schema) : []
+export function explainIssues(
+  issues: readonly z.core.$ZodIssue[],
+  suggest: (key: string, path: readonly PropertyKey[]) => string = () => '',
+): string[] {
   return issues.flatMap(issue => {
     const at = pathOf(issue.path)
     if (issue.code === 'unrecognized_keys') {
-      return issue.keys.map(key => `${join(at, key)}: unknown key${didYouMean(key, issue.path, known)}`)
+      return issue.keys.map(key => `${join(at, key)}: unknown key${suggest(key, issue.path)}`)
     }
     const holds = issue.input === undefined ? 'missing' : `is ${show(issue.input)}`
     return [
@@ -30,58 +28,15 @@ export function explainIssues(issues: readonly z.core.$ZodIssue[], schema?: z.co
 }
 
 /** `channels[0].branch`, or with `[]` for each place of a list */
-function pathOf(path: readonly PropertyKey[], place = (index: number) => `[${index}]`): string {
+export function pathOf(path: readonly PropertyKey[], place = (index: number) => `[${index}]`): string {
   return path.reduce<string>(
     (at, key) => (typeof key === 'number' ? at + place(key) : join(at, String(key))),
     '',
   )
 }
 
-function join(at: string, key: string): string {
+export function join(at: string, key: string): string {
   return at === '' ? key : `${at}.${key}`
-}
-
-/** A key, and the path of the object that has it: `channels[]`. */
-interface KnownKey {
-  at: string
-  key: string
-}
-
-function keysIn(schema: z.core.$ZodType, at = ''): KnownKey[] {
-  const { def } = (schema as z.core.$ZodTypes)._zod
-  switch (def.type) {
-    case 'object':
-      return Object.entries(def.shape).flatMap(([key, value]) => [
-        { at, key },
-        ...keysIn(value, join(at, key)),
-      ])
-    case 'array':
-      return keysIn(def.element, `${at}[]`)
-    case 'pipe':
-      return keysIn(def.in, at)
-    case 'optional':
-    case 'default':
-    case 'prefault':
-      return keysIn(def.innerType, at)
-    default:
-      return []
-  }
-}
-
-/** The nearest key of the same object, and the same one of others, which is how `appId` gets to the top. */
-function didYouMean(key: string, path: readonly PropertyKey[], known: readonly KnownKey[]): string {
-  const object = pathOf(path, () => '[]')
-  const own = known.filter(each => each.at === object).map(each => each.key)
-  const [near = ''] = nearest(key, own, 1)
-  const kin = kinship(key, near)
-  const others = known.filter(each => each.at !== object && kinship(key, each.key) === 'same')
-  const meant = [
-    ...(kin === undefined || (kin === 'mistyped' && others.length > 0) ? [] : [join(pathOf(path), near)]),
-    ...(kin === 'same' ? [] : others).map(each =>
-      each.at === '' ? `${each.key} at the top` : join(each.at, each.key),
-    ),
-  ]
-  return meant.length === 0 ? '' : `, did you mean ${meant.slice(0, MAX_MEANT).join(' or ')}?`
 }
 
 /**
