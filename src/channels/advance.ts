@@ -3,7 +3,7 @@
 
 import { LimitError, OperatorError } from '../base/errors.ts'
 import type { Channel } from './channel.ts'
-import { type Forge, type NotAnswered, NotComparedError } from './forge.ts'
+import { compareIfPossible, type Forge, type NotAnswered } from './forge.ts'
 import { IDENTICAL, type Relation } from './relation.ts'
 import { unknownCommit } from './safeguards.ts'
 import type { Verdict } from './verdict.ts'
@@ -218,10 +218,7 @@ export async function lookFrom(tip: string | undefined, move: Looked): Promise<S
   const { forge, sha } = move
   if (tip === undefined) return { tip }
   if (tip === sha) return { tip, relation: IDENTICAL }
-  const relation = await forge.compare(tip, sha).catch((error: unknown) => {
-    if (error instanceof NotComparedError) return undefined
-    throw error
-  })
+  const relation = await compareIfPossible(forge, tip, sha)
   // of a branch, by its name, the forge may know it another way
   if (!relation) return look(move)
   if (relation === 'not-found') throw unknownCommit(sha)

@@ -108,3 +108,17 @@ export const ARCHIVED = {
 /** What mends a rule or a protection that stands in the way. */
 export const BYPASS =
   'let the App bypass the ruleset or branch protection, or let the rule leave this branch out'
+
+/** Undefined if the two are too much for the forge: what else it may be asked, or what stays unknown, the caller decides. */
+export async function compareIfPossible(
+  forge: Pick<Forge, 'compare'>,
+  base: string,
+  head: string,
+): Promise<Awaited<ReturnType<Forge['compare']>> | undefined> {
+  try {
+    return await forge.compare(base, head)
+  } catch (error) {
+    if (error instanceof NotComparedError) return undefined
+    throw error
+  }
+}

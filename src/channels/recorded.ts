@@ -3,7 +3,7 @@
 
 import { NotInstalledError } from '../base/errors.ts'
 import { sameRepository } from '../base/repository-name.ts'
-import { findTip, type Tips } from './branches.ts'
+import { type FoundBranch, findTip, type Tips } from './branches.ts'
 import { type Channel, channelKey } from './channel.ts'
 import type { Forge } from './forge.ts'
 import type { Plan } from './plan.ts'
@@ -14,11 +14,7 @@ export interface Recorded extends Channel {
   prefix: string
 }
 
-/** `tip`: an error if GitHub did not say whether the branch exists */
-export interface RecordedBranch {
-  channel: Recorded
-  tip: string | Error
-}
+export type RecordedBranch = FoundBranch & { channel: Recorded }
 
 /** Of the recorded channels, those whose branches exist or may exist. Their prefixes are listed in `tips`. */
 export async function findRecorded(

@@ -83,9 +83,10 @@ export const command: Command<typeof options> = {
     const failures: Reconciled['failures'] = {}
     // with dryRun in the configuration, reconcile still runs as it should: status and doctor are to see that
     const isWhole = !isLook && positionals.length === 0
-    const recorded = readChannels(config.stateDirectory)
-    if (recorded instanceof OperatorError) {
-      log.line(`${recorded.message}, so this run does not know the channels of earlier ones`)
+    const known = readChannels(config.stateDirectory)
+    const recorded = known instanceof OperatorError ? undefined : known
+    if (known instanceof OperatorError) {
+      log.line(`${known.message}, so this run does not know the channels of earlier ones`)
     }
     try {
       const reconciled = reconcile({
@@ -101,11 +102,9 @@ export const command: Command<typeof options> = {
         database,
         lock: acquired?.lock,
         failures,
-        recorded: recorded instanceof OperatorError ? [] : recorded,
-        ...(isWhole &&
-          !(recorded instanceof OperatorError) && {
-            record: known => writeChannels(config.stateDirectory, known),
-          }),
+        ...(recorded && { recorded }),
+        // without those of earlier ones, what this run knows would replace them
+        ...(recorded && isWhole && { record: now => writeChannels(config.stateDirectory, now) }),
         openGitHub: () =>
           openGitHub({
             config,

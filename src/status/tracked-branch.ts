@@ -1,7 +1,7 @@
 // The tracked branches, which "behind" is measured by: their tips, and how much of them Hydra has not evaluated.
 
 import { short } from '../base/log.ts'
-import { NotComparedError } from '../channels/forge.ts'
+import { compareIfPossible } from '../channels/forge.ts'
 import type { PlannedChannel } from '../channels/plan.ts'
 import { refsOf } from '../channels/tracked-ref.ts'
 import { newestCommit, type Tracked } from './explain.ts'
@@ -58,19 +58,6 @@ export function createFindTracked(github: Surveys, hosts: readonly string[]): Fi
       compareFrom,
       unevaluated: newest === undefined ? undefined : await countUnevaluated(branch, newest, compareFrom),
     }
-  }
-}
-
-async function compareIfPossible(
-  repository: Survey,
-  base: string,
-  head: string,
-): Promise<Compared | undefined> {
-  try {
-    return await repository.compare(base, head)
-  } catch (error) {
-    if (error instanceof NotComparedError) return undefined
-    throw error
   }
 }
 
