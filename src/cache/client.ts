@@ -8,6 +8,8 @@ import { findLogin, type Login } from './netrc.ts'
 
 const KEY = 'cache.netrcFile'
 const LOGIN_ITSELF = { what: 'a login', pattern: /\b(?:machine|default|login|password)\s/i }
+const S3 =
+  'S3 answers so for what it does not have, too, if the bucket may not be listed: does the copy unit upload to this cache?'
 const MISSING = { what: 'netrc file of the cache', put: 'put the file with the login there' }
 
 export interface CacheClient {
@@ -25,11 +27,12 @@ export interface CacheClient {
    */
   explainRefusal(answer: Pick<HttpResponse, 'status' | 'url'>): Refusal | undefined
   /**
-   * The file with the login, and whether it has one for this cache; undefined without `cache.netrcFile`.
+   * The file with the login, whether it has one for this cache, and the line that would be one; undefined without
+   * `cache.netrcFile`.
    *
    * @throws UsageError if it cannot be read
    */
-  readLogin(): { file: string; found: boolean } | undefined
+  readLogin(): { file: string; found: boolean; line: string } | undefined
 }
 
 export interface Refusal {
@@ -48,10 +51,27 @@ export function openCacheClient(
   const { hostname, origin } = new URL(url)
   // the name of an IPv6 address has no brackets there
   const host = hostname.replace(/^\[|\]$/g, '')
+  const entry = `machine ${host} login NAME password PASSWORD`
   let known: { file: string; login: Login | undefined } | undefined
   const read = () => {
     if (netrcFile !== undefined) known ??= readNetrc(netrcFile, host, env)
     return known
+  }
+
+  const whyRefused = (answered: string): { why: string; hint: string } => {
+    if (answered !== origin) {
+      return {
+        why: `redirects to ${answered}, which wants a login`,
+        hint: 'the login is sent to the host of cache.url alone: if the cache is there, correct cache.url',
+      }
+    }
+    const { file, login } = read() ?? {}
+    if (file === undefined) {
+      return { why: 'wants a login', hint: `name a netrc file in ${KEY} that has the line: ${entry}` }
+    }
+    return login
+      ? { why: `refuses the login in ${file} (${KEY})`, hint: `correct the entry of ${host} there` }
+      : { why: `wants a login, and ${file} (${KEY}) has none for ${host}`, hint: `add the line: ${entry}` }
   }
 
   return {
@@ -63,48 +83,14 @@ export function openCacheClient(
     },
     explainRefusal({ status, url: answeredBy }) {
       if (status !== 401 && status !== 403) return undefined
-      const copying = status === 401 ? 'useless' : 'worthwhile'
-      const s3 =
-        status === 403
-          ? [
-              'S3 answers so for what it does not have, too, if the bucket may not be listed: does the copy unit upload to this cache?',
-            ]
-          : []
-      const answered = new URL(answeredBy).origin
-      if (answered !== origin) {
-        return {
-          why: `redirects to ${answered}, which wants a login`,
-          hint: [
-            'the login is sent to the host of cache.url alone: if the cache is there, correct cache.url',
-            ...s3,
-          ],
-          copying,
-        }
-      }
-      const { file, login } = read() ?? {}
-      const entry = `machine ${host} login NAME password PASSWORD`
-      if (login) {
-        return {
-          why: `refuses the login in ${file} (${KEY})`,
-          hint: [`correct the entry of ${host} there`, ...s3],
-          copying,
-        }
-      }
-      return {
-        why:
-          file === undefined ? 'wants a login' : `wants a login, and ${file} (${KEY}) has none for ${host}`,
-        hint: [
-          file === undefined
-            ? `name a netrc file in ${KEY} that has the line: ${entry}`
-            : `add the line: ${entry}`,
-          ...s3,
-        ],
-        copying,
-      }
+      const { why, hint } = whyRefused(new URL(answeredBy).origin)
+      return status === 401
+        ? { why, hint: [hint], copying: 'useless' }
+        : { why, hint: [hint, S3], copying: 'worthwhile' }
     },
     readLogin() {
       const found = read()
-      return found && { file: found.file, found: found.login !== undefined }
+      return found && { file: found.file, found: found.login !== undefined, line: entry }
     },
   }
 }

@@ -3,15 +3,15 @@
 import { isSecure } from '../base/config-fields.ts'
 import { messageOf, OperatorError } from '../base/errors.ts'
 import type { Http } from '../base/http.ts'
-import { shellWord } from '../base/links.ts'
 import { count } from '../base/log.ts'
 import type { CacheClient } from '../cache/client.ts'
+import type { CacheConfig } from '../cache/config.ts'
 import { createLook, fieldOf } from '../cache/narinfo.ts'
 import { findCacheClient } from '../cache/options.ts'
 import { findTip, listTips, prefixesIn } from '../channels/branches.ts'
 import type { Config } from '../config.ts'
 import { findOutputsOfBuilds } from '../hydra/queries/outputs.ts'
-import { type Answer, isOpenToOthers, type Note, notChecked } from './check.ts'
+import { type Answer, type Note, notChecked, noteMode, withNotes } from './check.ts'
 import type { OpenedRepository } from './github.ts'
 import type { Fleet } from './hydra.ts'
 
@@ -23,7 +23,7 @@ const NO_URL = 'there is no cache.url in the configuration'
 export async function checkCache(
   { cache }: Config,
   using: { http: Http; env: Readonly<Record<string, string | undefined>> },
-): Promise<Answer<CacheClient>> {
+): Promise<Answer<FoundCache>> {
   const client = cache && findCacheClient(cache, using)
   if (!client) return notChecked(NO_URL)
   const login = client.readLogin()
@@ -43,14 +43,7 @@ export async function checkCache(
   const store = fieldOf('StoreDir', await answer.text())
   if (!store) throw new OperatorError(`${url} names no StoreDir`, { hint })
   const message = `${client.url} is a binary cache of ${store}`
-  const notes = [...noteHttp(login, client), ...noteLogin(login, client)]
-  if (notes.length === 0) return { message, found: client }
-  return {
-    result: 'note',
-    message: [message, ...notes.map(({ words }) => words)].join('; '),
-    hint: notes.map(note => note.hint),
-    found: client,
-  }
+  return withNotes(message, [...noteHttp(login, client), ...noteLogin(login)], { client, config: cache })
 }
 
 type FoundLogin = ReturnType<CacheClient['readLogin']>
@@ -66,40 +59,33 @@ function noteHttp(login: FoundLogin, { url }: CacheClient): Note[] {
   ]
 }
 
-function noteLogin(login: FoundLogin, { url }: CacheClient): Note[] {
+function noteLogin(login: FoundLogin): Note[] {
   if (!login) return []
-  const { file, found } = login
-  return [
-    ...(found
-      ? []
-      : [
-          {
-            words: `it wants no login, and ${file} (cache.netrcFile) has none for it`,
-            hint: `remove cache.netrcFile, or add the line: machine ${new URL(url).hostname.replace(/^\[|\]$/g, '')} login NAME password PASSWORD`,
-          },
-        ]),
-    ...(isOpenToOthers(file)
-      ? [
-          {
-            words: `the mode of ${file} (cache.netrcFile) lets every user read it`,
-            hint: `chmod 600 ${shellWord(file)}; if somebody else has read it, they have the login: then change it`,
-          },
-        ]
-      : []),
-  ]
+  const { file, found, line } = login
+  const superfluous = {
+    words: `it wants no login, and ${file} (cache.netrcFile) has none for it`,
+    hint: `remove cache.netrcFile, or add the line: ${line}`,
+  }
+  const whose = `the mode of ${file} (cache.netrcFile)`
+  const then = 'they have the login: then change it'
+  return [...(found ? [] : [superfluous]), ...noteMode(file, { whose, then })]
+}
+
+interface FoundCache {
+  client: CacheClient
+  config: CacheConfig
 }
 
 interface CachePathOptions {
-  client: CacheClient
-  /** `cache.parallel` */
-  parallel: number
+  cache: FoundCache
   fleet: Fleet
   repositories: readonly OpenedRepository[]
 }
 
 /** A channel that is at its candidate was moved there after the outputs were seen. */
 export async function checkCachePath(options: CachePathOptions): Promise<Answer<never>> {
-  const { client, parallel, fleet } = options
+  const { fleet } = options
+  const { client, config } = options.cache
   if (options.repositories.length === 0) return notChecked('no repository could be looked at')
   const moved = await findMoved(options)
   if (moved instanceof Error) return notChecked(moved.message)
@@ -107,7 +93,7 @@ export async function checkCachePath(options: CachePathOptions): Promise<Answer<
   const outputs = await fleet.database.look(sql => findOutputsOfBuilds(sql, [moved.build]))
   const known = (outputs.get(moved.build) ?? []).filter(({ path }) => path !== null)
   if (known.length === 0) return notChecked(`Hydra knows no path of build ${moved.build}`)
-  const problem = await createLook({ parallel }, client)(known)
+  const problem = await createLook(config, client)(known)
   const of = `build ${moved.build}, which ${moved.branch} is at`
   if (problem === undefined) return { message: `${client.url} has ${count(known.length, 'output')} of ${of}` }
   throw new OperatorError(`${problem} (${of})`, {

@@ -1,6 +1,7 @@
 // How doctor makes a check: what it becomes when it fails, and when it cannot be made at all.
 import { statSync } from 'node:fs'
 import { messageOf, OperatorError } from '../base/errors.ts'
+import { shellWord } from '../base/links.ts'
 import { listSome } from '../base/log.ts'
 
 /** The checks, in the order of their output. */
@@ -109,8 +110,34 @@ export interface Note {
   hint: string
 }
 
-/** Whether every user of this machine may read a file with a secret. */
-export function isOpenToOthers(file: string): boolean {
+/** What works is `ok`, or a note if there is more to say of it. */
+export function withNotes<Found>(message: string, notes: readonly Note[], found: Found): Answer<Found> {
+  if (notes.length === 0) return { message, found }
+  return {
+    result: 'note',
+    message: [message, ...notes.map(({ words }) => words)].join('; '),
+    hint: notes.map(({ hint }) => hint),
+    found,
+  }
+}
+
+/**
+ * If every user of this machine may read a file with a secret.
+ *
+ * @param whose `its mode`
+ * @param then what somebody can do who has read it, and what to do about that
+ */
+export function noteMode(file: string, { whose, then }: { whose: string; then: string }): Note[] {
+  if (!isOpenToOthers(file)) return []
+  return [
+    {
+      words: `${whose} lets every user read it`,
+      hint: `chmod 600 ${shellWord(file)}; if somebody else has read it, ${then}`,
+    },
+  ]
+}
+
+function isOpenToOthers(file: string): boolean {
   try {
     return (statSync(file).mode & 0o004) !== 0
   } catch {

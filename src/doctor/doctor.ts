@@ -118,10 +118,10 @@ function checkOnline(config: Config, { env, uid, http, now }: DoctorOptions): On
       check('cache-unit', () => checkCacheUnit(machine)),
       check('polkit', () => checkPolkit(machine)),
       cache,
-      after('cache-path', both(cache, hydra.fleet), async ([client, fleet]) => {
+      after('cache-path', both(cache, hydra.fleet), async ([cache, fleet]) => {
         const opened = await Promise.all(github.repositories)
         const repositories = opened.flatMap(({ found }) => found ?? [])
-        return checkCachePath({ client, parallel: config.cache?.parallel ?? 1, fleet, repositories })
+        return checkCachePath({ cache, fleet, repositories })
       }),
       check('reconcile', () => checkReconcile(config, now)),
       check('holds', () => checkHolds(config, now)),

@@ -3,7 +3,6 @@ import { systemClock } from '../base/clock.ts'
 import type { Deadline } from '../base/deadline.ts'
 import { messageOf, OperatorError } from '../base/errors.ts'
 import type { Http } from '../base/http.ts'
-import { shellWord } from '../base/links.ts'
 import type { RepositoryFacts } from '../channels/forge.ts'
 import { ARCHIVED } from '../channels/forge.ts'
 import { describeRename } from '../channels/safeguards.ts'
@@ -20,9 +19,10 @@ import {
   type Check,
   type Checked,
   check,
-  isOpenToOthers,
   type Note,
   notChecked,
+  noteMode,
+  withNotes,
 } from './check.ts'
 
 /** GitHub takes a key's signature that is dated up to a minute ahead. */
@@ -87,24 +87,9 @@ function checkKey({ config, env }: GitHubOptions): Answer<AppCredentials> {
   const file =
     source === 'environment' ? env.GITHUB_APP_PRIVATE_KEY_FILE : (config.github.privateKeyFile ?? '')
   const message = `${file} holds an RSA key, for the App ${appId} (${source})`
-  const notes = [...noteMode(keyFile), ...noteInline(config)]
-  if (notes.length === 0) return { message, found: credentials }
-  return {
-    result: 'note',
-    message: [message, ...notes.map(({ words }) => words)].join('; '),
-    hint: notes.map(({ hint }) => hint),
-    found: credentials,
-  }
-}
-
-function noteMode(keyFile: string): Note[] {
-  if (!isOpenToOthers(keyFile)) return []
-  return [
-    {
-      words: 'its mode lets every user read it',
-      hint: `chmod 600 ${shellWord(keyFile)}; if somebody else has read it, they can act as the App: then make a new key`,
-    },
-  ]
+  const then = 'they can act as the App: then make a new key'
+  const notes = [...noteMode(keyFile, { whose: 'its mode', then }), ...noteInline(config)]
+  return withNotes(message, notes, credentials)
 }
 
 /** Hydra runs all hooks as hydra-notify's user, with hydra-notify's credentials. */
