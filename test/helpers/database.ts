@@ -9,7 +9,7 @@ import type { TestContext } from 'node:test'
 import { inspect } from 'node:util'
 import { OperatorError } from '../../src/base/errors.ts'
 import type { Connection } from '../../src/hydra/connection.ts'
-import { openDatabase, type Sql } from '../../src/hydra/database.ts'
+import { type Database, openDatabase, type Sql } from '../../src/hydra/database.ts'
 import { findBuild } from '../../src/hydra/queries/build.ts'
 import { createHydra, type TestHydra } from './hydra.ts'
 import { until } from './until.ts'
@@ -26,6 +26,20 @@ export const NO_ANSWER = 'is the server busy, or its machine away? The next run 
 
 export type Timeouts = NonNullable<Parameters<typeof openDatabase>[1]>
 export const ask = (sql: Sql): Promise<unknown> => findBuild(sql, 1)
+
+/** What a look has to be: read only, without JIT, on one snapshot and with a time limit. */
+export async function assertLook(database: Database): Promise<void> {
+  const settings = await database.look(async sql => {
+    const [row] = await sql`
+      select current_setting('transaction_read_only') as read_only, current_setting('jit') as jit,
+             current_setting('transaction_isolation') as isolation, current_setting('statement_timeout') as timeout`
+    return row
+  })
+  assert.deepEqual(
+    { ...settings },
+    { read_only: 'on', jit: 'off', isolation: 'repeatable read', timeout: '30s' },
+  )
+}
 
 export interface DatabaseScene {
   hydra: TestHydra

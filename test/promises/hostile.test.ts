@@ -28,15 +28,12 @@ import { renderMetrics } from '../../src/status/metrics.ts'
 import { type ChannelStatus, type FleetStatus, REASONS } from '../../src/status/shape.ts'
 import type { Survey } from '../../src/status/survey.ts'
 import { renderTable } from '../../src/status/table.ts'
+import { seedFor } from '../helpers/seed.ts'
 
 const CASES = Number(process.env.HYDRA_CHANNELS_TEST_CASES ?? 10_000)
-const SEED = Number(process.env.HYDRA_CHANNELS_TEST_SEED ?? Date.now() % 2 ** 31)
 const SHA = '3f2c9d1e5a7b8c6d4e3f2a1b0c9d8e7f6a5b4c3d'
 
-const parameters = (t: TestContext) => {
-  t.diagnostic(`HYDRA_CHANNELS_TEST_SEED=${SEED}`)
-  return { seed: SEED, numRuns: CASES }
-}
+const parameters = (t: TestContext) => ({ seed: seedFor(t), numRuns: CASES })
 
 /** Pieces that mean something to somebody: a terminal, git, a shell, a URL, JSON, a regular expression, a person. */
 const PIECES = [

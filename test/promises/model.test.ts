@@ -23,6 +23,7 @@ import { findStatus } from '../../src/status/find-status.ts'
 import type { ChannelStatus } from '../../src/status/shape.ts'
 import { type RefMove, startGitHub, type TestGitHub, type TestRepository } from '../helpers/github/github.ts'
 import { MemoryGraph } from '../helpers/github/memory-graph.ts'
+import { seedFor } from '../helpers/seed.ts'
 import { createHydraRows, type HydraRows } from './hydra-rows.ts'
 import { canMove, type Naive, readChannels, truths } from './naive.ts'
 import {
@@ -58,8 +59,7 @@ test(`${HISTORIES} random histories keep the promises`, async t => {
     assert.deepEqual(github.violations, [])
     rmSync(directory, { recursive: true })
   })
-  const seed = Number(process.env.HYDRA_CHANNELS_TEST_SEED ?? Date.now() % 2 ** 31)
-  t.diagnostic(`HYDRA_CHANNELS_TEST_SEED=${seed}`)
+  const seed = seedFor(t)
   const seen = new Map<string, number>()
 
   let number = 0

@@ -22,6 +22,7 @@ import { SUGGESTS_DELETING } from '../helpers/channel-facts.ts'
 import { startGitHub, type TestGitHub } from '../helpers/github/github.ts'
 import { MemoryGraph } from '../helpers/github/memory-graph.ts'
 import { createHydra, flakeOf } from '../helpers/hydra.ts'
+import { seedFor } from '../helpers/seed.ts'
 
 const HISTORIES = Math.ceil(Number(process.env.HYDRA_CHANNELS_TEST_HISTORIES ?? 500) / 10)
 const SHA = 'a'.repeat(40)
@@ -89,8 +90,7 @@ test(`${HISTORIES} random histories of rules that change`, async t => {
     assert.deepEqual(github.violations, [])
     rmSync(directory, { recursive: true })
   })
-  const seed = Number(process.env.HYDRA_CHANNELS_TEST_SEED ?? Date.now() % 2 ** 31)
-  t.diagnostic(`HYDRA_CHANNELS_TEST_SEED=${seed}`)
+  const seed = seedFor(t)
   const seen = new Set<string>()
 
   let number = 0

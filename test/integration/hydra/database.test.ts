@@ -5,6 +5,7 @@ import { type Connection, findConnection } from '../../../src/hydra/connection.t
 import { openDatabase } from '../../../src/hydra/database.ts'
 import { acquireLock } from '../../../src/hydra/lock.ts'
 import { findBuild } from '../../../src/hydra/queries/build.ts'
+import { assertLook } from '../../helpers/database.ts'
 import { createHydra, type TestHydra } from '../../helpers/hydra.ts'
 import { type ProxyOptions, startPostgresProxy } from '../../helpers/postgres-proxy.ts'
 import { until } from '../../helpers/until.ts'
@@ -29,16 +30,7 @@ function open(t: TestContext, connection: Connection) {
 
 test('one connection, read only, without JIT, with a time limit, and closed at the end', async t => {
   const database = open(t, configured())
-  const settings = await database.look(async sql => {
-    const [row] = await sql`
-      select current_setting('transaction_read_only') as read_only, current_setting('jit') as jit,
-             current_setting('transaction_isolation') as isolation, current_setting('statement_timeout') as timeout`
-    return row
-  })
-  assert.deepEqual(
-    { ...settings },
-    { read_only: 'on', jit: 'off', isolation: 'repeatable read', timeout: '30s' },
-  )
+  await assertLook(database)
   const count = async () => {
     const [row] = await hydra.sql<{ n: number }[]>`
       select count(*)::int as n from pg_stat_activity

@@ -6,7 +6,7 @@ import type { Connection } from '../../../src/hydra/connection.ts'
 import { openDatabase, type Sql } from '../../../src/hydra/database.ts'
 import { acquireLock, type Holder } from '../../../src/hydra/lock.ts'
 import { findBuild } from '../../../src/hydra/queries/build.ts'
-import { type DatabaseScene, openScene } from '../../helpers/database.ts'
+import { assertLook, type DatabaseScene, openScene } from '../../helpers/database.ts'
 import { startPgBouncer, type TestPgBouncer, type Way, withoutPgBouncer } from '../../helpers/pgbouncer.ts'
 import { until } from '../../helpers/until.ts'
 
@@ -34,16 +34,7 @@ describe('behind PgBouncer', { skip: withoutPgBouncer }, () => {
 
   for (const way of ['session', 'transaction'] as const) {
     test(`${way}: a look is read only, without JIT, on one snapshot and with a time limit`, async t => {
-      const settings = await open(t, way).look(async sql => {
-        const [row] = await sql`
-          select current_setting('transaction_read_only') as read_only, current_setting('jit') as jit,
-                 current_setting('transaction_isolation') as isolation, current_setting('statement_timeout') as timeout`
-        return row
-      })
-      assert.deepEqual(
-        { ...settings },
-        { read_only: 'on', jit: 'off', isolation: 'repeatable read', timeout: '30s' },
-      )
+      await assertLook(open(t, way))
     })
 
     test(`${way}: a write is refused, and the next look is none the worse for it`, async t => {

@@ -24,6 +24,7 @@ import {
   writeHistory,
 } from '../../helpers/history.ts'
 import { createHydra } from '../../helpers/hydra.ts'
+import { seedFor } from '../../helpers/seed.ts'
 
 const HISTORIES = 60
 
@@ -34,8 +35,7 @@ test(`${HISTORIES} random histories: the queries say what the definitions say`, 
     await database.close()
     await hydra.close()
   })
-  const seed = Number(process.env.HYDRA_CHANNELS_TEST_SEED ?? Date.now() % 2 ** 31)
-  t.diagnostic(`HYDRA_CHANNELS_TEST_SEED=${seed}`)
+  const seed = seedFor(t)
   const ids = { eval: 1, build: 1 }
   const seen = new Set<string>()
 
