@@ -1,5 +1,5 @@
-// Where a text is no JSON, and why. JSON.parse says where in some versions of Node only, and quotes what is around it, where a
-// secret may be: here single signs are quoted, and nothing else. The grammar is that of RFC 8259.
+// Where a text is not JSON, and why. JSON.parse gives the place in some versions of Node only, and quotes what is around it,
+// where a secret may be. Here only single characters are quoted. The grammar is that of RFC 8259.
 
 /** `line 3, column 12: found “}”, expected a value`; undefined if the text is JSON. Lines and columns begin with 1. */
 export function jsonProblem(text: string): string | undefined {
@@ -119,7 +119,7 @@ function endOfString(text: string, start: number): number | Problem {
   }
 }
 
-/** What is at a place where it should not be, without a word of it. */
+/** What is at the place, without quoting more than one character of it. */
 function describe(text: string, at: number): string {
   const codePoint = text.codePointAt(at)
   if (codePoint === undefined) return 'the end of the file'

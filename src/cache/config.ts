@@ -22,7 +22,7 @@ export const cacheSchema = z
     'an object',
   )
   .check(({ value: { url, allowHttp }, issues }) => {
-    // a URL that is none is reported already, and is no URL here
+    // an invalid URL has been reported, and cannot be read here
     if (issues.length > 0 || url === undefined || allowHttp || isSecure(new URL(url))) return
     issues.push({ code: 'custom', path: ['url'], input: url, message: HTTPS })
   })

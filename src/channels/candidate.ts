@@ -140,7 +140,7 @@ function commitOf(
   return { sha: rev, otherName: { repository, error } }
 }
 
-/** Whoever has a deploy key for each repository gives GitHub a name for each in ssh's configuration: `github.com-dotfiles`. */
+/** With a deploy key for each repository, people give GitHub a name for each in ssh's configuration: `github.com-dotfiles`. */
 function aliasHint(host: string, { hosts }: ExpectedRepository): string[] {
   const mayBeAlias = (name: string) => !name.includes('.') || name.includes('github')
   if (!mayBeAlias(host) || (host === 'github.com' && !hosts.every(mayBeAlias))) return []

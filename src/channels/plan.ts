@@ -142,7 +142,7 @@ export function planFleet(
       const same = entry.jobs.get(showJob(name))
       if (same && same.rule.ref !== rule.ref) troubles.push(twoRefs(channel, same.rule))
       if (same) continue
-      // an error of the whole names no job: whether this one still exists nobody knows, and its branch may be somebody else's
+      // an error of the whole names no job: this one may no longer exist, and its branch may be somebody else's
       const isUnknown = presence === 'evaluation-failed' && !failed.jobs.has(jobName)
       const counted = isUnknown && isIgnored(rules, channel) ? 'gone' : presence
       entry.jobs.set(showJob(name), { name, job, jobset, presence: counted, evaluationError, rule })

@@ -72,7 +72,7 @@ function patternProblem(source: string): string | undefined {
     new RegExp(source)
     return undefined
   } catch (error) {
-    // `Invalid regular expression: /(/: Unterminated group`: what is there is said already
+    // `Invalid regular expression: /(/: Unterminated group`: our message quotes the expression itself
     const said = messageOf(error)
     const start = said.lastIndexOf('/: ')
     return start === -1 ? said : said.slice(start + 3)

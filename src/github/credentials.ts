@@ -80,7 +80,7 @@ export function findCredentials({ flags = {}, env, config, personalToken }: Cred
     return { kind: 'token', token: readToken(env.GITHUB_TOKEN), source: 'GITHUB_TOKEN' }
   }
   if (fromConfig.appId !== undefined || fromConfig.keyFile !== undefined) {
-    // only the configuration's path: whoever types one has a folder that it is relative to
+    // only the configuration's path: a path that is typed is relative to the current folder
     return read(fromConfig, fromConfig.keyFile && findCredentialFile(fromConfig.keyFile, KEY, env))
   }
   throw new UsageError('there are no credentials of a GitHub App', {

@@ -88,7 +88,7 @@ export function openRepository(options: RepositoryOptions): Survey {
   async function compareAnyway(base: string, head: string): ReturnType<typeof refs.compare> {
     const compareOverGraphql = () =>
       ask(name => graphql.compare(client, name, base, head)).catch((error: unknown) => {
-        // then REST has the word
+        // then only REST can say
         if (error instanceof OperatorError) return undefined
         throw error
       })

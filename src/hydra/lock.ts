@@ -1,7 +1,7 @@
 // One reconcile at a time, on however many machines: an advisory lock in Hydra's database, which an open transaction has on
 // a connection of its own. Nothing is written there, and VACUUM does not wait for a transaction that only holds a lock.
 // A lock of the session would be worth nothing behind PgBouncer: under transaction pooling two runs may share a session, so
-// both have the lock, and the session keeps it when both have ended. A transaction is nobody else's.
+// both have the lock, and the session keeps it when both have ended. Nobody shares a transaction.
 // https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 import { hostname } from 'node:os'
 import * as z from 'zod/mini'
