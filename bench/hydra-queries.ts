@@ -6,9 +6,11 @@ import { findConnection } from '../src/hydra/connection.ts'
 import { openDatabase, type Sql } from '../src/hydra/database.ts'
 import { findBuild } from '../src/hydra/queries/build.ts'
 import { findCandidate, findJobStates } from '../src/hydra/queries/candidates.ts'
+import { findEvalsOfCommits } from '../src/hydra/queries/evals-of-commits.ts'
+import { findFailingSince } from '../src/hydra/queries/failing-since.ts'
 import { findJobset } from '../src/hydra/queries/jobset.ts'
 import { findJobsetFacts } from '../src/hydra/queries/jobset-facts.ts'
-import { findNewerSince } from '../src/hydra/queries/newer-evals.ts'
+import { findLastEvals } from '../src/hydra/queries/last-evals.ts'
 import { findNewestEval } from '../src/hydra/queries/newest-eval.ts'
 import { findNewestEvalOfBuild } from '../src/hydra/queries/newest-eval-of-build.ts'
 import { findOutputsOfBuilds } from '../src/hydra/queries/outputs.ts'
@@ -54,9 +56,16 @@ const queries: [name: string, ask: (sql: Sql) => Promise<unknown>][] = [
   ['findJobStates', sql => findJobStates(sql, jobset)],
   ['findJobStates, of a dormant jobset', sql => findJobStates(sql, dormantJobset)],
   ['findJobsetFacts', sql => findJobsetFacts(sql, [{ project: 'dotfiles', jobset: 'main' }], findJobStates)],
-  ['findNewerSince, 100 recent commits', sql => findNewerSince(sql, jobset, recent)],
-  ['findNewerSince, the oldest commit', sql => findNewerSince(sql, jobset, [evals.at(-1)?.sha ?? ''])],
-  ['findNewerSince, an unknown commit', sql => findNewerSince(sql, jobset, ['0'.repeat(40)])],
+  ['findEvalsOfCommits, 100 recent commits', sql => findEvalsOfCommits(sql, jobset, recent)],
+  [
+    'findEvalsOfCommits, the oldest commit',
+    sql => findEvalsOfCommits(sql, jobset, [evals.at(-1)?.sha ?? '']),
+  ],
+  ['findEvalsOfCommits, an unknown commit', sql => findEvalsOfCommits(sql, jobset, ['0'.repeat(40)])],
+  ['findFailingSince', sql => findFailingSince(sql, jobset, [...candidates.keys()])],
+  ['findFailingSince, of two', sql => findFailingSince(sql, jobset, [jobs.longBad, jobs.neverGood])],
+  ['findLastEvals, of one job', sql => findLastEvals(sql, jobset, [jobs.usual], 30)],
+  ['findLastEvals', sql => findLastEvals(sql, jobset, [...candidates.keys()], 30)],
   ['findOutputsOfBuilds', sql => findOutputsOfBuilds(sql, [...candidates.values()])],
 ]
 

@@ -14,9 +14,11 @@ import { type Database, openDatabase, type Sql } from '../hydra/database.ts'
 import { acquireLock } from '../hydra/lock.ts'
 import { findBuild } from '../hydra/queries/build.ts'
 import { findCandidate, findGoodOnce, findJobStates } from '../hydra/queries/candidates.ts'
+import { findEvalsOfCommits } from '../hydra/queries/evals-of-commits.ts'
+import { findFailingSince } from '../hydra/queries/failing-since.ts'
 import { findJobset, findNewName } from '../hydra/queries/jobset.ts'
 import type { JobsetFacts } from '../hydra/queries/jobset-facts.ts'
-import { findNewerSince } from '../hydra/queries/newer-evals.ts'
+import { findLastEvals } from '../hydra/queries/last-evals.ts'
 import { findNewestEval } from '../hydra/queries/newest-eval.ts'
 import { findNewestEvalOfBuild } from '../hydra/queries/newest-eval-of-build.ts'
 import { findOutputsOfBuilds } from '../hydra/queries/outputs.ts'
@@ -37,7 +39,9 @@ export const QUERIES = {
   findCandidate: sql => findCandidate(sql, 0, ''),
   findGoodOnce: sql => findGoodOnce(sql, 0, ['']),
   findNewName: sql => findNewName(sql, '', ''),
-  findNewerSince: sql => findNewerSince(sql, 0, ['0'.repeat(40)]),
+  findEvalsOfCommits: sql => findEvalsOfCommits(sql, 0, ['0'.repeat(40)]),
+  findFailingSince: sql => findFailingSince(sql, 0, ['']),
+  findLastEvals: sql => findLastEvals(sql, 0, [''], 1),
 } as const satisfies Record<string, (sql: Sql) => Promise<unknown>>
 
 export interface HydraOptions {

@@ -341,14 +341,14 @@ async function lookAgain(
     const candidate = candidateOf(planned)
     if (candidate && candidate.sha !== tip && look) builds.add(candidate.build)
   }
-  const [{ findNewerSince }, { findOutputsOfBuilds }] = await Promise.all([
-    import('../hydra/queries/newer-evals.ts'),
+  const [{ findEvalsOfCommits }, { findOutputsOfBuilds }] = await Promise.all([
+    import('../hydra/queries/evals-of-commits.ts'),
     import('../hydra/queries/outputs.ts'),
   ])
   try {
     return await database.look(async sql => {
       const each = [...tips].map(
-        async ([id, shas]) => [id, await findNewerSince(sql, id, [...shas])] as const,
+        async ([id, shas]) => [id, await findEvalsOfCommits(sql, id, [...shas])] as const,
       )
       const [outputs, ...newer] = await Promise.all([findOutputsOfBuilds(sql, [...builds]), ...each])
       const byJobset = new Map(newer)
@@ -356,7 +356,8 @@ async function lookAgain(
         outputs,
         newer({ facts }, tip) {
           const evals = byJobset.get(facts.jobset.id)
-          return evals?.has(tip) ? { since: evals.get(tip) } : undefined
+          const found = evals?.get(tip)
+          return found && { since: found.newerSince }
         },
       }
     })

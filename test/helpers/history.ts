@@ -57,7 +57,7 @@ const fate = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({
-      status: fc.constantFrom(0, 0, 0, 1, 2, 6, null),
+      status: fc.constantFrom(0, 0, 0, 1, 2, 3, 4, 6, 9, null),
       cached: fc.boolean(),
     }),
   },

@@ -8,9 +8,11 @@ import { findConnection } from '../../../src/hydra/connection.ts'
 import { type Database, openDatabase, type Sql } from '../../../src/hydra/database.ts'
 import { findBuild } from '../../../src/hydra/queries/build.ts'
 import { findCandidate, findGoodOnce, findJobStates } from '../../../src/hydra/queries/candidates.ts'
+import { findEvalsOfCommits } from '../../../src/hydra/queries/evals-of-commits.ts'
+import { findFailingSince } from '../../../src/hydra/queries/failing-since.ts'
 import { findJobset, findNewName } from '../../../src/hydra/queries/jobset.ts'
 import { findJobsetFacts } from '../../../src/hydra/queries/jobset-facts.ts'
-import { findNewerSince } from '../../../src/hydra/queries/newer-evals.ts'
+import { findLastEvals } from '../../../src/hydra/queries/last-evals.ts'
 import { findNewestEval } from '../../../src/hydra/queries/newest-eval.ts'
 import { findNewestEvalOfBuild } from '../../../src/hydra/queries/newest-eval-of-build.ts'
 import { findOutputsOfBuilds } from '../../../src/hydra/queries/outputs.ts'
@@ -134,11 +136,43 @@ const cases: Record<string, Case> = {
   },
   // Hydra has an index neither for the evals of a jobset nor for their commits: the newest 3,000 are read once, and where
   // the table is no larger than that, all of it
-  findNewerSince: {
-    ask: sql => findNewerSince(sql, large.jobset, commits),
+  findEvalsOfCommits: {
+    ask: sql => findEvalsOfCommits(sql, large.jobset, commits),
     indexes: [],
     rows: ALL_EVALS,
     whole: ['jobsetevals'],
+  },
+  findFailingSince: {
+    ask: sql => findFailingSince(sql, large.jobset, [...builds.keys()]),
+    indexes: [
+      'indexbuildsonjobsetidfinishedid (jobset_id, job, finished)',
+      'jobsetevalmembers_pkey (eval, build)',
+    ],
+    rows: 5 * JOBS + FEW,
+  },
+  'findFailingSince, of one that has failed for long': {
+    ask: sql => findFailingSince(sql, large.jobset, [large.jobs.longBad, large.jobs.neverGood]),
+    indexes: [
+      'indexbuildsonjobsetidfinishedid (jobset_id, job, finished)',
+      'jobsetevalmembers_pkey (eval, build)',
+    ],
+    rows: FEW,
+  },
+  'findLastEvals, of one job': {
+    ask: sql => findLastEvals(sql, large.jobset, [large.jobs.usual], 30),
+    indexes: [
+      'indexbuildsonjobsetidfinishedid (jobset_id, job, finished, id)',
+      'jobsetevalmembers_pkey (eval, build)',
+    ],
+    rows: 10 * FEW,
+  },
+  findLastEvals: {
+    ask: sql => findLastEvals(sql, large.jobset, [...builds.keys()], 30),
+    indexes: [
+      'indexbuildsonjobsetidfinishedid (jobset_id, job, finished, id)',
+      'jobsetevalmembers_pkey (eval, build)',
+    ],
+    rows: 60 * JOBS,
   },
   findOutputsOfBuilds: {
     ask: sql => findOutputsOfBuilds(sql, [...builds.values()]),

@@ -7,7 +7,9 @@ import { findConnection } from '../../../src/hydra/connection.ts'
 import { openDatabase, type Sql } from '../../../src/hydra/database.ts'
 import { findBuild } from '../../../src/hydra/queries/build.ts'
 import { findCandidate, findJobStates } from '../../../src/hydra/queries/candidates.ts'
-import { findNewerSince } from '../../../src/hydra/queries/newer-evals.ts'
+import { findEvalsOfCommits } from '../../../src/hydra/queries/evals-of-commits.ts'
+import { findFailingSince } from '../../../src/hydra/queries/failing-since.ts'
+import { findLastEvals } from '../../../src/hydra/queries/last-evals.ts'
 import { findNewestEval } from '../../../src/hydra/queries/newest-eval.ts'
 import { findNewestEvalOfBuild } from '../../../src/hydra/queries/newest-eval-of-build.ts'
 import { findPresentJobs } from '../../../src/hydra/queries/present-jobs.ts'
@@ -96,7 +98,9 @@ async function compare(sql: Sql, jobset: { id: number; history: History }): Prom
   assert.deepEqual((await findPresentJobs(sql, id)).sort(byJob), present.sort(byJob), 'present jobs')
   const states = (await findJobStates(sql, id)).sort(byJob)
   assert.deepEqual(states, expectedStates.sort(byJob), 'states of all jobs')
-  await compareSince(sql, jobset)
+  await compareCommits(sql, jobset)
+  await compareFailing(sql, jobset)
+  await compareLastEvals(sql, jobset)
 }
 
 /** The jobs of the newest build set, and those that were good once: what is neither is left out. */
@@ -121,18 +125,90 @@ function jobStates(history: History) {
 const NO_REV = 'f'.repeat(40)
 const revOf = ({ flake }: { flake: string }) => /[0-9a-f]{40}/.exec(flake)?.[0] ?? ''
 
+const timeOf = ({ id }: { id: number }) => 1_760_000_000 + id
+
 /** Of every commit, and of one that no eval was of. */
-async function compareSince(sql: Sql, { id, history: { evals } }: { id: number; history: History }) {
+async function compareCommits(sql: Sql, { id, history: { evals } }: { id: number; history: History }) {
   const revs = [...new Set(evals.map(revOf))]
   const expected = new Map(
     revs.map(rev => {
-      const after = evals[evals.findLastIndex(each => revOf(each) === rev) + 1]
-      return [rev, after && 1_760_000_000 + after.id]
+      const at = evals.findLastIndex(each => revOf(each) === rev)
+      const [found, after] = [evals[at], evals[at + 1]]
+      assert.ok(found)
+      return [
+        rev,
+        { id: found.id, flake: found.flake, timestamp: timeOf(found), newerSince: after && timeOf(after) },
+      ]
     }),
   )
-  assert.deepEqual(await findNewerSince(sql, id, [...revs, NO_REV]), expected, 'newer since')
-  assert.deepEqual(await findNewerSince(sql, id, [NO_REV]), new Map(), 'newer than an unknown commit')
-  assert.deepEqual(await findNewerSince(sql, id, []), new Map(), 'newer than nothing')
+  assert.deepEqual(await findEvalsOfCommits(sql, id, [...revs, NO_REV]), expected, 'evals of commits')
+  assert.deepEqual(await findEvalsOfCommits(sql, id, [NO_REV]), new Map(), 'eval of an unknown commit')
+  assert.deepEqual(await findEvalsOfCommits(sql, id, []), new Map(), 'evals of nothing')
+}
+
+/** Aborted, cancelled, and without a builder. */
+const DECIDES_NOTHING = [3, 4, 9]
+
+async function compareFailing(sql: Sql, { id, history }: { id: number; history: History }) {
+  const jobs = [...JOBS, 'of no jobset']
+  for (const limit of [1000, 2]) {
+    const expected = new Map(jobs.flatMap(job => failingSince(history, job, limit)))
+    assert.deepEqual(
+      await findFailingSince(sql, id, jobs, limit),
+      expected,
+      `failing since, of ${limit} builds`,
+    )
+  }
+  assert.deepEqual(await findFailingSince(sql, id, []), new Map(), 'nothing fails')
+}
+
+function failingSince(history: History, job: string, limit: number) {
+  const builds = buildsOf(history)
+    .filter(build => build.job === job)
+    .sort((a, b) => a.id - b.id)
+  const now = buildSet(history, history.evals.length - 1).find(build => build.job === job)
+  if (!now?.finished || now.status === 0) return []
+  const good = builds.findLast(isGood)
+  const run = builds.filter(({ id, finished }) => finished && id > (good?.id ?? 0))
+  const decides = ({ status }: { status: number | null }) => !DECIDES_NOTHING.includes(status ?? 0)
+  const seen = run.slice(0, limit).find(decides)
+  const atLeast = !seen && run.length > limit
+  const first = seen ?? (atLeast && decides(now) ? now : undefined)
+  const made = first && history.evals.find(({ members }) => members.includes(first))
+  const lastGood = good && newest(history, build => build === good)
+  return [
+    [
+      job,
+      {
+        first: first && {
+          build: first.id,
+          status: first.status,
+          eval: made && { id: made.id, flake: made.flake, timestamp: timeOf(made) },
+        },
+        atLeast,
+        lastGood: lastGood && {
+          build: lastGood.build,
+          eval: { ...lastGood.eval, timestamp: timeOf(lastGood.eval) },
+        },
+      },
+    ] as const,
+  ]
+}
+
+async function compareLastEvals(sql: Sql, { id, history }: { id: number; history: History }) {
+  for (const evals of [1, 5, 100]) {
+    const expected = history.evals
+      .map((each, at) => {
+        const builds = buildSet(history, at).map(
+          ({ job, id: build, finished, status }) => [job, { build, finished, status }] as const,
+        )
+        const { id: of, flake, hasNewBuilds } = each
+        return { id: of, timestamp: timeOf(each), flake, hasNewBuilds, builds: new Map(builds) }
+      })
+      .slice(-evals)
+      .reverse()
+    assert.deepEqual(await findLastEvals(sql, id, JOBS, evals), expected, `the last ${evals} evals`)
+  }
 }
 
 /** What of the difficult things this history has. */
