@@ -2,16 +2,18 @@
 // Argument: the folder (default: dist). It depends on nothing but the sources and the packages: two builds are identical.
 import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { build, type Metafile } from 'esbuild'
+import { build, type Metafile, type PluginBuild } from 'esbuild'
 
 const [outdir = 'dist'] = process.argv.slice(2)
 const commands = ['channel-update', 'get-flake-commit', 'hydra-channels', 'hydra-hook']
 
 rmSync(outdir, { recursive: true, force: true })
 const { metafile } = await build({
-  entryPoints: commands.map(name => `src/commands/${name}.ts`),
+  entryPoints: commands.map(name => ({ in: `start:${name}`, out: name })),
+  plugins: [{ name: 'start', setup: startsOf }],
   outdir,
   outExtension: { '.js': '.cjs' },
+  banner: { js: '#!/usr/bin/env node' },
   bundle: true,
   platform: 'node',
   target: 'node20.19',
@@ -26,6 +28,16 @@ const { metafile } = await build({
 })
 for (const name of commands) chmodSync(join(outdir, `${name}.cjs`), 0o755)
 writeFileSync(join(outdir, 'THIRD-PARTY-LICENSES'), thirdPartyLicences(metafile))
+
+/** A command's module says what it does, and does nothing when it is imported: the built file starts it. */
+function startsOf({ onResolve, onLoad }: PluginBuild): void {
+  onResolve({ filter: /^start:/ }, ({ path }) => ({ path: path.slice('start:'.length), namespace: 'start' }))
+  onLoad({ filter: /./, namespace: 'start' }, ({ path }) => ({
+    contents: `import { start } from './src/commands/${path}.ts'\nvoid start()\n`,
+    resolveDir: process.cwd(),
+    loader: 'ts',
+  }))
+}
 
 function thirdPartyLicences({ outputs }: Metafile): string {
   const bundled = Object.values(outputs).flatMap(({ inputs }) =>

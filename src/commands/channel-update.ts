@@ -1,8 +1,27 @@
-#!/usr/bin/env node
-import { main } from './run.ts'
+import { CONFIG, type Options } from './arguments.ts'
+import { type Command, main } from './run.ts'
 
-const help = `Usage: channel-update [OPTION…] OWNER REPO BRANCH COMMIT
+const options = {
+  'app-id': { type: 'string', value: 'ID', about: 'the client id or App id of the GitHub App' },
+  'private-key-file': { type: 'string', value: 'FILE', about: 'its private key (PEM)' },
+  'api-url': {
+    type: 'string',
+    value: 'URL',
+    about:
+      "GitHub's REST API (default: https://api.github.com; GitHub Enterprise Server: https://HOST/api/v3)",
+  },
+  'dry-run': { type: 'boolean', about: 'move nothing: say what would be done' },
+  config: {
+    ...CONFIG,
+    about:
+      'a configuration (default: $HYDRA_CHANNELS_CONFIG, else /etc/hydra-channels/config.json where that exists)',
+  },
+} as const satisfies Options
 
+export const command: Command<typeof options> = {
+  name: 'channel-update',
+  operands: 'OWNER REPO BRANCH COMMIT',
+  about: `
 Fast-forwards BRANCH of the GitHub repository OWNER/REPO to COMMIT, creates it where it is
 missing, or says why not. Needs no Hydra and no configuration file. The branch never moves
 backwards and never loses history.
@@ -10,18 +29,9 @@ backwards and never loses history.
   OWNER REPO  the repository, as in github.com/OWNER/REPO
   BRANCH      without refs/heads/
   COMMIT      40 hexadecimal digits
-
-Options:
-  --app-id ID              the client id or App id of the GitHub App
-  --private-key-file FILE  its private key (PEM)
-  --api-url URL            GitHub's REST API (default: https://api.github.com;
-                           GitHub Enterprise Server: https://HOST/api/v3)
-  --config FILE            a configuration (default: $HYDRA_CHANNELS_CONFIG, else
-                           /etc/hydra-channels/config.json where that exists)
-  --dry-run                move nothing: say what would be done
-  --help                   this text
-  --version                the version
-
+`,
+  options,
+  more: `
 Credentials, the first that is there: the two options; GITHUB_APP_ID and
 GITHUB_APP_PRIVATE_KEY_FILE; GITHUB_TOKEN; github.appId and github.privateKeyFile in the
 configuration. The address, likewise: --api-url; GITHUB_API_URL; github.apiUrl.
@@ -32,21 +42,12 @@ not be asked; 2 the arguments, the configuration or the key file cannot be used.
 Example:
   channel-update --app-id Iv23liABC --private-key-file app.pem \\
     alice dotfiles nixos-tested-nas 3f2c9d1e5b7a8c6d4e2f1a0b9c8d7e6f5a4b3c2d
-`
-
-void main({
-  name: 'channel-update',
-  help,
-  options: {
-    'app-id': { type: 'string' },
-    'private-key-file': { type: 'string' },
-    'api-url': { type: 'string' },
-    config: { type: 'string' },
-    'dry-run': { type: 'boolean' },
-  },
+`,
   logTo: 'stdout',
   async run(invocation) {
     const { runUpdate } = await import('./run-channel-update.ts')
     return runUpdate(invocation)
   },
-})
+}
+
+export const start = () => main(command)

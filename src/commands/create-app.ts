@@ -11,14 +11,13 @@ import { NO_CONFIG } from '../config.ts'
 import { findApiUrl } from '../github/config.ts'
 import { createApp } from '../setup/create-app.ts'
 import { describeForm, prefilledUrl, type Registration } from '../setup/manifest.ts'
+import type { Options } from './arguments.ts'
 import type { Command } from './run.ts'
 
 /** GitHub's own limit. */
 const MAX_NAME_LENGTH = 34
 
-const help = `Usage: hydra-channels create-app [--owner ORG] [--name NAME] [--output DIR] [--api-url URL]
-       hydra-channels create-app --manual [--owner ORG] [--name NAME] [--api-url URL]
-
+const about = `
 Creates the GitHub App that moves the channels, and stores its private key. It offers a page on
 this machine (127.0.0.1) with one button; GitHub then shows what the App may do, asks for its
 name, and sends the browser back. The App may read and write contents and workflows, has no
@@ -27,19 +26,9 @@ webhook, and can be installed on its owner's account only.
 On a server, make the page reachable from where the browser is, with the ssh command that is
 printed. Or paste the address at which the browser ended, which it could not open, into the
 terminal. The address works once, and anybody who has it can fetch the key.
+`
 
-Options:
-  --owner ORG    the organization that will own the App (default: the account that is signed in)
-  --name NAME    its name, which nobody else's App may have; it can be changed in the browser
-                 (default: hydra-channels- and ORG, or a few random digits)
-  --output DIR   where the key goes, as SLUG.private-key.pem, readable for this user only; no
-                 file is overwritten (default: the current directory)
-  --manual       create nothing: print what to enter by hand, and where
-  --api-url URL  GitHub's REST API (default: $GITHUB_API_URL, else https://api.github.com;
-                 GitHub Enterprise Server: https://HOST/api/v3)
-  --help         this text
-  --version      the version
-
+const more = `
 Prints the lines for the configuration and the address at which the App is installed, and waits
 up to ten minutes for that; Enter ends the wait, Ctrl-C everything.
 
@@ -49,17 +38,37 @@ used.
 `
 
 const options = {
-  owner: { type: 'string' },
-  name: { type: 'string' },
-  output: { type: 'string' },
-  manual: { type: 'boolean' },
-  'api-url': { type: 'string' },
-} as const
+  owner: {
+    type: 'string',
+    value: 'ORG',
+    about: 'the organization that will own the App (default: the account that is signed in)',
+  },
+  name: {
+    type: 'string',
+    value: 'NAME',
+    about:
+      "its name, which nobody else's App may have; it can be changed in the browser (default: hydra-channels- and ORG, or a few random digits)",
+  },
+  output: {
+    type: 'string',
+    value: 'DIR',
+    about:
+      'where the key goes, as SLUG.private-key.pem, readable for this user only; no file is overwritten (default: the current directory)',
+  },
+  manual: { type: 'boolean', about: 'create nothing: print what to enter by hand, and where' },
+  'api-url': {
+    type: 'string',
+    value: 'URL',
+    about:
+      "GitHub's REST API (default: $GITHUB_API_URL, else https://api.github.com; GitHub Enterprise Server: https://HOST/api/v3)",
+  },
+} as const satisfies Options
 
 export const command: Command<typeof options> = {
   name: 'hydra-channels create-app',
-  help,
+  about,
   options,
+  more,
   logTo: 'stdout',
   async run({ values, positionals, env, log, report }) {
     if (positionals.length > 0) {

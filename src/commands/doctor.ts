@@ -6,10 +6,10 @@ import { UsageError } from '../base/errors.ts'
 import { createHttp } from '../base/http.ts'
 import { printable } from '../base/log.ts'
 import { type Check, examine } from '../doctor/doctor.ts'
+import { CONFIG, type Options } from './arguments.ts'
 import { type Command, configFile } from './run.ts'
 
-const help = `Usage: hydra-channels doctor [--offline] [--json] [--config FILE]
-
+const about = `
 Looks at everything that has to be in place for a channel to move, and says under what is not how to
 mend it. It writes nothing and moves nothing.
 
@@ -39,28 +39,30 @@ mend it. It writes nothing and moves nothing.
   kick            a detached hook can ask for a reconcile, and reconcile comes
 
 Run it as the user whom reconcile runs as, and once as root.
+`
 
-Options:
-  --offline      only configuration and rules: needs no key, network or database, as in a Nix build
-  --json         one line of JSON: {"checks":[{"name","result","message","hint":[…]}]}, where result
-                 is ok, failed, note or not-checked
-  --config FILE  the configuration
-  --help         this text
-  --version      the version
-
+const more = `
 Exit status: 0 nothing failed; 1 a check failed; 2 the arguments cannot be used.
 `
 
 const options = {
-  config: { type: 'string' },
-  offline: { type: 'boolean' },
-  json: { type: 'boolean' },
-} as const
+  offline: {
+    type: 'boolean',
+    about: 'only configuration and rules: needs no key, network or database, as in a Nix build',
+  },
+  json: {
+    type: 'boolean',
+    about:
+      'one line of JSON: {"checks":[{"name","result","message","hint":[…]}]}, where result is ok, failed, note or not-checked',
+  },
+  config: CONFIG,
+} as const satisfies Options
 
 export const command: Command<typeof options> = {
   name: 'hydra-channels doctor',
-  help,
+  about,
   options,
+  more,
   logTo: 'stdout',
   async run({ values, positionals, env, log, print, progress }) {
     const [extra] = positionals

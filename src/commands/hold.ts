@@ -7,33 +7,35 @@ import { findMakeableChannel } from '../channels/channel-name.ts'
 import { parseUntil, removeHold, writeHold } from '../channels/holds.ts'
 import { readConfig } from '../config.ts'
 import { readStamp } from '../state/last-reconcile.ts'
+import { CONFIG, type Options } from './arguments.ts'
 import { type Command, configFile, type Invocation } from './run.ts'
 
-const COMMON_HELP = `  CHANNEL        a branch, or OWNER/REPO:BRANCH if the rules name several repositories
-
-Options:
-  --config FILE  the configuration
-  --help         this text
-  --version      the version
+const EXIT = `
+Exit status: 0 done; 1 the state directory cannot be written; 2 the arguments or the configuration
+cannot be used.
 `
 
 const holdOptions = {
-  config: { type: 'string' },
-  reason: { type: 'string' },
-  until: { type: 'string' },
-} as const
+  reason: { type: 'string', value: 'TEXT', required: true, about: 'why: status shows it' },
+  until: {
+    type: 'string',
+    value: 'TIME',
+    about: '2026-12-24T18:00:00+01:00, or a span from now: 90m, 12h, 3d (default: until it is released)',
+  },
+  config: CONFIG,
+} as const satisfies Options
 
 export const holdCommand: Command<typeof holdOptions> = {
   name: 'hydra-channels hold',
-  help: `Usage: hydra-channels hold CHANNEL --reason TEXT [--until TIME] [--config FILE]
-
+  operands: 'CHANNEL',
+  about: `
 Keeps a channel where it is: neither the hook nor reconcile moves it until TIME, or until it is
 released. Holding it again replaces reason and end.
 
-  --reason TEXT  why: status shows it
-  --until TIME   2026-12-24T18:00:00+01:00, or a span from now: 90m, 12h, 3d
-${COMMON_HELP}`,
+  CHANNEL  a branch, or OWNER/REPO:BRANCH if the rules name several repositories
+`,
   options: holdOptions,
+  more: EXIT,
   logTo: 'stdout',
   async run(invocation) {
     const { values, log } = invocation
@@ -62,16 +64,18 @@ ${COMMON_HELP}`,
   },
 }
 
-const releaseOptions = { config: { type: 'string' } } as const
+const releaseOptions = { config: CONFIG } as const satisfies Options
 
 export const releaseCommand: Command<typeof releaseOptions> = {
   name: 'hydra-channels release',
-  help: `Usage: hydra-channels release CHANNEL [--config FILE]
-
+  operands: 'CHANNEL',
+  about: `
 Ends a hold: the next reconcile, or the hook of the next build, may move the channel again.
 
-${COMMON_HELP}`,
+  CHANNEL  a branch, or OWNER/REPO:BRANCH if the rules name several repositories
+`,
   options: releaseOptions,
+  more: EXIT,
   logTo: 'stdout',
   async run(invocation) {
     const { channel, stateDirectory } = target(invocation)
@@ -86,7 +90,7 @@ function target({
   values,
   positionals,
   env,
-}: Pick<Invocation<{ config: { type: 'string' } }>, 'values' | 'positionals' | 'env'>): {
+}: Pick<Invocation<typeof releaseOptions>, 'values' | 'positionals' | 'env'>): {
   channel: Channel
   stateDirectory: string
 } {

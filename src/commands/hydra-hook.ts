@@ -1,23 +1,27 @@
-#!/usr/bin/env node
 // Hydra's RunCommand hook, as a command. A hook is started for every build, and most of them did not succeed: such a run ends
 // before anything but the event's schema is loaded.
 import { isBuildFinished, readEvent, summarize } from '../hydra/event.ts'
-import { main } from './run.ts'
+import { CONFIG, type Options } from './arguments.ts'
+import { type Command, main } from './run.ts'
 
-const help = `Usage: hydra-hook [--config FILE] [--dry-run]
+const options = {
+  'dry-run': {
+    type: 'boolean',
+    about:
+      'copy nothing, move nothing: say what would be done (dryRun in the configuration makes every run one)',
+  },
+  config: CONFIG,
+} as const satisfies Options
 
+export const command: Command<typeof options> = {
+  name: 'hydra-hook',
+  about: `
 Hydra's RunCommand hook: when a build has succeeded, copies its outputs to the binary cache and
 brings the channels of its job to their candidate, the commit of the newest eval with a good
 build of that job. Hydra names the event's file in HYDRA_JSON.
-
-Options:
-  --config FILE  the configuration (default: $HYDRA_CHANNELS_CONFIG, else
-                 /etc/hydra-channels/config.json)
-  --dry-run      copy nothing, move nothing: say what would be done
-                 (dryRun in the configuration makes every run one)
-  --help         this text
-  --version      the version
-
+`,
+  options,
+  more: `
 Environment:
   HYDRA_JSON           the event, as Hydra writes it
   HYDRA_DATABASE_URL,
@@ -37,12 +41,7 @@ In hydra.conf:
   <runcommand>
     command = /path/to/hydra-hook
   </runcommand>
-`
-
-void main({
-  name: 'hydra-hook',
-  help,
-  options: { config: { type: 'string' }, 'dry-run': { type: 'boolean' } },
+`,
   logTo: 'stdout',
   async run(invocation) {
     const { positionals, env, log } = invocation
@@ -65,4 +64,6 @@ void main({
     const mode = invocation.values['dry-run'] ? 'look' : 'move'
     return runHook(event, { ...invocation, mode })
   },
-})
+}
+
+export const start = () => main(command)

@@ -18,27 +18,21 @@ import {
   writeFailures,
   writeStamp,
 } from '../state/last-reconcile.ts'
+import { CONFIG, type Options } from './arguments.ts'
 import { openGitHub } from './clients.ts'
 import { type Command, configFile } from './run.ts'
 
 /** Counted from the start, so the wait for another run is included. Copies may take hours, but a run that hangs must not keep the lock. */
 const MAX_HOURS = 6
 
-const help = `Usage: hydra-channels reconcile [--dry-run] [--wait] [--config FILE] [CHANNEL…]
-
+const about = `
 Brings every channel (or those that are named) to its candidate: the commit of the newest eval
 with a good build of its job. Decides from Hydra's database and GitHub's branches alone, so it
 makes good whatever a hook missed, and can be stopped and started anywhere. Only one runs at a
 time, on however many machines; a second says who runs and ends. A run ends after 6 hours.
+`
 
-Options:
-  --dry-run      copy nothing, move nothing: say what would be done
-                 (dryRun in the configuration makes every run one)
-  --wait         wait for a reconcile that runs, for 30 minutes at most, then run
-  --config FILE  the configuration
-  --help         this text
-  --version      the version
-
+const more = `
 Prints a line for each channel that changed or is in trouble, and a summary.
 
 Exit status: 0 all is well, or another reconcile runs; 1 a channel is in trouble, or the database
@@ -46,15 +40,21 @@ or GitHub could not be asked; 2 the arguments, the configuration or the key file
 `
 
 const options = {
-  config: { type: 'string' },
-  'dry-run': { type: 'boolean' },
-  wait: { type: 'boolean' },
-} as const
+  'dry-run': {
+    type: 'boolean',
+    about:
+      'copy nothing, move nothing: say what would be done (dryRun in the configuration makes every run one)',
+  },
+  wait: { type: 'boolean', about: 'wait for a reconcile that runs, for 30 minutes at most, then run' },
+  config: CONFIG,
+} as const satisfies Options
 
 export const command: Command<typeof options> = {
   name: 'hydra-channels reconcile',
-  help,
+  operands: '[CHANNEL…]',
+  about,
   options,
+  more,
   logTo: 'stdout',
   async run({ values, positionals, env, log, report, progress }) {
     const deadline = new Deadline(MAX_HOURS * 3600)

@@ -1,28 +1,20 @@
 // What all commands have in common: arguments, --help and --version, errors, signals and the exit status.
-import { type ParseArgsConfig, parseArgs } from 'node:util'
 import packageJson from '../../package.json' with { type: 'json' }
-import { messageOf, OperatorError, UsageError } from '../base/errors.ts'
+import { OperatorError, UsageError } from '../base/errors.ts'
 import { createLog, type Log, printable } from '../base/log.ts'
 import { onEnd } from '../base/signals.ts'
+import { type Options, parseArguments, type Types, type Values } from './arguments.ts'
+import type { Described } from './help.ts'
 
-type Options = NonNullable<ParseArgsConfig['options']>
-
-const COMMON = { help: { type: 'boolean' }, version: { type: 'boolean' } } as const satisfies Options
-
-export interface Command<O extends Options> {
-  name: string
-  /** printed by --help */
-  help: string
+export interface Command<O extends Options = Options> extends Described {
   options: O
-  /** default: what the process was given */
-  args?: string[]
   /** what is written to standard output; `get-flake-commit` keeps that for the commit alone */
   logTo: 'stdout' | 'stderr'
   run(invocation: Invocation<O>): Promise<'ok' | 'failed'>
 }
 
-export interface Invocation<O extends Options> {
-  values: ReturnType<typeof parseArgs<{ options: O; allowPositionals: true }>>['values']
+export interface Invocation<O extends Types> {
+  values: Values<O>
   positionals: string[]
   env: Readonly<Record<string, string | undefined>>
   log: Log
@@ -35,7 +27,10 @@ export interface Invocation<O extends Options> {
 }
 
 /** Runs a command to its end and leaves the process: 0 expected, 1 trouble, 2 unusable arguments or configuration. */
-export async function main<O extends Options>(command: Command<O>): Promise<void> {
+export async function main<O extends Options>(
+  command: Command<O>,
+  args: readonly string[] = process.argv.slice(2),
+): Promise<void> {
   const progress = createProgress()
   const write = (name: StreamName, text: string) => {
     progress.clear()
@@ -54,11 +49,11 @@ export async function main<O extends Options>(command: Command<O>): Promise<void
     for (const line of describeError(error)) err.line(line)
   }
   try {
-    const { values, positionals } = parse(command)
-    if (values.help) print(command.help)
+    const { values, positionals } = await parseArguments(command.name, command.options, args)
+    if (values.help) print((await import('./help.ts')).renderHelp(command))
     else if (values.version) print(`${command.name} ${packageJson.version}\n`)
     else {
-      const invocation = {
+      const ended = await command.run({
         values,
         positionals,
         env: process.env,
@@ -66,8 +61,7 @@ export async function main<O extends Options>(command: Command<O>): Promise<void
         report,
         print,
         progress: progress.show,
-      }
-      const ended = await command.run(invocation as Invocation<O>)
+      })
       progress.clear()
       await end(ended === 'ok' ? 0 : 1)
     }
@@ -122,19 +116,6 @@ function createProgress(): { show(text: string): void; clear(): void } {
       ignoreSignals = onEnd(clear)
     },
     clear,
-  }
-}
-
-function parse<O extends Options>({ name, options, args }: Command<O>) {
-  try {
-    const { values, positionals } = parseArgs({
-      ...(args && { args }),
-      options: { ...options, ...COMMON },
-      allowPositionals: true,
-    })
-    return { values: values as { help?: boolean; version?: boolean }, positionals }
-  } catch (error) {
-    throw new UsageError(messageOf(error), { hint: `see ${name} --help` })
   }
 }
 

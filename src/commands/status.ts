@@ -14,11 +14,11 @@ import { findConnection } from '../hydra/connection.ts'
 import { openDatabase } from '../hydra/database.ts'
 import { findStatus, type StatusOptions } from '../status/find-status.ts'
 import { isTroubling } from '../status/shape.ts'
+import { CONFIG, type Options } from './arguments.ts'
 import { openGitHub } from './clients.ts'
 import { type Command, configFile } from './run.ts'
 
-const help = `Usage: hydra-channels status [--json] [--metrics FILE] [--config FILE] [CHANNEL…]
-
+const about = `
 Says of every channel (or of those that are named) what commit it is at, how many commits it is
 behind the branch that its jobset follows, since when, and why it is not further:
 
@@ -43,28 +43,29 @@ behind the branch that its jobset follows, since when, and why it is not further
   unknown            GitHub or the database is away, or its rule is in trouble
 
 With dryRun in the configuration nothing is moved, and the summary says so.
+`
 
-Options:
-  --json          one line of JSON instead of the table (README: Status)
-  --metrics FILE  write metrics for node_exporter's textfile collector, and print no table
-  --config FILE   the configuration
-  --help          this text
-  --version       the version
-
+const more = `
 Exit status: 0 whatever the channels are like; 1 neither Hydra nor GitHub could be asked, or FILE
 cannot be written; 2 the arguments, the configuration or the key file cannot be used.
 `
 
 const options = {
-  config: { type: 'string' },
-  json: { type: 'boolean' },
-  metrics: { type: 'string' },
-} as const
+  json: { type: 'boolean', about: 'one line of JSON instead of the table (README: Status)' },
+  metrics: {
+    type: 'string',
+    value: 'FILE',
+    about: "write metrics for node_exporter's textfile collector, and print no table",
+  },
+  config: CONFIG,
+} as const satisfies Options
 
 export const command: Command<typeof options> = {
   name: 'hydra-channels status',
-  help,
+  operands: '[CHANNEL…]',
+  about,
   options,
+  more,
   logTo: 'stderr',
   async run({ values, positionals, env, log, report, print, progress }) {
     const config = readConfig(configFile(values.config, env) ?? DEFAULT_CONFIG_FILE)

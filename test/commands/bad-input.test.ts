@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { keepSecrets } from '../helpers/command.ts'
+import { keepSecrets, runCommand } from '../helpers/command.ts'
 import { flakeOf } from '../helpers/hydra.ts'
 import { createStage, JOB, type Stage } from '../helpers/stage.ts'
 import type { Ending } from '../helpers/systemd.ts'
@@ -124,7 +124,7 @@ const EVENTS: Case[] = [
     what: 'an unknown option',
     args: ['--confg', 'x'],
     status: 2,
-    message: /'--confg'.*\n.*--help/,
+    message: /^there is no option --confg\ndid you mean --config\?\nsee hydra-hook --help$/m,
   },
   { what: 'an argument', args: ['1001'], status: 2, message: 'hydra-hook takes no argument, but got “1001”' },
 ]
@@ -331,3 +331,34 @@ for (const { what, event, config, env, copy = 'ok', args, status, message } of [
     }
   })
 }
+
+describe('hydra-channels without a command that there is', () => {
+  const SEE = 'see hydra-channels --help\n'
+  const CASES: [args: string[], log: string][] = [
+    [[], `which command?\n${SEE}`],
+    [['statu'], `there is no command “statu”\ndid you mean status?\n${SEE}`],
+    [['app'], `there is no command “app”\ndid you mean create-app?\n${SEE}`],
+    [['help', 'statu'], `there is no command “statu”\ndid you mean status?\n${SEE}`],
+    [['frobnicate'], `there is no command “frobnicate”\n${SEE}`],
+    [['toString'], `there is no command “toString”\n${SEE}`],
+    [
+      ['--json', 'status'],
+      '--json stands before the command\nwrite it after: hydra-channels status --json\n',
+    ],
+    [['--jsn'], `there is no option --jsn\n${SEE}`],
+  ]
+  for (const [args, expected] of CASES) {
+    test(args.join(' ') || 'none', async () => {
+      const { status, log } = await runCommand('hydra-channels', args)
+      assert.deepEqual([status, log], [2, expected])
+    })
+  }
+
+  test('help COMMAND is COMMAND --help, and help is --help', async () => {
+    const say = async (...args: string[]) => (await runCommand('hydra-channels', args)).log
+    assert.equal(await say('help', 'hold'), await say('hold', '--help'))
+    assert.equal(await say('help'), await say('--help'))
+    assert.equal(await say('-h'), await say('--help'))
+    assert.equal(await say('-v'), await say('--version'))
+  })
+})

@@ -647,11 +647,11 @@ test('--manual says what to enter, and creates nothing', async () => {
   ])
 })
 
-const BAD: [string[], string | RegExp][] = [
+const BAD: [string[], string][] = [
   [['alice'], 'expected options only, but got “alice”'],
-  [['--org', 'x'], /'--org'/],
+  [['--org', 'x'], 'there is no option --org'],
   [['--owner', 'a/b'], '--owner “a/b” cannot be used: an owner has letters, digits and “-”'],
-  [['--owner', ''], '--owner “” cannot be used: an owner has letters, digits and “-”'],
+  [['--owner', ''], '--owner needs a value: --owner ORG'],
   [['--name', ' '], '--name “ ” cannot be used: the name of an App has 1 to 34 characters'],
   [['--name', 'x'.repeat(35)], `--name “${'x'.repeat(35)}” cannot be used: the name of an App has 1 to 34`],
   [['--name', 'a\u001b[31m'], '--name “a\\u001b[31m” cannot be used: the name of an App'],
@@ -665,6 +665,6 @@ for (const [args, message] of BAD) {
     const it = spawnCommand(args)
     assert.equal(await it.status, 2)
     const [first = ''] = it.said
-    assert.ok(typeof message === 'string' ? first.startsWith(message) : message.test(first), first)
+    assert.ok(first.startsWith(message), first)
   })
 }
