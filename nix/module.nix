@@ -267,7 +267,10 @@ in
 
   config = mkIf cfg.enable (mkMerge [
     {
-      services.hydra-channels.settings.dryRun = lib.mkDefault cfg.dryRun;
+      services.hydra-channels.settings = {
+        dryRun = lib.mkDefault cfg.dryRun;
+        reconcile.interval = mkIf cfg.reconcile.enable (lib.mkDefault cfg.reconcile.interval);
+      };
 
       assertions = [
         {

@@ -104,9 +104,12 @@ in
         "One hook as a whole, copies included: Hydra's other notifications wait for it.";
   };
 
-  reconcile.deadlineSeconds =
-    withDefault seconds defaults.reconcile.deadlineSeconds
-      "All of GitHub's part in one reconcile.";
+  reconcile = {
+    deadlineSeconds =
+      withDefault seconds defaults.reconcile.deadlineSeconds
+        "All of GitHub's part in one reconcile.";
+    interval = optional types.str "How often reconcile runs, for `status`, which says when the next one is due; {option}`services.hydra-channels.reconcile.interval` sets it.";
+  };
 
   dryRun =
     withDefault types.bool defaults.dryRun

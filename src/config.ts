@@ -1,7 +1,7 @@
 // The configuration file: JSON, strict, no secrets. README.md has the table of keys.
 import { accessSync, constants, readFileSync } from 'node:fs'
 import * as z from 'zod/mini'
-import { httpUrl, seconds, text } from './base/config-fields.ts'
+import { httpUrl, seconds, span, text } from './base/config-fields.ts'
 import { DEFAULT_CONFIG_FILE } from './base/defaults.ts'
 import { codeOf, messageOf, UsageError } from './base/errors.ts'
 import { jsonProblem } from './base/json-problem.ts'
@@ -30,7 +30,17 @@ const configSchema = z.strictObject(
       ),
       {},
     ),
-    reconcile: z.prefault(z.strictObject({ deadlineSeconds: z._default(seconds, 900) }, 'an object'), {}),
+    reconcile: z.prefault(
+      z.strictObject(
+        {
+          deadlineSeconds: z._default(seconds, 900),
+          /** of the timer that starts it; only status says when the next one is due */
+          interval: z.optional(span),
+        },
+        'an object',
+      ),
+      {},
+    ),
     stateDirectory: z._default(text('the path of a folder'), '/var/lib/hydra-channels'),
     dryRun: z._default(z.boolean('true or false'), false),
     channels: z.array(ruleSchema, 'a list of rules'),

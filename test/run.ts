@@ -24,7 +24,8 @@ function run(args: readonly string[], env: Readonly<Record<string, string>> = {}
     const child = spawn(process.execPath, ['--import', 'tsx', '--test-reporter=spec', ...args], {
       cwd: root,
       stdio: 'inherit',
-      env: { ...process.env, ...env },
+      // times are shown in the zone of the machine
+      env: { ...process.env, TZ: 'UTC', ...env },
     })
     child.once('error', reject)
     child.once('exit', code => resolve(code ?? 1))

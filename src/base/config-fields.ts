@@ -1,5 +1,6 @@
 // What several keys of the configuration have in common. Each says what it expects as the end of a sentence.
 import * as z from 'zod/mini'
+import { parseSpan } from './time.ts'
 
 /** A timer takes at most 2^31 ms; a week is more than anybody waits. */
 const MAX_SECONDS = 7 * 24 * 3600
@@ -9,6 +10,17 @@ export const text = (expected: string) => z.string(expected).check(z.minLength(1
 export const seconds = z
   .number('a number of seconds')
   .check(z.positive('more than 0 seconds'), z.maximum(MAX_SECONDS, `at most ${MAX_SECONDS} seconds`))
+
+/** `15min`, `1h`: a timer's interval, as systemd.time(7) has it; in milliseconds */
+export const span = z.pipe(
+  z
+    .string('a span such as 15min')
+    .check(z.refine(value => parseSpan(value).kind === 'span', 'a span such as 15min, 1h or 1h30m')),
+  z.transform(value => {
+    const parsed = parseSpan(value)
+    return parsed.kind === 'span' ? parsed.ms : 0
+  }),
+)
 
 const PORT = 'a port from 1 to 65535'
 export const port = z.int(PORT).check(z.minimum(1, PORT), z.maximum(65535, PORT))

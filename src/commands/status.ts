@@ -12,7 +12,8 @@ import { type Config, readConfig } from '../config.ts'
 import { expectedHosts, webUrlFor } from '../github/config.ts'
 import { findConnection } from '../hydra/connection.ts'
 import { openDatabase } from '../hydra/database.ts'
-import { findStatus, type StatusOptions } from '../status/find-status.ts'
+import type { LookOptions } from '../status/find-facts.ts'
+import { findStatus } from '../status/find-status.ts'
 import { isTroubling } from '../status/shape.ts'
 import { CONFIG, type Options } from './arguments.ts'
 import { openGitHub } from './clients.ts'
@@ -33,7 +34,7 @@ behind the branch that its jobset follows, since when, and why it is not further
   evaluation-failed  Hydra could not evaluate its job, or nothing at all
   not-evaluated      the tracked branch has commits that Hydra has not looked at for 30 minutes
   unusable-flakeref  the eval names no commit of this repository
-  build-failed, dependency-failed, build-aborted
+  build-failed, build-timed-out, dependency-failed, build-aborted
                      its newest build did not succeed
   not-cached         its candidate is not in the binary cache
   failed             the last reconcile could not move it
@@ -74,7 +75,7 @@ export const command: Command<typeof options> = {
     progress('asking Hydra and GitHub…')
     try {
       const status = await findStatus({
-        ...statusOptionsOf(config, { http, env }),
+        ...lookOptionsOf(config, { http, env }),
         report,
         only: positionals,
         database,
@@ -95,9 +96,11 @@ export const command: Command<typeof options> = {
         const { renderTable } = await import('../status/table.ts')
         const colour = stdout.isTTY && !env.NO_COLOR && env.TERM !== 'dumb'
         const width = stdout.isTTY ? stdout.columns : undefined
+        const { default: supportsHyperlinks } = await import('supports-hyperlinks')
+        const links = supportsHyperlinks.stdout
         // escaped already, and coloured
         const now = new Date(systemClock.now())
-        for (const line of renderTable(status, { now, width, colour })) print(`${line}\n`)
+        for (const line of renderTable(status, { now, width, colour, links })) print(`${line}\n`)
       }
       return 'ok'
     } finally {
@@ -108,14 +111,23 @@ export const command: Command<typeof options> = {
 }
 
 /** What status needs of the configuration. */
-export function statusOptionsOf(
-  { channels, github, hydraUrl, stateDirectory, dryRun, cache }: Config,
+export function lookOptionsOf(
+  { channels, github, hydraUrl, stateDirectory, dryRun, cache, reconcile }: Config,
   using: { http: Http; env: Readonly<Record<string, string | undefined>> },
-): Pick<StatusOptions, 'rules' | 'hosts' | 'webUrl' | 'hydraUrl' | 'stateDirectory' | 'dryRun' | 'look'> {
+): Omit<LookOptions, 'report' | 'openGitHub' | 'only' | 'database' | 'now'> {
   const [hosts, webUrl] = [expectedHosts(github), webUrlFor(github)]
   const client = cache && findCacheClient(cache, using)
   const look = client && createLook(cache, client)
-  return { rules: channels, hosts, webUrl, hydraUrl, stateDirectory, dryRun, look }
+  return {
+    rules: channels,
+    hosts,
+    webUrl,
+    hydraUrl,
+    stateDirectory,
+    dryRun,
+    intervalMs: reconcile.interval,
+    look,
+  }
 }
 
 /** Another user reads it: node_exporter's. */

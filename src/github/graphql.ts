@@ -5,7 +5,7 @@ import { LATER, messageOf, OperatorError } from '../base/errors.ts'
 import { explainIssues } from '../base/schema.ts'
 import type { Comparison } from '../channels/forge.ts'
 import type { Related } from '../channels/relation.ts'
-import type { Standing, TrackedBranch } from '../status/survey.ts'
+import type { DescribedCommit, Standing, TrackedBranch } from '../status/survey.ts'
 import { isSha, type RepositoryName } from './refs.ts'
 import type { GitHubClient } from './request.ts'
 
@@ -156,6 +156,47 @@ export async function findTrackedBranch(
     })),
   }
 }
+
+/** At most {@link MAX_BRANCHES} commits. One that GitHub does not have is left out. */
+export async function describeCommits(
+  client: GitHubClient,
+  repository: RepositoryName,
+  shas: readonly string[],
+): Promise<Map<string, DescribedCommit>> {
+  const fields = shas.map(
+    (sha, index) =>
+      `c${index}: object(oid: ${literal(sha)}) { ... on Commit { messageHeadline author { name } } }`,
+  )
+  const { repository: commits } = await ask(client, repository, fields.join('\n'), commitsSchema)
+  return new Map(
+    shas.flatMap((sha, index) => {
+      const commit = commits[`c${index}`]
+      if (commit?.messageHeadline === undefined) return []
+      return [
+        [sha, { subject: cut(commit.messageHeadline), author: commit.author?.name ?? undefined }] as const,
+      ]
+    }),
+  )
+}
+
+const MAX_SUBJECT = 72
+
+function cut(subject: string): string {
+  return subject.length > MAX_SUBJECT ? `${subject.slice(0, MAX_SUBJECT - 1).toWellFormed()}…` : subject
+}
+
+const commitsSchema = z.object({
+  repository: z.record(
+    z.string(),
+    z.nullable(
+      z.object({
+        // of another object than a commit there is none
+        messageHeadline: z.optional(z.string()),
+        author: z.optional(z.nullable(z.object({ name: z.nullable(z.string()) }))),
+      }),
+    ),
+  ),
+})
 
 /** GraphQL did not answer what it was asked for. REST may. */
 class GraphqlError extends OperatorError {

@@ -6,7 +6,7 @@ import { askOnce } from '../base/ask-once.ts'
 import { OperatorError, PermissionError } from '../base/errors.ts'
 import { sameRepository } from '../base/repository-name.ts'
 import { type NotAnswered, NotComparedError } from '../channels/forge.ts'
-import type { Standing, Survey } from '../status/survey.ts'
+import type { Survey } from '../status/survey.ts'
 import type { Credentials } from './credentials.ts'
 import * as graphql from './graphql.ts'
 import * as refs from './refs.ts'
@@ -14,6 +14,7 @@ import { explainRefusal, isNotAccessible, lackingPermissions } from './refusal.t
 import {
   createClient,
   DeadlineError,
+  type GitHubClient,
   isSentOnce,
   RateLimitError,
   repositoryIdOf,
@@ -106,6 +107,32 @@ export function openRepository(options: RepositoryOptions): Survey {
     }
   }
 
+  /** What one part was not told, another still may be. */
+  async function askInParts<Asked, Found>(
+    all: readonly Asked[],
+    endpoint: (
+      client: GitHubClient,
+      name: refs.RepositoryName,
+      part: readonly Asked[],
+    ) => Promise<Map<string, Found>>,
+  ): Promise<{ found: Map<string, Found>; errors: OperatorError[] }> {
+    const parts: (readonly Asked[])[] = []
+    for (let at = 0; at < all.length; at += graphql.MAX_BRANCHES) {
+      parts.push(all.slice(at, at + graphql.MAX_BRANCHES))
+    }
+    const errors: OperatorError[] = []
+    const found = await Promise.all(
+      parts.map(part =>
+        ask(name => endpoint(client, name, part)).catch((error: unknown) => {
+          if (!(error instanceof OperatorError)) throw error
+          errors.push(error)
+          return new Map<string, Found>()
+        }),
+      ),
+    )
+    return { found: new Map(found.flatMap(part => [...part])), errors }
+  }
+
   async function isCalled(name: string): Promise<boolean> {
     const access = await tokens?.access()
     const [owner = '', repo = ''] = name.split('/')
@@ -163,21 +190,12 @@ export function openRepository(options: RepositoryOptions): Survey {
     },
     listBranches: prefix => ask(name => refs.listBranches(client, name, prefix)),
     async findStandings(branches) {
-      const parts: (typeof branches)[] = []
-      for (let at = 0; at < branches.length; at += graphql.MAX_BRANCHES) {
-        parts.push(branches.slice(at, at + graphql.MAX_BRANCHES))
-      }
-      const errors: OperatorError[] = []
-      const found = await Promise.all(
-        parts.map(part =>
-          ask(name => graphql.findStandings(client, name, part)).catch((error: unknown) => {
-            if (!(error instanceof OperatorError)) throw error
-            errors.push(error)
-            return new Map<string, Standing>()
-          }),
-        ),
-      )
-      return { standings: new Map(found.flatMap(part => [...part])), errors }
+      const { found, errors } = await askInParts(branches, graphql.findStandings)
+      return { standings: found, errors }
+    },
+    async describeCommits(shas) {
+      const { found, errors } = await askInParts(shas, graphql.describeCommits)
+      return { commits: found, errors }
     },
     findTrackedBranch: ref => ask(name => graphql.findTrackedBranch(client, name, ref)),
     findCommit: ref => ask(name => refs.findCommit(client, name, ref)),

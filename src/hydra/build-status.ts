@@ -1,7 +1,7 @@
 // What Hydra's `buildStatus` means: https://github.com/NixOS/hydra/blob/master/src/sql/hydra.sql, the table Builds.
 
 export interface BuildStatus {
-  kind: 'succeeded' | 'build-failed' | 'dependency-failed' | 'build-aborted'
+  kind: 'succeeded' | 'build-failed' | 'build-timed-out' | 'dependency-failed' | 'build-aborted'
   /** goes on after `build 4123` */
   words: string
   /** what somebody has to do so that the channel moves again; undefined: the next good build is enough */
@@ -19,7 +19,7 @@ const STATUSES: Readonly<Record<number, BuildStatus>> = {
   3: { kind: 'build-aborted', words: 'was aborted', todo: RESTART },
   4: { kind: 'build-aborted', words: 'was cancelled', todo: RESTART },
   6: failed('failed with output'),
-  7: failed('timed out'),
+  7: { kind: 'build-timed-out', words: 'timed out' },
   9: {
     kind: 'build-aborted',
     words: 'was aborted: no builder has its system',

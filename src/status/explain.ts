@@ -13,6 +13,7 @@ import {
 } from '../base/links.ts'
 import { count, short } from '../base/log.ts'
 import { sameRepository, showRepository } from '../base/repository-name.ts'
+import { clockTime, relativeTime, spanInWords } from '../base/time.ts'
 import { decide } from '../channels/advance.ts'
 import type { Channel } from '../channels/channel.ts'
 import { nameChannel } from '../channels/channel-name.ts'
@@ -24,9 +25,11 @@ import { describeOffBranch, type OffBranch } from '../channels/verdict.ts'
 import { type BuildStatus, buildStatusOf } from '../hydra/build-status.ts'
 import { lastError } from '../hydra/evaluation-error.ts'
 import { parseFlakeref, showFlakeref } from '../hydra/flakeref.ts'
+import type { FailingSince } from '../hydra/queries/failing-since.ts'
 import type { FoundJobset } from '../hydra/queries/jobset-facts.ts'
 import type { Failure } from '../state/last-reconcile.ts'
 import type { Reason } from './shape.ts'
+import type { DescribedCommit } from './survey.ts'
 
 /** So long may Hydra take to look at a new commit. */
 const EVALUATION_MINUTES = 30
@@ -74,6 +77,8 @@ export interface ChannelFacts {
   uncached: string | undefined
   /** what the last reconcile that tried could not do about it */
   failure?: Failure | undefined
+  /** since when its job fails */
+  failing?: FailingSince | undefined
 }
 
 export interface Surroundings {
@@ -85,6 +90,8 @@ export interface Surroundings {
   hydraUrl: string | undefined
   /** of the configuration */
   dryRun: boolean
+  /** what people know commits by; those that a failure began with */
+  commits: ReadonlyMap<string, DescribedCommit>
 }
 
 export interface Explanation {
@@ -112,6 +119,7 @@ const CHECKS: readonly (readonly [Reason, Check])[] = [
   ['not-evaluated', unlessNewest(alsoMoving(notEvaluated))],
   ['unusable-flakeref', unusableFlakeref],
   ['build-failed', unlessNewest(alsoMoving(buildEnded('build-failed')))],
+  ['build-timed-out', unlessNewest(alsoMoving(buildEnded('build-timed-out')))],
   ['dependency-failed', unlessNewest(alsoMoving(buildEnded('dependency-failed')))],
   ['build-aborted', unlessNewest(alsoMoving(buildEnded('build-aborted')))],
   ['not-cached', unlessNewest(notCached)],
@@ -142,9 +150,10 @@ function held(facts: ChannelFacts, around: Surroundings): Found {
   const release = left
     ? `${releaseCommand(nameChannel(channel))} ends that`
     : ifMoving(`${releaseCommand(nameChannel(channel))} lets it move again`, around)
-  return {
-    message: `held until ${hold.until ?? 'it is released'}, because “${hold.reason}”: ${release}${more}`,
-  }
+  const now = around.now.getTime()
+  const end = hold.until === null ? 'it is released' : clockTime(Date.parse(hold.until), now)
+  const long = spanInWords(now - Date.parse(hold.since))
+  return { message: `held for ${long}, until ${end}, because “${hold.reason}”: ${release}${more}` }
 }
 
 function notKnown({ away, forbidden, planned, ruleTrouble }: ChannelFacts): Found {
@@ -250,7 +259,7 @@ function jobGone({ planned }: ChannelFacts): Found {
 }
 
 /** Of the job, or of the whole jobset as long as that is current: then there is no eval at all. */
-function evaluationFailed({ planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {
+function evaluationFailed({ planned }: ChannelFacts, { hydraUrl, now }: Surroundings): Found {
   if (!planned) return undefined
   const { jobset } = planned.facts
   const fatal = fatalError(jobset)
@@ -261,7 +270,7 @@ function evaluationFailed({ planned }: ChannelFacts, { hydraUrl }: Surroundings)
   }
   if (!fatal) return undefined
   return {
-    message: `the evaluation of ${jobsetName({ planned })} fails, last at ${isoTime(fatal.time)}: ${errorWords(jobset)}; see ${journalCommand('hydra-evaluator')}`,
+    message: `the evaluation of ${jobsetName({ planned })} fails, last ${ago(fatal.time, now)}: ${errorWords(jobset)}; see ${journalCommand('hydra-evaluator')}`,
     url: jobsetUrl(hydraUrl, planned.job),
   }
 }
@@ -282,7 +291,7 @@ function notEvaluated(
     ? tracked.kind === 'commit'
       ? `the jobset is pinned to ${tracked.name}, which Hydra has not evaluated`
       : `${tracked.name} was reset to ${short(tracked.sha)}, which is older than the newest eval's commit, and Hydra has not evaluated that`
-    : `Hydra has not evaluated ${count(fresh.commits, 'commit')} of ${tracked.name}, which it has had since ${fresh.oldest}`
+    : `Hydra has not evaluated ${count(fresh.commits, 'commit')} of ${tracked.name}${fresh.oldest === undefined ? '' : `, which it has had for ${spanInWords(age)}`}`
   const waits = waitsFor(jobset)
   if (waits) {
     return {
@@ -293,7 +302,7 @@ function notEvaluated(
   const checked =
     jobset.lastCheckedTime === undefined
       ? 'it was never checked'
-      : `it was last checked at ${isoTime(jobset.lastCheckedTime)}`
+      : `it was last checked ${ago(jobset.lastCheckedTime, now)}`
   const how = !jobset.enabled
     ? 'the jobset or its project is disabled: enable it'
     : jobset.checkIntervalSeconds === 0
@@ -344,17 +353,44 @@ function unusableFlakeref({ planned, channel }: ChannelFacts, { hydraUrl, hosts 
 }
 
 function buildEnded(kind: Exclude<BuildStatus['kind'], 'succeeded'>): Check {
-  return ({ planned }, { hydraUrl, dryRun }) => {
+  return ({ planned, failing }, around) => {
+    const { hydraUrl, dryRun } = around
     const newest = planned?.facts.job.newest
     if (!newest?.finished) return undefined
     const status = buildStatusOf(newest.status)
     if (status.kind !== kind) return undefined
     const todo = status.todo ?? ifMoving('the channel moves with the next good build', { dryRun })
+    const since = planned && failing && describeFailing(planned, failing, newest.build, around)
     return {
-      message: `build ${newest.build} ${status.words}; ${todo}`,
+      message: `${since === undefined ? '' : `${since}; `}build ${newest.build} ${status.words}; ${todo}`,
       url: buildUrl(hydraUrl, newest.build),
     }
   }
+}
+
+/** `failing since build 189, 5 days ago, commit abc1234 “router: nftables rewrite” by Alice` */
+function describeFailing(
+  planned: PlannedChannel,
+  { first, atLeast }: FailingSince,
+  newestBuild: number,
+  { now, hosts, commits }: Surroundings,
+): string | undefined {
+  // aborted and cancelled builds say nothing of the commit
+  if (!first) return undefined
+  const sha = commitOf(planned, first.eval?.flake, hosts)
+  const commit = sha === undefined ? undefined : commits.get(sha)
+  const parts = [
+    ...(first.build === newestBuild ? ['failing'] : [`failing since build ${first.build}`]),
+    ...(first.eval ? [ago(first.eval.timestamp, now)] : []),
+    ...(sha === undefined ? [] : [`commit ${describeCommit(sha, commit)}`]),
+  ]
+  return `${parts.join(', ')}${atLeast ? ', or longer' : ''}`
+}
+
+/** `abc1234 “router: nftables rewrite” by Alice` */
+export function describeCommit(sha: string, commit: DescribedCommit | undefined): string {
+  if (!commit) return short(sha)
+  return `${short(sha)} “${commit.subject}”${commit.author === undefined ? '' : ` by ${commit.author}`}`
 }
 
 function notCached({ uncached, planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {
@@ -363,30 +399,35 @@ function notCached({ uncached, planned }: ChannelFacts, { hydraUrl }: Surroundin
 }
 
 /** Whatever it was, the channel has not moved since. */
-function failed({ failure, planned, tip, stands }: ChannelFacts, { hydraUrl }: Surroundings): Found {
+function failed({ failure, planned, tip, stands }: ChannelFacts, { hydraUrl, now }: Surroundings): Found {
   const candidate = planned?.candidate
   if (!failure || !candidate || candidate instanceof OperatorError) return undefined
   // what was built since may move
   if (failure.sha !== candidate.sha || !couldMove(tip, stands.candidate)) return undefined
   return {
-    message: describeFailure(failure),
+    message: describeFailure(failure, now),
     url: buildUrl(hydraUrl, candidate.build),
   }
 }
 
 /** A dry run finds a branch in the way, a permission that is missing, or GitHub away, and copies nothing. */
-function describeFailure({ sha, at, message, dryRun }: Failure): string {
+function describeFailure({ sha, at, message, dryRun }: Failure, now: Date): string {
+  const when = relativeTime(Date.parse(at), now.getTime())
   return dryRun
-    ? `the last reconcile, a dry run at ${at}, could not have moved it to ${short(sha)}: ${message}`
-    : `the last reconcile, at ${at}, could not move it to ${short(sha)}: ${message}`
+    ? `the last reconcile, a dry run ${when}, could not have moved it to ${short(sha)}: ${message}`
+    : `the last reconcile, ${when}, could not move it to ${short(sha)}: ${message}`
 }
 
-function building({ planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {
+function building({ planned }: ChannelFacts, { hydraUrl, now }: Surroundings): Found {
   const newest = planned?.facts.job.newest
   if (!newest || newest.finished) return undefined
-  const since = newest.queuedTime === undefined ? '' : ` since ${isoTime(newest.queuedTime)}`
+  const { queuedTime } = newest
+  const how =
+    queuedTime === undefined
+      ? 'is queued or running'
+      : `has been queued or running for ${spanInWords(now.getTime() - queuedTime * 1000)}`
   return {
-    message: `build ${newest.build} is queued or running${since}`,
+    message: `build ${newest.build} ${how}`,
     url: buildUrl(hydraUrl, newest.build),
   }
 }
@@ -395,7 +436,7 @@ function behind({ planned, tip, tracked, stands, failure }: ChannelFacts, around
   if (!planned || planned.candidate instanceof OperatorError) return undefined
   const { candidate } = planned
   if (candidate && couldMove(tip, stands.candidate)) {
-    const before = failure ? `; ${describeFailure(failure)}` : ''
+    const before = failure ? `; ${describeFailure(failure, around.now)}` : ''
     return {
       message: `${ifMoving(`the next reconcile moves it to ${short(candidate.sha)}`, around)}${before}`,
     }
@@ -430,7 +471,7 @@ function alsoMoving(check: Check): Check {
     const how =
       uncached ??
       (failure?.sha === candidate.sha
-        ? describeFailure(failure)
+        ? describeFailure(failure, around.now)
         : ifMoving(`the next reconcile moves it to ${short(candidate.sha)}, the newest that is good`, around))
     return { ...found, message: `${found.message}; until then ${how}` }
   }
@@ -447,16 +488,26 @@ function isNewest({ tip, tracked }: ChannelFacts): boolean {
 
 /** The newest eval's commit; undefined if it has none of this repository. */
 export function newestCommit(
-  { channel, facts, alsoCalled = [] }: PlannedChannel,
+  planned: PlannedChannel,
   hosts: readonly string[],
 ): { sha: string; eval: number } | undefined {
-  const { newestEval } = facts.jobset
-  if (!newestEval?.flake) return undefined
-  const flakeref = parseFlakeref(newestEval.flake)
+  const { newestEval } = planned.facts.jobset
+  const sha = commitOf(planned, newestEval?.flake, hosts)
+  return newestEval && sha !== undefined ? { sha, eval: newestEval.id } : undefined
+}
+
+/** The commit of an eval's flakeref; undefined if that has none of the channel's repository. */
+export function commitOf(
+  { channel, alsoCalled = [] }: PlannedChannel,
+  flake: string | null | undefined,
+  hosts: readonly string[],
+): string | undefined {
+  if (!flake) return undefined
+  const flakeref = parseFlakeref(flake)
   return flakeref.kind === 'locked' &&
     hosts.includes(flakeref.host) &&
     [channel.repository, ...alsoCalled].some(name => sameRepository(flakeref.repository, name))
-    ? { sha: flakeref.rev, eval: newestEval.id }
+    ? flakeref.rev
     : undefined
 }
 
@@ -469,6 +520,7 @@ function jobsetName({ planned }: Pick<ChannelFacts, 'planned'>): string {
   return planned ? `${planned.job.project}:${planned.job.jobset}` : 'the jobset'
 }
 
-function isoTime(seconds: number): string {
-  return new Date(seconds * 1000).toISOString().replace('.000', '')
+/** Unix seconds */
+function ago(seconds: number, now: Date): string {
+  return relativeTime(seconds * 1000, now.getTime())
 }

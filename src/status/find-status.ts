@@ -1,389 +1,63 @@
-// What every channel is at, how far behind, since when and why. Hydra's database and GitHub are asked side by side, and
-// if one of them is away, the other's answers are still shown.
+// What every channel is at, how far behind, since when and why: the shape of `hydra-channels status --json`.
+import { OperatorError } from '../base/errors.ts'
+import { type ChannelFacts, commitOf, explain, type Stand, type Surroundings } from './explain.ts'
+import { type FoundChannel, findFacts, type LookOptions } from './find-facts.ts'
+import type { ChannelStatus, Failing, FleetStatus } from './shape.ts'
 
-import { LATER, OperatorError, operatorErrorOf, PermissionError } from '../base/errors.ts'
-import type { Output } from '../base/output.ts'
-import {
-  describeUnlisted,
-  findTip,
-  listTips,
-  possibleChannels,
-  strayBranches,
-  type Tips,
-} from '../channels/branches.ts'
-import type { Candidate } from '../channels/candidate.ts'
-import { type Channel, channelKey } from '../channels/channel.ts'
-import { selectChannels } from '../channels/channel-name.ts'
-import { BYPASS } from '../channels/forge.ts'
-import { findHold, type Hold } from '../channels/holds.ts'
-import { resolveNames } from '../channels/other-name.ts'
-import { type Plan, type PlannedChannel, planFleet, prefixesOf } from '../channels/plan.ts'
-import { findRecorded, isRuled, type RecordedBranch } from '../channels/recorded.ts'
-import { contains } from '../channels/relation.ts'
-import type { Rule } from '../channels/rule.ts'
-import { checkWritable } from '../channels/safeguards.ts'
-import { lookUpFleet } from '../channels/snapshot.ts'
-import { offBranch } from '../channels/verdict.ts'
-import type { Database } from '../hydra/database.ts'
-import { readStamp } from '../state/last-reconcile.ts'
-import { type Answer, compareAll } from './comparisons.ts'
-import { type ChannelFacts, couldMove, explain, newestCommit, type Stand } from './explain.ts'
-import type { ChannelStatus, FleetStatus } from './shape.ts'
-import type { Survey, Surveys } from './survey.ts'
-import { createFindTracked, type FindTracked, isAncestorIn, type TrackedFound } from './tracked-branch.ts'
-
-export interface StatusOptions {
-  rules: readonly Rule[]
-  /** of which flakerefs of the rules' repositories must have one: `github.com` */
-  hosts: readonly string[]
-  /** for links: `https://github.com` */
-  webUrl: string
-  hydraUrl: string | undefined
-  stateDirectory: string
-  /** of the configuration */
-  dryRun: boolean
-  /** says an error with what to do about it, and goes on */
-  report: (error: unknown) => void
-  openGitHub: () => Promise<Surveys>
-  /** why outputs cannot be found in the cache; undefined: there is no cache to look at */
-  look: ((outputs: readonly Output[]) => Promise<string | undefined>) | undefined
-  /** channels as given on the command line; empty: all */
-  only: readonly string[]
-  database: Database
-  now: Date
-}
-
-/** A channel and its tip: undefined if there is no such branch, an error if GitHub did not answer. */
-interface Entry {
-  channel: Channel
-  /** undefined if no job leads to the branch, or if the database is away */
-  planned: PlannedChannel | undefined
-  tip: string | undefined | Error
-  ruleTrouble?: OperatorError | undefined
-  successor?: string
-}
-
-/**
- * The status of all channels, or of some.
- *
- * @throws UsageError for a channel that there is not; OperatorError if neither Hydra nor GitHub could be asked
- */
-export async function findStatus(options: StatusOptions): Promise<FleetStatus> {
-  const { rules, hosts, now, report } = options
-  const github = await options.openGitHub()
-  const stamp = readStamp(options.stateDirectory)
-  const before = stamp?.channels ?? []
-  const [jobsets, tips] = await Promise.all([
-    lookUpFleet(options).catch(operatorErrorOf),
-    listTips(github, prefixesOf(rules, before)),
-  ])
-  const recorded = await findRecorded(before, { tips, rules, repository: github.repository })
-  const databaseAway = jobsets instanceof OperatorError ? jobsets : undefined
-  const asPlanned = planFleet(
-    databaseAway ? [] : rules,
-    jobsets instanceof OperatorError ? [] : jobsets,
-    hosts,
-  )
-  const channels = asPlanned.channels.map(each =>
-    resolveNames(each, github.repository(each.channel.repository)),
-  )
-  const plan = { ...asPlanned, channels: await Promise.all(channels) }
-  const entries = databaseAway
-    ? possibleChannels(tips, rules, recorded).map(entry => ({ ...entry, planned: undefined }))
-    : [
-        ...(await Promise.all(plan.channels.map(planned => entryOf(planned, tips)))).filter(
-          isOfInterest(recorded),
-        ),
-        ...strayBranches(plan, tips, rules, recorded).map(stray => ({ ...stray, planned: undefined })),
-      ]
-  if (databaseAway) report(databaseAway)
-  reportSilent({ tips, plan, entries, report })
-  for (const line of describeUnlisted(tips)) report(new OperatorError(line))
-  if (databaseAway && [...tips.values()].every(({ branches }) => branches instanceof Error)) {
-    throw new OperatorError('neither Hydra nor GitHub could be asked', { hint: LATER })
-  }
-  const selected = selectChannels(entries, options.only)
+/** @throws as {@link findFacts} */
+export async function findStatus(options: LookOptions): Promise<FleetStatus> {
+  const { channels, lastReconcile, around } = await findFacts(options)
   return {
-    generatedAt: now.toISOString(),
-    lastReconcile: stamp?.finishedAt ?? null,
+    generatedAt: options.now.toISOString(),
+    lastReconcile: lastReconcile ?? null,
+    nextReconcile: nextAfter(lastReconcile, options.intervalMs),
     dryRun: options.dryRun,
-    channels: await findChannels(selected, { databaseAway, stamp }, github, options),
+    channels: channels.map(found => statusOf(found, around)),
   }
 }
 
-async function entryOf(planned: PlannedChannel, tips: Tips): Promise<Entry> {
-  return { channel: planned.channel, planned, tip: await findTip(tips, planned.channel, planned.prefix) }
-}
-
-/** Hydra remembers every job that was ever good; one that is gone, and has no branch that we know of, is over. */
-function isOfInterest(recorded: readonly RecordedBranch[]): (entry: Entry) => boolean {
-  const keys = new Set(recorded.map(({ channel }) => channelKey(channel)))
-  return ({ planned, channel, tip }) => {
-    if (planned?.presence !== 'gone') return true
-    if (planned.ignored) return false
-    return tip instanceof Error ? keys.has(channelKey(channel)) : tip !== undefined
-  }
-}
-
-/** An error of a list or of a rule is said of its channels; if it has none, here, and once. */
-function reportSilent({
-  tips,
-  plan,
-  entries,
-  report,
-}: {
-  tips: Tips
-  plan: Plan
-  entries: readonly Entry[]
-  report: (error: unknown) => void
-}): void {
-  const said = new Set(
-    entries.flatMap(({ tip, ruleTrouble }) =>
-      [tip, ruleTrouble].map(each => each instanceof Error && each.message),
-    ),
-  )
-  const lists = [...tips.values()].map(({ branches }) => branches)
-  for (const error of [...plan.problems.map(each => each.error), ...lists]) {
-    if (!(error instanceof Error) || said.has(error.message)) continue
-    said.add(error.message)
-    report(error)
-  }
-}
-
-/** Asks about all channels at once what one alone would have to ask for itself. */
-async function findChannels(
-  entries: readonly Entry[],
-  { databaseAway, stamp }: { databaseAway: OperatorError | undefined; stamp: ReturnType<typeof readStamp> },
-  github: Surveys,
-  options: StatusOptions,
-): Promise<ChannelStatus[]> {
-  const { hosts, webUrl, hydraUrl, stateDirectory, dryRun, look, now, report } = options
-  const tracked = createFindTracked(github, hosts)
-  const [answers, hydra] = await Promise.all([
-    compareEntries(entries, tracked, github, hosts, report),
-    databaseAway ? NOTHING_MORE : lookAgain(entries, options),
-  ])
-  const around = { now, hosts, webUrl, hydraUrl, dryRun }
-  return Promise.all(
-    entries.map(async entry => {
-      const { channel, planned } = entry
-      const answer = answers.get(channelKey(channel))
-      const repository = github.repository(channel.repository)
-      const onGitHub = await factsOf(entry, answer, tracked, repository, hosts).catch(operatorErrorOf)
-      const known: GitHubFacts =
-        onGitHub instanceof OperatorError ? { ...notKnown(entry), away: onGitHub } : onGitHub
-      const { tip, stands } = known
-      const candidate = candidateOf(planned)
-      const evaluated = planned && tip !== undefined ? hydra.newer(planned, tip) : undefined
-      const toCopy = candidate && !known.away && couldMove(tip, stands.candidate)
-      const hold = readHold(channel, stateDirectory)
-      const failure = stamp?.failures[channelKey(channel)]
-      const facts: ChannelFacts = {
-        ...known,
-        channel,
-        planned,
-        ruleTrouble: entry.ruleTrouble,
-        successor: entry.successor,
-        unruled: !isRuled(channel, options.rules),
-        hold,
-        away: known.away ?? databaseAway,
-        forbidden: known.away instanceof PermissionError ? known.away : known.forbidden,
-        evaluated: evaluated !== undefined,
-        failure,
-        uncached: toCopy ? await look?.(hydra.outputs.get(candidate.build) ?? []) : undefined,
-      }
-      return {
-        repository: channel.repository,
-        branch: channel.branch,
-        project: planned?.job.project ?? null,
-        jobset: planned?.job.jobset ?? null,
-        job: planned && planned.jobs.length === 1 ? planned.job.job : null,
-        sha: tip ?? null,
-        committedAt: answer?.committedAt ?? null,
-        candidate: candidate ? { sha: candidate.sha, eval: candidate.eval, build: candidate.build } : null,
-        behindCandidate: aheadBy(stands.candidate),
-        behindBranch: aheadBy(stands.tracked),
-        since: sinceOf(facts, evaluated),
-        hold: hold instanceof OperatorError ? null : hold,
-        ...explain(facts, around),
-      }
-    }),
-  )
-}
-
-/** A hold that cannot be read may be one: nothing moves the channel until it can. */
-function readHold(channel: Channel, stateDirectory: string): Hold | null | OperatorError {
-  try {
-    return findHold(stateDirectory, channel) ?? null
-  } catch (error) {
-    return operatorErrorOf(error)
-  }
-}
-
-async function compareEntries(
-  entries: readonly Entry[],
-  findTracked: FindTracked,
-  github: Surveys,
-  hosts: readonly string[],
-  report: (error: unknown) => void,
-): Promise<Map<string, Answer>> {
-  const questions = await Promise.all(
-    entries.map(async ({ channel, planned, tip }) => {
-      if (typeof tip !== 'string') return []
-      // its error is reported below, if it is needed
-      const tracked = planned && (await findTracked(planned).catch(operatorErrorOf))
-      const heads = [
-        tracked instanceof Error ? undefined : tracked?.sha,
-        planned && newestCommit(planned, hosts)?.sha,
-        candidateOf(planned)?.sha,
-      ].filter(sha => sha !== undefined)
-      return [{ channel, tip, heads }]
-    }),
-  )
-  return compareAll(questions.flat(), github, report)
-}
-
-type GitHubFacts = Pick<ChannelFacts, 'tip' | 'stands' | 'tracked' | 'offBranch' | 'forbidden' | 'away'>
-
-/** GitHub told at most where the branch is. */
-function notKnown({ tip }: Entry): GitHubFacts {
+export function statusOf({ facts, committedAt, since }: FoundChannel, around: Surroundings): ChannelStatus {
+  const { channel, planned, tip, stands, hold } = facts
+  const candidate = planned?.candidate instanceof OperatorError ? undefined : planned?.candidate
   return {
-    tip: typeof tip === 'string' ? tip : undefined,
-    stands: { tracked: undefined, newest: undefined, candidate: undefined },
-    tracked: undefined,
-    offBranch: undefined,
-    forbidden: undefined,
+    repository: channel.repository,
+    branch: channel.branch,
+    project: planned?.job.project ?? null,
+    jobset: planned?.job.jobset ?? null,
+    job: planned && planned.jobs.length === 1 ? planned.job.job : null,
+    sha: tip ?? null,
+    committedAt: committedAt ?? null,
+    candidate: candidate ? { sha: candidate.sha, eval: candidate.eval, build: candidate.build } : null,
+    behindCandidate: aheadBy(stands.candidate),
+    behindBranch: aheadBy(stands.tracked),
+    since: since ?? null,
+    failing: failingOf(facts, around),
+    hold: hold instanceof OperatorError ? null : hold,
+    ...explain(facts, around),
   }
 }
 
-/** @throws OperatorError if GitHub cannot be asked */
-async function factsOf(
-  { channel, planned, tip }: Entry,
-  answer: Answer | undefined,
-  findTracked: FindTracked,
-  repository: Survey,
-  hosts: readonly string[],
-): Promise<GitHubFacts> {
-  if (tip instanceof Error) throw tip
-  const tracked = planned && (await findTracked(planned))
-  const candidate = candidateOf(planned)
-  const [trackedStand, newest, candidateStand] = await Promise.all([
-    answer?.standOf(tracked?.sha),
-    answer?.standOf(planned && newestCommit(planned, hosts)?.sha),
-    answer?.standOf(candidate?.sha),
-  ])
-  const stands = { tracked: trackedStand, newest, candidate: candidateStand }
-  const [off, forbidden] = await Promise.all([
-    planned && candidate && findOffBranch(planned, candidate, { tip, stands, tracked }),
-    whyForbidden(channel, answer, repository),
-  ])
-  return { tip, stands, tracked, offBranch: off, forbidden }
+function nextAfter(last: string | undefined, intervalMs: number | undefined): string | null {
+  if (last === undefined || intervalMs === undefined) return null
+  return new Date(Date.parse(last) + intervalMs).toISOString()
 }
 
-/** What the engine asks before a write (channels/safeguards.ts), from what is known already if that is enough. */
-async function findOffBranch(
-  { tracked: ref }: PlannedChannel,
-  candidate: Candidate,
-  { tip, stands, tracked }: Pick<GitHubFacts, 'tip' | 'stands'> & { tracked: TrackedFound | undefined },
-): Promise<ChannelFacts['offBranch']> {
-  // another reason says so
-  if (ref.kind === 'other repository') return undefined
-  if (!tracked) return offBranch(candidate, ref, true)
-  const { candidate: stand } = stands
-  const tipHasCandidate =
-    typeof stand === 'object' && (stand.status === 'identical' || stand.status === 'behind')
-  if (tip !== undefined && tipHasCandidate && contains(stands.tracked)) return undefined
-  if (isAncestorIn(tracked.history, candidate.sha, tracked.sha)) return undefined
-  const comparison = await tracked.compareFrom(candidate.sha)
-  // a commit that GitHub does not have, or that it cannot compare, decides nothing here
-  if (comparison === undefined || comparison === 'not-found' || contains(comparison)) return undefined
-  return offBranch(candidate, ref, false)
-}
-
-async function whyForbidden(
-  channel: Channel,
-  answer: Answer | undefined,
-  repository: Survey,
-): Promise<OperatorError | undefined> {
-  if (answer?.mayPush === false) {
-    return new PermissionError('a rule of the repository does not let the App push to the branch', {
-      hint: BYPASS,
-    })
+function failingOf({ planned, failing }: ChannelFacts, { hosts, commits }: Surroundings): Failing | null {
+  if (!planned || !failing) return null
+  const { first, lastGood } = failing
+  const sha = commitOf(planned, first?.eval?.flake, hosts)
+  const commit = sha === undefined ? undefined : commits.get(sha)
+  return {
+    build: first?.build ?? null,
+    eval: first?.eval?.id ?? null,
+    since: first?.eval ? new Date(first.eval.timestamp * 1000).toISOString() : null,
+    sha: sha ?? null,
+    subject: commit?.subject ?? null,
+    author: commit?.author ?? null,
+    lastGoodBuild: lastGood?.build ?? null,
   }
-  try {
-    await checkWritable(repository, channel)
-    return undefined
-  } catch (error) {
-    if (error instanceof PermissionError) return error
-    throw error
-  }
-}
-
-/** What the database has to say once the channels' commits are known. */
-interface MoreOfHydra {
-  /** since when there is a newer eval than those of the commit; undefined if it has no eval */
-  newer: (planned: PlannedChannel, tip: string) => { since: number | undefined } | undefined
-  outputs: ReadonlyMap<number, Output[]>
-}
-
-const NOTHING_MORE: MoreOfHydra = { newer: () => undefined, outputs: new Map() }
-
-async function lookAgain(
-  entries: readonly Entry[],
-  { look, database, report }: StatusOptions,
-): Promise<MoreOfHydra> {
-  const tips = new Map<number, Set<string>>()
-  const builds = new Set<number>()
-  for (const { planned, tip } of entries) {
-    if (!planned || tip instanceof Error) continue
-    const { id } = planned.facts.jobset
-    if (tip !== undefined) tips.set(id, (tips.get(id) ?? new Set()).add(tip))
-    const candidate = candidateOf(planned)
-    if (candidate && candidate.sha !== tip && look) builds.add(candidate.build)
-  }
-  const [{ findEvalsOfCommits }, { findOutputsOfBuilds }] = await Promise.all([
-    import('../hydra/queries/evals-of-commits.ts'),
-    import('../hydra/queries/outputs.ts'),
-  ])
-  try {
-    return await database.look(async sql => {
-      const each = [...tips].map(
-        async ([id, shas]) => [id, await findEvalsOfCommits(sql, id, [...shas])] as const,
-      )
-      const [outputs, ...newer] = await Promise.all([findOutputsOfBuilds(sql, [...builds]), ...each])
-      const byJobset = new Map(newer)
-      return {
-        outputs,
-        newer({ facts }, tip) {
-          const evals = byJobset.get(facts.jobset.id)
-          const found = evals?.get(tip)
-          return found && { since: found.newerSince }
-        },
-      }
-    })
-  } catch (error) {
-    // its earlier answers still hold
-    report(operatorErrorOf(error))
-    return NOTHING_MORE
-  }
-}
-
-function candidateOf(planned: PlannedChannel | undefined): Candidate | undefined {
-  return planned?.candidate instanceof OperatorError ? undefined : planned?.candidate
 }
 
 function aheadBy(stand: Stand): number | null {
   return typeof stand === 'object' ? stand.aheadBy : null
-}
-
-/** The first eval after those of the channel's commit, else the first commit after it: a quiet repository is never stale. */
-function sinceOf(
-  { tip, tracked, stands }: ChannelFacts,
-  evaluated: { since: number | undefined } | undefined,
-): string | null {
-  if (tip === undefined || tip === tracked?.sha) return null
-  if (evaluated?.since !== undefined) return new Date(evaluated.since * 1000).toISOString()
-  const stand = stands.tracked
-  const first = typeof stand === 'object' && stand.aheadBy > 0 ? stand.firstCommittedAt : undefined
-  return first === undefined ? null : new Date(first).toISOString()
 }

@@ -15,6 +15,7 @@ export const REASONS = [
   'not-evaluated',
   'unusable-flakeref',
   'build-failed',
+  'build-timed-out',
   'dependency-failed',
   'build-aborted',
   'not-cached',
@@ -53,13 +54,32 @@ export interface ChannelStatus {
   url: string | null
   /** what is wrong and what to do, in one line; null if nothing is wrong */
   message: string | null
+  /** since when its job fails; null if its newest build is good, or not finished */
+  failing: Failing | null
   hold: Hold | null
+}
+
+/** The first build that failed since the last good one. */
+export interface Failing {
+  /** null: all of them were aborted or cancelled, which decides nothing */
+  build: number | null
+  eval: number | null
+  /** the time of that eval */
+  since: string | null
+  /** the commit of that eval, and what GitHub says of it */
+  sha: string | null
+  subject: string | null
+  author: string | null
+  /** null: there never was one */
+  lastGoodBuild: number | null
 }
 
 export interface FleetStatus {
   generatedAt: string
   /** when the last reconcile ended; null if none did */
   lastReconcile: string | null
+  /** when the next one is due, if it is not asked for sooner; null: nobody knows */
+  nextReconcile: string | null
   /** whether the configuration has dryRun, with which nothing is moved */
   dryRun: boolean
   channels: ChannelStatus[]

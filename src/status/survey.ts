@@ -31,6 +31,14 @@ export interface HistoricCommit {
   parents: string[]
 }
 
+/** What people know a commit by. */
+export interface DescribedCommit {
+  /** the first line of its message, at most 72 characters */
+  subject: string
+  /** the name in the commit, whoever wrote it there */
+  author: string | undefined
+}
+
 /** One repository. All methods throw an OperatorError if it cannot be asked. */
 export interface Survey extends Forge {
   /** How branches stand to commits, in as few requests as can be; and why some of them are not known. */
@@ -39,6 +47,10 @@ export interface Survey extends Forge {
   ): Promise<{ standings: Map<string, Standing>; errors: OperatorError[] }>
   /** @param ref a whole ref, or `HEAD`, the default branch */
   findTrackedBranch(ref: string): Promise<TrackedBranch | undefined>
+  /** What commits are called, by sha, in as few requests as can be; and why some of them are not known. */
+  describeCommits(
+    shas: readonly string[],
+  ): Promise<{ commits: Map<string, DescribedCommit>; errors: OperatorError[] }>
   /** The commit that a whole ref or `HEAD` means, tags peeled; undefined if there is no such ref. */
   findCommit(ref: string): Promise<string | undefined>
 }

@@ -2,6 +2,7 @@
 import { styleText } from 'node:util'
 import stringWidth from 'string-width'
 import { count, printable, short } from '../base/log.ts'
+import { relativeTime, spanInShort, spanInWords } from '../base/time.ts'
 import { NOTHING_MOVES } from '../channels/dry-run.ts'
 import { type ChannelStatus, type FleetStatus, isTroubling, REASONS, type Reason } from './shape.ts'
 
@@ -10,6 +11,8 @@ export interface TableOptions {
   /** columns of the terminal; undefined: not a terminal, so nothing is cut */
   width: number | undefined
   colour: boolean
+  /** whether it shows links: then the reason is one, and the address is not written out */
+  links: boolean
 }
 
 /** What is `unknown` may be anything, so it comes first; what passes by itself comes after what somebody has to mend. */
@@ -25,35 +28,80 @@ const GAP = '  '
 /** Shorter names do not tell one channel from another. */
 const MIN_NAME_WIDTH = 12
 
-/** Of more channels with the same message, the first two are named and the others counted. */
-const MAX_NAMES = 3
+/** In less, nothing can be read. */
+const MIN_WIDTH = 40
 
-const MINUTE_MS = 60_000
-const HOUR_MS = 60 * MINUTE_MS
-const DAY_MS = 24 * HOUR_MS
-const YEAR_MS = 365 * DAY_MS
+/** A reconcile that copies may take so long, and is no reason to look at its timer. */
+const LATE_MS = 60 * 60_000
 
-/** Anybody can date a commit, and the column has room for two digits. */
-const MAX_YEARS = 99
+const LEGEND =
+  'AT: its commit, and how old that is; BEHIND: commits of the tracked branch that it does not have (and how many of them are built); SINCE: how long there has been something newer'
+
+const INDENT = '    '
 
 /**
- * The table for people, worst first, and under it for each trouble the one line that mends it; as lines, the last of
- * which counts. No line of the table is wider than a terminal of 60 columns or more (and fewer than a million commits
- * behind); a narrower one may have to wrap them, as nothing but names is cut, and no column is left out.
+ * The table for people, worst first, and under each channel in trouble what mends it and where to read more; under several
+ * with one cause, once. The last line counts. No line is wider than a terminal of 60 columns or more, but for an address, and
+ * for fewer than a million commits behind; a narrower one may have to wrap the rows, as nothing but names is cut.
  */
 export function renderTable(status: FleetStatus, options: TableOptions): string[] {
   const end = status.dryRun ? `; ${NOTHING_MOVES}` : ''
   if (status.channels.length === 0) return [`there are no channels${end}`]
-  const channels = status.channels.toSorted(compareChannels)
-  const nameOf = namer(channels)
-  const messages = messageLines(channels, nameOf)
+  const groups = groupByCause(status.channels.toSorted(compareChannels))
+  const channels = groups.flat()
+  const [header = '', ...rows] = tableLines(channels, namer(channels), options)
+  const width = Math.max(options.width ?? Number.POSITIVE_INFINITY, MIN_WIDTH)
+  let row = 0
   return [
-    ...tableLines(channels, nameOf, options),
+    header,
+    ...groups.flatMap(group => [...group.map(() => rows[row++] ?? ''), ...detailsOf(group, options, width)]),
     '',
-    ...messages,
-    ...(messages.length > 0 ? [''] : []),
-    `${countsOf(channels)}; ${describeReconcile(status.lastReconcile, options.now)}${end}`,
+    ...wrap(LEGEND, width),
+    '',
+    ...wrap(`${countsOf(channels)}; ${describeReconcile(status, options.now)}${end}`, width),
   ]
+}
+
+/** Channels that one cause keeps where they are follow each other, where the first of them would be. */
+function groupByCause(channels: readonly ChannelStatus[]): ChannelStatus[][] {
+  const groups = new Map<string, ChannelStatus[]>()
+  for (const [at, channel] of channels.entries()) {
+    const { reason, message } = channel
+    const key = message === null ? `${at}` : `${reason} ${message}`
+    const group = groups.get(key) ?? []
+    groups.set(key, group)
+    group.push(channel)
+  }
+  return [...groups.values()]
+}
+
+/** The message, and the address where the terminal does not make a link of the reason. */
+function detailsOf(group: readonly ChannelStatus[], { links }: TableOptions, width: number): string[] {
+  const [first] = group
+  if (!first || first.message === null) return []
+  const these = group.length > 1 ? `(these ${group.length}) ` : ''
+  const url = group.every(each => each.url === first.url) ? first.url : null
+  return [
+    ...wrap(`${these}${clean(first.message)}`, width - INDENT.length),
+    ...(url === null || links ? [] : [clean(url)]),
+  ].map(line => `${INDENT}${line}`)
+}
+
+/** Between words; a word that is longer than a line is on one of its own. */
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = []
+  let room = -1
+  for (const word of text.split(' ')) {
+    const length = stringWidth(word)
+    if (room >= length + 1) {
+      lines[lines.length - 1] += ` ${word}`
+      room -= length + 1
+    } else {
+      lines.push(word)
+      room = width - length
+    }
+  }
+  return lines
 }
 
 function compareChannels(a: ChannelStatus, b: ChannelStatus): number {
@@ -87,7 +135,7 @@ function clean(text: string): string {
 function tableLines(
   channels: ChannelStatus[],
   nameOf: (channel: ChannelStatus) => string,
-  { now, width = Number.POSITIVE_INFINITY, colour }: TableOptions,
+  { now, width = Number.POSITIVE_INFINITY, colour, links }: TableOptions,
 ): string[] {
   const column = (title: string, cell: (channel: ChannelStatus) => string) => [title, ...channels.map(cell)]
   const names = column('CHANNEL', nameOf)
@@ -106,7 +154,9 @@ function tableLines(
   const nameWidth = Math.max(roomBeside(behind), minWidth)
 
   const left = [names.map(name => shorten(name, nameWidth)), at, behind, since].map(padded)
-  const right = colour ? column('REASON', ({ reason }) => coloured(reason)) : reasons
+  const right = column('REASON', ({ reason, url }) =>
+    linked(colour ? coloured(reason) : reason, links ? url : null),
+  )
   return right.map((reason, row) => [...left.map(cells => cells[row]), reason].join(GAP))
 }
 
@@ -129,6 +179,11 @@ function coloured(reason: Reason): string {
   const colour = isTroubling(reason) ? 'red' : reason === 'up-to-date' ? 'green' : 'yellow'
   // whether there is to be colour is decided by the caller, not by what stdout happens to be
   return styleText(colour, reason, { validateStream: false })
+}
+
+/** https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda */
+function linked(text: string, url: string | null): string {
+  return url === null ? text : `\u001b]8;;${encodeURI(clean(url))}\u001b\\${text}\u001b]8;;\u001b\\`
 }
 
 function widthOf(cells: string[]): number {
@@ -160,25 +215,6 @@ function startOf(characters: string[], width: number): string[] {
   return characters.slice(0, end === -1 ? undefined : end)
 }
 
-/** `a, b and 2 more: …`: one line for trouble that several channels share. */
-function messageLines(channels: ChannelStatus[], nameOf: (channel: ChannelStatus) => string): string[] {
-  const namesByMessage = new Map<string, string[]>()
-  for (const channel of channels) {
-    if (channel.message === null) continue
-    const message = clean(channel.message)
-    const names = namesByMessage.get(message) ?? []
-    namesByMessage.set(message, names)
-    names.push(nameOf(channel))
-  }
-  return Array.from(namesByMessage, ([message, names]) => `${enumerate(names)}: ${message}`)
-}
-
-function enumerate(names: string[]): string {
-  const shown = names.length > MAX_NAMES ? names.slice(0, MAX_NAMES - 1) : names.slice(0, -1)
-  const last = names.length > MAX_NAMES ? `${names.length - shown.length} more` : names.at(-1)
-  return shown.length === 0 ? `${last}` : `${shown.join(', ')} and ${last}`
-}
-
 /** `3 channels: 1 build-failed, 2 up-to-date` */
 function countsOf(channels: ChannelStatus[]): string {
   const counts = WORST_FIRST.map(reason => ({
@@ -188,23 +224,19 @@ function countsOf(channels: ChannelStatus[]): string {
   return `${count(channels.length, 'channel')}: ${counts.map(({ n, reason }) => `${n} ${reason}`).join(', ')}`
 }
 
-function describeReconcile(lastReconcile: string | null, now: Date): string {
+function describeReconcile({ lastReconcile, nextReconcile }: FleetStatus, now: Date): string {
   if (lastReconcile === null) return 'no reconcile has ended yet'
-  const { n, unit } = span(lastReconcile, now)
-  return `the last reconcile ended ${unit === 'min' ? `${n} min` : count(n, unit)} ago`
+  const ended = `the last reconcile ended ${relativeTime(Date.parse(lastReconcile), now.getTime())}`
+  if (nextReconcile === null) return ended
+  const due = Date.parse(nextReconcile)
+  if (due >= now.getTime()) return `${ended}, the next one is due ${relativeTime(due, now.getTime())}`
+  const late = now.getTime() - due
+  // it runs for a while, and its timer is allowed a minute
+  if (late < LATE_MS) return `${ended}, the next one is due now`
+  return `${ended}, the next one was due ${spanInWords(late)} ago: is its timer running?`
 }
 
 /** `4m`, `3h`, `2d`, `1y`: at most four characters, the units of `hold --until`. */
 function age(time: string, now: Date): string {
-  const { n, unit } = span(time, now)
-  return `${n}${unit.charAt(0)}`
-}
-
-/** The time between the two, rounded down; '' if `time` is in the future because clocks disagree. */
-function span(time: string, now: Date): { n: number; unit: 'min' | 'hour' | 'day' | 'year' } {
-  const ms = Math.max(0, now.getTime() - Date.parse(time))
-  if (ms < HOUR_MS) return { n: Math.floor(ms / MINUTE_MS), unit: 'min' }
-  if (ms < 2 * DAY_MS) return { n: Math.floor(ms / HOUR_MS), unit: 'hour' }
-  if (ms < YEAR_MS) return { n: Math.floor(ms / DAY_MS), unit: 'day' }
-  return { n: Math.min(MAX_YEARS, Math.floor(ms / YEAR_MS)), unit: 'year' }
+  return spanInShort(now.getTime() - Date.parse(time))
 }

@@ -11,7 +11,13 @@ import type { OffBranch } from '../../src/channels/verdict.ts'
 import { parseEvaluationErrors } from '../../src/hydra/evaluation-error.ts'
 import type { JobFacts } from '../../src/hydra/queries/candidates.ts'
 import type { JobsetFacts } from '../../src/hydra/queries/jobset-facts.ts'
-import { type ChannelFacts, type Explanation, explain, type Stand } from '../../src/status/explain.ts'
+import {
+  type ChannelFacts,
+  type Explanation,
+  explain,
+  type Stand,
+  type Surroundings,
+} from '../../src/status/explain.ts'
 import type { Reason } from '../../src/status/shape.ts'
 
 const shaOf = (digit: string) => digit.repeat(40)
@@ -59,6 +65,7 @@ export interface Spec {
   unevaluated?: { commits: number; oldest: string | undefined } | undefined
   uncached?: string
   failure?: ChannelFacts['failure']
+  failing?: ChannelFacts['failing']
   /** `none`: no job leads to the branch */
   plan?: 'none'
   /** no rule names the repository */
@@ -167,6 +174,7 @@ function factsOf(spec: Spec, hosts: readonly string[]): ChannelFacts {
         : { kind: 'branch', name: 'main', sha: all.trackedSha, unevaluated: all.unevaluated },
     uncached: spec.uncached,
     failure: spec.failure,
+    failing: spec.failing,
   }
 }
 
@@ -175,6 +183,7 @@ interface Around {
   webUrl?: string
   dryRun?: boolean
   hydraUrl?: string | undefined
+  commits?: Surroundings['commits']
 }
 
 export function explained(spec: Spec, around: Around = {}): Explanation {
@@ -184,6 +193,7 @@ export function explained(spec: Spec, around: Around = {}): Explanation {
     webUrl: 'https://github.com',
     hydraUrl: 'https://hydra.example.org',
     dryRun: false,
+    commits: new Map(),
     ...around,
   })
 }

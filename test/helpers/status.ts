@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test'
 import { Deadline } from '../../src/base/deadline.ts'
 import { OperatorError } from '../../src/base/errors.ts'
 import { createHttp } from '../../src/base/http.ts'
-import { statusOptionsOf } from '../../src/commands/status.ts'
+import { lookOptionsOf } from '../../src/commands/status.ts'
 import { parseConfig } from '../../src/config.ts'
 import { findCredentials } from '../../src/github/credentials.ts'
 import { openRepository } from '../../src/github/repository.ts'
@@ -137,7 +137,7 @@ export async function findStatusAtOnce(stage: Stage): Promise<{ status: FleetSta
     })
   try {
     const status = await findStatus({
-      ...statusOptionsOf(config, { http, env: {} }),
+      ...lookOptionsOf(config, { http, env: {} }),
       database,
       only: [],
       now: new Date(),

@@ -59,12 +59,18 @@ const planOf = (rules: readonly ReturnType<typeof rule>[], found: FoundJobset) =
 const statusOf = (at: number): ChannelStatus => ({
   ...{ repository: 'alice/dotfiles', branch: `nixos-tested-h${at}` },
   ...{ project: 'dotfiles', jobset: 'main', job: `h${at}`, sha: null, committedAt: null, candidate: null },
-  ...{ behindCandidate: null, behindBranch: null, since: null, url: null, hold: null },
+  ...{ behindCandidate: null, behindBranch: null, since: null, url: null, failing: null, hold: null },
   ...{ reason: 'unknown', message: 'the same for all' },
 })
 
 const fleetOf = (n: number): FleetStatus => ({
-  ...{ generatedAt: '2026-11-24T12:00:00Z', lastReconcile: null, dryRun: false, channels: many(n, statusOf) },
+  ...{
+    generatedAt: '2026-11-24T12:00:00Z',
+    lastReconcile: null,
+    nextReconcile: null,
+    dryRun: false,
+    channels: many(n, statusOf),
+  },
 })
 
 const answer = (data: unknown) =>
@@ -99,6 +105,7 @@ function explainAll({ channels }: ReturnType<typeof planOf>): unknown {
     webUrl: 'https://github.com',
     hydraUrl: undefined,
     dryRun: false,
+    commits: new Map(),
   }
   return channels.map(planned =>
     explain(
@@ -163,7 +170,7 @@ const CASES: Record<string, (n: number) => unknown> = {
   'an event with a long name': n =>
     summarize(parseEvent(event({ job: 'a'.repeat(n) }), 'f').event as Parameters<typeof summarize>[0]),
   'a status of channels with the same message': n =>
-    renderTable(fleetOf(n), { now: new Date(0), width: 80, colour: false }),
+    renderTable(fleetOf(n), { now: new Date(0), width: 80, colour: false, links: false }),
   'the metrics of channels': n => renderMetrics(fleetOf(n)),
   'jobs whose names are only in an error': n =>
     planOf(

@@ -11,7 +11,7 @@ import { OperatorError } from '../../src/base/errors.ts'
 import { createHttp, type Http } from '../../src/base/http.ts'
 import { advance } from '../../src/channels/advance.ts'
 import { cannotMove } from '../../src/channels/verdict.ts'
-import { statusOptionsOf } from '../../src/commands/status.ts'
+import { lookOptionsOf } from '../../src/commands/status.ts'
 import { parseConfig } from '../../src/config.ts'
 import { openRepository } from '../../src/github/repository.ts'
 import { handleBuild } from '../../src/hook.ts'
@@ -465,7 +465,7 @@ async function benchFor(t: TestContext, github: GitHub): Promise<Bench> {
         async status() {
           const { channels } = await findStatus({
             ...options,
-            ...statusOptionsOf(config, { http: disturbed, env: {} }),
+            ...lookOptionsOf(config, { http: disturbed, env: {} }),
             now: new Date(),
           })
           const [only, ...others] = channels

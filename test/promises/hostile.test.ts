@@ -527,8 +527,21 @@ test(`${CASES} fleets of Hydra's, with what status says of them`, t => {
             unevaluated: { commits: 1, oldest: '2026-11-24T10:00:00Z' },
           },
           uncached: undefined,
+          failing: {
+            first: {
+              build: 189,
+              status: 1,
+              eval: { id: 990, flake: `github:alice/dotfiles/${SHA}`, timestamp: 1_760_000_000 },
+            },
+            atLeast: text.length % 2 > 0,
+            lastGood: undefined,
+          },
         },
-        { ...around, dryRun: text.length % 2 > 0 },
+        {
+          ...around,
+          dryRun: text.length % 2 > 0,
+          commits: new Map([[SHA, { subject: text, author: text.length % 2 > 0 ? text : undefined }]]),
+        },
       )
       assert.ok(REASONS.includes(explained.reason))
       assertPlain([explained.message ?? '', explained.url ?? ''])
@@ -566,17 +579,30 @@ test(`${CASES} statuses, as a table, as JSON and as metrics`, t => {
     since: time,
     url: text,
     message: text,
+    failing: fc.option(
+      fc.record({
+        build: fc.option(fc.nat()),
+        eval: fc.option(fc.nat()),
+        since: time,
+        sha: fc.constantFrom(null, SHA),
+        subject: text,
+        author: text,
+        lastGoodBuild: fc.option(fc.nat()),
+      }),
+    ),
     hold: fc.option(fc.record({ reason: nasty, since: fc.constant('2026-11-24T12:00:00Z'), until: time })),
   })
   const fleet: fc.Arbitrary<FleetStatus> = fc.record({
     generatedAt: fc.constant('2026-11-24T12:00:00.000Z'),
     lastReconcile: time,
+    nextReconcile: time,
     dryRun: fc.boolean(),
     channels: fc.array(channel, { maxLength: 4 }),
   })
   const now = new Date('2026-11-24T12:00:00Z')
   const check = (status: FleetStatus, width: number) => {
-    for (const line of renderTable(status, { now, width, colour: false })) assert.doesNotMatch(line, CONTROLS)
+    for (const line of renderTable(status, { now, width, colour: false, links: false }))
+      assert.doesNotMatch(line, CONTROLS)
     const line = printable(JSON.stringify(status))
     assert.doesNotMatch(line, CONTROLS)
     assert.deepEqual(JSON.parse(line), JSON.parse(JSON.stringify(status)))

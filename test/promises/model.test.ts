@@ -11,7 +11,7 @@ import { Deadline } from '../../src/base/deadline.ts'
 import { OperatorError } from '../../src/base/errors.ts'
 import type { Http } from '../../src/base/http.ts'
 import { removeHold, writeHold } from '../../src/channels/holds.ts'
-import { statusOptionsOf } from '../../src/commands/status.ts'
+import { lookOptionsOf } from '../../src/commands/status.ts'
 import { type Config, parseConfig } from '../../src/config.ts'
 import { openRepository } from '../../src/github/repository.ts'
 import { handleBuild } from '../../src/hook.ts'
@@ -349,7 +349,7 @@ class Story {
     const now = new Date(world.now * 1000)
     const status = await findStatus({
       ...options,
-      ...statusOptionsOf(options.config, options),
+      ...lookOptionsOf(options.config, options),
       only: [],
       database: this.#around.database,
       now,

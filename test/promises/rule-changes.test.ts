@@ -10,7 +10,7 @@ import fc from 'fast-check'
 import { Deadline } from '../../src/base/deadline.ts'
 import { OperatorError } from '../../src/base/errors.ts'
 import type { Http } from '../../src/base/http.ts'
-import { statusOptionsOf } from '../../src/commands/status.ts'
+import { lookOptionsOf } from '../../src/commands/status.ts'
 import { type Config, parseConfig } from '../../src/config.ts'
 import { openRepository } from '../../src/github/repository.ts'
 import { findConnection } from '../../src/hydra/connection.ts'
@@ -148,7 +148,7 @@ test(`${HISTORIES} random histories of rules that change`, async t => {
       const { options, said } = optionsFor(github, stateDirectory, rules)
       const { channels } = await findStatus({
         ...options,
-        ...statusOptionsOf(options.config, options),
+        ...lookOptionsOf(options.config, options),
         ...{ only: [], database, now: new Date() },
       })
       check([...said, ...channels.map(({ branch, reason, message }) => `${branch}: ${reason}: ${message}`)])

@@ -10,7 +10,7 @@ import { OperatorError } from '../../src/base/errors.ts'
 import { createHttp } from '../../src/base/http.ts'
 import { runUpdate } from '../../src/commands/run-channel-update.ts'
 import { printFlakeCommit } from '../../src/commands/run-get-flake-commit.ts'
-import { statusOptionsOf } from '../../src/commands/status.ts'
+import { lookOptionsOf } from '../../src/commands/status.ts'
 import { type Config, parseConfig } from '../../src/config.ts'
 import { openRepository } from '../../src/github/repository.ts'
 import { handleBuild } from '../../src/hook.ts'
@@ -238,7 +238,7 @@ export async function openRuns(t: TestContext, hydra: TestHydra): Promise<Runs> 
           try {
             const { channels } = await findStatus({
               ...options,
-              ...statusOptionsOf(options.config, options),
+              ...lookOptionsOf(options.config, options),
               database,
               now: new Date(),
             })

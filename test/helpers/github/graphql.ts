@@ -16,7 +16,7 @@ import {
 import { isVisible, Refusal, requireContents, requireWorkflows } from './auth.ts'
 import type { Commits } from './commits.ts'
 import { statusOf } from './compare.ts'
-import { type Graph, isSha, type Ref, refsNamed, toZulu, ZERO_SHA } from './graph.ts'
+import { type CommitFacts, type Graph, isSha, type Ref, refsNamed, toZulu, ZERO_SHA } from './graph.ts'
 import { bringsWorkflows, tryMoves } from './refs.ts'
 import type { TokenRoute } from './routes.ts'
 import { nodeId } from './shapes.ts'
@@ -109,6 +109,10 @@ const queries = ({ state, token }: Caller) => ({
       defaultBranchRef: () => findRef(snapshot, `refs/heads/${repository.defaultBranch}`),
       ref: ({ qualifiedName }: { qualifiedName: string }) => findRef(snapshot, qualifiedName),
       refs: (args: RefsArguments) => refConnection(snapshot, args),
+      async object({ oid }: { oid: string }) {
+        const sha = isSha(oid) ? await snapshot.findCommit(oid) : undefined
+        return sha === undefined ? null : commitNode(snapshot, sha)
+      },
     }
   },
 })
@@ -120,6 +124,8 @@ class Snapshot {
   #refs: Promise<Ref[]> | undefined
   #commits: Promise<Commits> | undefined
   #tips: Promise<Map<string, string | undefined>> | undefined
+  #asked: Set<string> | undefined
+  #facts: Promise<Map<string, CommitFacts>> | undefined
 
   constructor(repository: Repository, token: Token) {
     this.repository = repository
@@ -145,6 +151,18 @@ class Snapshot {
     const tips = await this.#tips
     const ref = refsNamed(name).find(ref => tips.has(ref))
     return ref && tips.get(ref)
+  }
+
+  /** What many fields of one request ask for is read at once. */
+  facts(sha: string): Promise<CommitFacts | undefined> {
+    this.#asked ??= new Set()
+    const asked = this.#asked.add(sha)
+    this.#facts ??= Promise.resolve().then(async () => {
+      this.#facts = this.#asked = undefined
+      const facts = await this.repository.graph.readFacts([...asked])
+      return new Map(facts.map(each => [each.sha, each]))
+    })
+    return this.#facts.then(found => found.get(sha))
   }
 
   async #readTips() {
@@ -228,6 +246,8 @@ function commitNode(snapshot: Snapshot, sha: string): object {
   return {
     __typename: 'Commit',
     oid: sha,
+    messageHeadline: async () => (await snapshot.facts(sha))?.message.split('\n')[0] ?? '',
+    author: async () => ({ name: (await snapshot.facts(sha))?.author.name }),
     committedDate: async () => toZulu((await snapshot.commits()).get(sha).date * 1000),
     async parents(args: ConnectionArguments) {
       const first = requireFirst(args.first)

@@ -41,6 +41,22 @@ const NO_BRANCH = {
   evaluated: false,
 } satisfies Spec
 
+/** Since five days before now, and commit C3. */
+const FAILING = {
+  first: {
+    build: 60,
+    status: 1,
+    eval: {
+      id: 6,
+      flake: `github:alice/dotfiles/${C3}`,
+      timestamp: Date.parse('2026-11-19T12:00:00Z') / 1000,
+    },
+  },
+  atLeast: false,
+  lastGood: undefined,
+}
+const FAILING_COMMITS = new Map([[C3, { subject: 'router: nftables rewrite', author: 'Alice' }]])
+
 describe('what Hydra evaluated and built', () =>
   testCases([
     // evaluation-failed
@@ -55,7 +71,7 @@ describe('what Hydra evaluated and built', () =>
       what: 'nothing could be evaluated, and that is current',
       facts: { ...ONE_BEHIND, jobsetError: FATAL, lastCheckedTime: FATAL.time },
       reason: 'evaluation-failed',
-      message: `the evaluation of dotfiles:main fails, last at 2026-11-24T11:00:00Z: error: cannot find flake 'flake:x'; see journalctl -u hydra-evaluator; ${UNTIL_THEN_C4}`,
+      message: `the evaluation of dotfiles:main fails, last 1 h ago: error: cannot find flake 'flake:x'; see journalctl -u hydra-evaluator; ${UNTIL_THEN_C4}`,
       url: JOBSET_URL,
     },
     {
@@ -93,7 +109,7 @@ describe('what Hydra evaluated and built', () =>
       facts: { standTracked: AHEAD, ...unevaluated(31) },
       reason: 'not-evaluated',
       message:
-        'Hydra has not evaluated 1 commit of main, which it has had since 2026-11-24T11:29:00.000Z; the jobset is checked every 300 s, and it was last checked at 2026-11-24T10:00:00Z: is hydra-evaluator running?',
+        'Hydra has not evaluated 1 commit of main, which it has had for 31 min; the jobset is checked every 300 s, and it was last checked 2 h ago: is hydra-evaluator running?',
       url: JOBSET_URL,
     },
     {
@@ -115,7 +131,7 @@ describe('what Hydra evaluated and built', () =>
       facts: { standTracked: AHEAD, ...unevaluated(31), checkIntervalSeconds: 0 },
       reason: 'not-evaluated',
       message:
-        /; the jobset has no check interval, so only a webhook or a person starts an evaluation; it was last checked at 2026-11-24T10:00:00Z$/,
+        /; the jobset has no check interval, so only a webhook or a person starts an evaluation; it was last checked 2 h ago$/,
       url: JOBSET_URL,
     },
     {
@@ -261,7 +277,7 @@ describe('what Hydra evaluated and built', () =>
         [4, 'build-aborted', 'was cancelled'],
         [5, 'build-failed', 'ended with status 5'],
         [6, 'build-failed', 'failed with output'],
-        [7, 'build-failed', 'timed out'],
+        [7, 'build-timed-out', 'timed out'],
         [8, 'build-failed', 'ended with status 8'],
         [9, 'build-aborted', 'was aborted: no builder has its system'],
         [10, 'build-failed', 'failed: its log is larger than the limit'],
@@ -280,6 +296,35 @@ describe('what Hydra evaluated and built', () =>
       }),
     ),
     {
+      what: 'its job has failed since an older build',
+      facts: { ...ONE_BEHIND, ...failed(7), failing: FAILING },
+      around: { commits: FAILING_COMMITS },
+      reason: 'build-timed-out',
+      message: `failing since build 60, 5 days ago, commit 3333333 “router: nftables rewrite” by Alice; build 71 timed out; the channel moves with the next good build; ${UNTIL_THEN_C4}`,
+      url: 'https://hydra.example.org/build/71',
+    },
+    {
+      what: 'its job fails since its newest build, of a commit that GitHub does not tell about',
+      facts: { ...ONE_BEHIND, ...failed(1), failing: { ...FAILING, first: { ...FAILING.first, build: 71 } } },
+      reason: 'build-failed',
+      message: /^failing, 5 days ago, commit 3333333; build 71 failed; /,
+      url: 'https://hydra.example.org/build/71',
+    },
+    {
+      what: 'its job has failed for longer than is looked at',
+      facts: { ...ONE_BEHIND, ...failed(1), failing: { ...FAILING, atLeast: true } },
+      reason: 'build-failed',
+      message: /^failing since build 60, 5 days ago, commit 3333333, or longer; build 71 failed; /,
+      url: 'https://hydra.example.org/build/71',
+    },
+    {
+      what: 'its builds were all aborted since the last good one',
+      facts: { ...ONE_BEHIND, ...failed(3), failing: { ...FAILING, first: undefined } },
+      reason: 'build-aborted',
+      message: /^build 71 was aborted; /,
+      url: 'https://hydra.example.org/build/71',
+    },
+    {
       what: 'at the newest commit by hand, although its newest build failed',
       facts: { ...failed(1), standCandidate: BEHIND, candidate: { ...GOOD, sha: C3 } },
       reason: 'up-to-date',
@@ -297,7 +342,7 @@ describe('what Hydra evaluated and built', () =>
       facts: { ...ONE_BEHIND, failure: { ...FAILURE, dryRun: true } },
       reason: 'failed',
       message:
-        'the last reconcile, a dry run at 2026-11-24T11:30:00Z, could not have moved it to 4444444: cannot copy to the cache: see its journal',
+        'the last reconcile, a dry run 30 min ago, could not have moved it to 4444444: cannot copy to the cache: see its journal',
       url: 'https://hydra.example.org/build/70',
     },
     {
@@ -305,15 +350,14 @@ describe('what Hydra evaluated and built', () =>
       facts: { ...ONE_BEHIND, failure: FAILURE },
       reason: 'failed',
       message:
-        'the last reconcile, at 2026-11-24T11:30:00Z, could not move it to 4444444: cannot copy to the cache: see its journal',
+        'the last reconcile, 30 min ago, could not move it to 4444444: cannot copy to the cache: see its journal',
       url: 'https://hydra.example.org/build/70',
     },
     {
       what: 'the last reconcile could not move it, and its newest build failed',
       facts: { ...ONE_BEHIND, ...failed(1), failure: FAILURE },
       reason: 'build-failed',
-      message:
-        /; until then the last reconcile, at 2026-11-24T11:30:00Z, could not move it to 4444444: cannot copy/,
+      message: /; until then the last reconcile, 30 min ago, could not move it to 4444444: cannot copy/,
       url: 'https://hydra.example.org/build/71',
     },
     {
@@ -321,7 +365,7 @@ describe('what Hydra evaluated and built', () =>
       facts: { ...ONE_BEHIND, failure: { ...FAILURE, sha: C3 } },
       reason: 'behind',
       message:
-        'the next reconcile moves it to 4444444; the last reconcile, at 2026-11-24T11:30:00Z, could not move it to 3333333: cannot copy to the cache: see its journal',
+        'the next reconcile moves it to 4444444; the last reconcile, 30 min ago, could not move it to 3333333: cannot copy to the cache: see its journal',
     },
     {
       what: 'the last reconcile could not move it, and it has moved since',
@@ -333,14 +377,14 @@ describe('what Hydra evaluated and built', () =>
       what: 'its newest build is queued',
       facts: { ...ONE_BEHIND, newestBuild: QUEUED },
       reason: 'building',
-      message: `build 71 is queued or running since 2026-11-24T10:00:00Z; ${UNTIL_THEN_C4}`,
+      message: `build 71 has been queued or running for 2 h; ${UNTIL_THEN_C4}`,
       url: 'https://hydra.example.org/build/71',
     },
     {
       what: 'a build that failed is built again',
       facts: { ...ONE_BEHIND, newestBuild: { ...QUEUED, status: 1 } },
       reason: 'building',
-      message: `build 71 is queued or running since 2026-11-24T10:00:00Z; ${UNTIL_THEN_C4}`,
+      message: `build 71 has been queued or running for 2 h; ${UNTIL_THEN_C4}`,
       url: 'https://hydra.example.org/build/71',
     },
     {
@@ -443,7 +487,7 @@ describe('what Hydra evaluated and built', () =>
     ...(
       [
         ['build-failed', failed(1), /^build 71 failed; /],
-        ['building', { newestBuild: QUEUED }, /^build 71 is queued/],
+        ['building', { newestBuild: QUEUED }, /^build 71 has been queued/],
         ['not-cached', { uncached: 'not there' }, 'not there'],
         ['not-evaluated', unevaluated(31), /^Hydra has not evaluated/],
         ['unusable-flakeref', { candidate: UNUSABLE }, /^the flakeref/],

@@ -31,7 +31,7 @@ describe('with dryRun', () =>
         facts: { ...ONE_BEHIND, hold: HOLD },
         reason: 'held',
         message:
-          'held until it is released, because “does not boot”: without dryRun, hydra-channels release alice/dotfiles:nixos-tested-nas lets it move again',
+          'held for 4 days, until it is released, because “does not boot”: without dryRun, hydra-channels release alice/dotfiles:nixos-tested-nas lets it move again',
       },
       {
         what: 'its candidate was taken back',
@@ -79,14 +79,14 @@ describe('with dryRun', () =>
         what: 'its newest build is queued',
         facts: { ...ONE_BEHIND, newestBuild: QUEUED },
         reason: 'building',
-        message: `build 71 is queued or running since 2026-11-24T10:00:00Z; ${UNTIL_THEN_C4}`,
+        message: `build 71 has been queued or running for 2 h; ${UNTIL_THEN_C4}`,
         url: 'https://hydra.example.org/build/71',
       },
       {
         what: 'an older candidate failed in the last dry run',
         facts: { ...ONE_BEHIND, failure: { ...FAILURE, sha: C3, dryRun: true } },
         reason: 'behind',
-        message: `${NEXT_C4}; the last reconcile, a dry run at 2026-11-24T11:30:00Z, could not have moved it to 3333333: cannot copy to the cache: see its journal`,
+        message: `${NEXT_C4}; the last reconcile, a dry run 30 min ago, could not have moved it to 3333333: cannot copy to the cache: see its journal`,
       },
     ].map((each): Case => ({ ...(each as Case), around: { dryRun: true } })),
   ))

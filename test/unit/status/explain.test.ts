@@ -53,7 +53,7 @@ describe('where it is, whose it is and who may move it', () =>
       facts: { trackedSha: C3, standTracked: BEHIND, ...failed(1) },
       reason: 'not-evaluated',
       message:
-        "main was reset to 3333333, which is older than the newest eval's commit, and Hydra has not evaluated that; the jobset is checked every 300 s, and it was last checked at 2026-11-24T10:00:00Z: is hydra-evaluator running?",
+        "main was reset to 3333333, which is older than the newest eval's commit, and Hydra has not evaluated that; the jobset is checked every 300 s, and it was last checked 2 h ago: is hydra-evaluator running?",
       url: JOBSET_URL,
     },
 
@@ -63,7 +63,7 @@ describe('where it is, whose it is and who may move it', () =>
       facts: { ...ONE_BEHIND, hold: HOLD, away: AWAY },
       reason: 'held',
       message:
-        'held until it is released, because “does not boot”: hydra-channels release alice/dotfiles:nixos-tested-nas lets it move again; GitHub could not be asked; the next run tries again',
+        'held for 4 days, until it is released, because “does not boot”: hydra-channels release alice/dotfiles:nixos-tested-nas lets it move again; GitHub could not be asked; the next run tries again',
     },
     {
       what: 'a hold that cannot be read, and GitHub is away',
@@ -81,7 +81,7 @@ describe('where it is, whose it is and who may move it', () =>
       facts: { ...ONE_BEHIND, hold: HOLD, branch: "nixos-tested-$(id);x'y" },
       reason: 'held',
       message:
-        "held until it is released, because “does not boot”: hydra-channels release 'alice/dotfiles:nixos-tested-$(id);x'\\''y' lets it move again",
+        "held for 4 days, until it is released, because “does not boot”: hydra-channels release 'alice/dotfiles:nixos-tested-$(id);x'\\''y' lets it move again",
     },
     {
       what: 'GitHub is away',
@@ -94,14 +94,14 @@ describe('where it is, whose it is and who may move it', () =>
       facts: { ...ONE_BEHIND, hold: HOLD },
       reason: 'held',
       message:
-        'held until it is released, because “does not boot”: hydra-channels release alice/dotfiles:nixos-tested-nas lets it move again',
+        'held for 4 days, until it is released, because “does not boot”: hydra-channels release alice/dotfiles:nixos-tested-nas lets it move again',
     },
     {
       what: 'held until a time',
       facts: { ...ONE_BEHIND, hold: { ...HOLD, until: '2026-12-01T12:00:00Z' } },
       reason: 'held',
       message:
-        'held until 2026-12-01T12:00:00Z, because “does not boot”: hydra-channels release alice/dotfiles:nixos-tested-nas lets it move again',
+        'held for 4 days, until 2026-12-01 12:00, because “does not boot”: hydra-channels release alice/dotfiles:nixos-tested-nas lets it move again',
     },
 
     // withdrawn
@@ -411,7 +411,7 @@ describe('where it is, whose it is and who may move it', () =>
       what: 'no job leads to it, and it is held',
       facts: { plan: 'none', hold: HOLD },
       reason: 'held',
-      message: `held until it is released, because “does not boot”: hydra-channels release alice/dotfiles:nixos-tested-nas ends that; no job leads to it now, so it stays where it is, and so do hosts that follow it; ${RETIRE}`,
+      message: `held for 4 days, until it is released, because “does not boot”: hydra-channels release alice/dotfiles:nixos-tested-nas ends that; no job leads to it now, so it stays where it is, and so do hosts that follow it; ${RETIRE}`,
     },
     {
       what: 'a rule that could make it is in trouble: its job may be there',

@@ -23,6 +23,7 @@ const CHANNEL: ChannelStatus = {
   since: null,
   url: null,
   message: null,
+  failing: null,
   hold: null,
 }
 
@@ -34,6 +35,7 @@ function fleet(
   return {
     generatedAt: '2026-11-24T12:00:00.000Z',
     lastReconcile,
+    nextReconcile: null,
     dryRun,
     channels: channels.map(facts => ({ ...CHANNEL, ...facts })),
   }

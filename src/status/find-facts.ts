@@ -1,0 +1,451 @@
+// What Hydra and GitHub know of every channel. Both are asked side by side, and if one of them is away, the other's answers
+// are still there.
+
+import { LATER, OperatorError, operatorErrorOf, PermissionError } from '../base/errors.ts'
+import type { Output } from '../base/output.ts'
+import {
+  describeUnlisted,
+  findTip,
+  listTips,
+  possibleChannels,
+  strayBranches,
+  type Tips,
+} from '../channels/branches.ts'
+import type { Candidate } from '../channels/candidate.ts'
+import { type Channel, channelKey } from '../channels/channel.ts'
+import { selectChannels } from '../channels/channel-name.ts'
+import { BYPASS } from '../channels/forge.ts'
+import { findHold, type Hold } from '../channels/holds.ts'
+import { resolveNames } from '../channels/other-name.ts'
+import { type Plan, type PlannedChannel, planFleet, prefixesOf } from '../channels/plan.ts'
+import { findRecorded, isRuled, type RecordedBranch } from '../channels/recorded.ts'
+import { contains } from '../channels/relation.ts'
+import type { Rule } from '../channels/rule.ts'
+import { checkWritable } from '../channels/safeguards.ts'
+import { lookUpFleet } from '../channels/snapshot.ts'
+import { offBranch } from '../channels/verdict.ts'
+import type { Database } from '../hydra/database.ts'
+import type { FailingSince } from '../hydra/queries/failing-since.ts'
+import { readStamp } from '../state/last-reconcile.ts'
+import { type Answer, compareAll } from './comparisons.ts'
+import { type ChannelFacts, commitOf, couldMove, newestCommit, type Surroundings } from './explain.ts'
+import type { DescribedCommit, Survey, Surveys } from './survey.ts'
+import { createFindTracked, type FindTracked, isAncestorIn, type TrackedFound } from './tracked-branch.ts'
+
+export interface LookOptions {
+  rules: readonly Rule[]
+  /** of which flakerefs of the rules' repositories must have one: `github.com` */
+  hosts: readonly string[]
+  /** for links: `https://github.com` */
+  webUrl: string
+  hydraUrl: string | undefined
+  stateDirectory: string
+  /** of the configuration */
+  dryRun: boolean
+  /** of the configuration: how long after one reconcile the next begins */
+  intervalMs: number | undefined
+  /** says an error with what to do about it, and goes on */
+  report: (error: unknown) => void
+  openGitHub: () => Promise<Surveys>
+  /** why outputs cannot be found in the cache; undefined: there is no cache to look at */
+  look: ((outputs: readonly Output[]) => Promise<string | undefined>) | undefined
+  /** channels as given on the command line; empty: all */
+  only: readonly string[]
+  database: Database
+  now: Date
+}
+
+/** A channel and its tip: undefined if there is no such branch, an error if GitHub did not answer. */
+interface Entry {
+  channel: Channel
+  /** undefined if no job leads to the branch, or if the database is away */
+  planned: PlannedChannel | undefined
+  tip: string | undefined | Error
+  ruleTrouble?: OperatorError | undefined
+  successor?: string
+}
+
+/** What is known of one channel. */
+export interface FoundChannel {
+  facts: ChannelFacts
+  /** of its tip; ISO 8601 */
+  committedAt: string | undefined
+  /** since when there is something newer than its commit; ISO 8601 */
+  since: string | undefined
+}
+
+export interface FoundFleet {
+  /** when the last reconcile ended; ISO 8601 */
+  lastReconcile: string | undefined
+  channels: FoundChannel[]
+  around: Surroundings
+}
+
+/**
+ * The facts of all channels, or of some.
+ *
+ * @throws UsageError for a channel that there is not; OperatorError if neither Hydra nor GitHub could be asked
+ */
+export async function findFacts(options: LookOptions): Promise<FoundFleet> {
+  const { rules, hosts, report } = options
+  const github = await options.openGitHub()
+  const stamp = readStamp(options.stateDirectory)
+  const before = stamp?.channels ?? []
+  const [jobsets, tips] = await Promise.all([
+    lookUpFleet(options).catch(operatorErrorOf),
+    listTips(github, prefixesOf(rules, before)),
+  ])
+  const recorded = await findRecorded(before, { tips, rules, repository: github.repository })
+  const databaseAway = jobsets instanceof OperatorError ? jobsets : undefined
+  const asPlanned = planFleet(
+    databaseAway ? [] : rules,
+    jobsets instanceof OperatorError ? [] : jobsets,
+    hosts,
+  )
+  const channels = asPlanned.channels.map(each =>
+    resolveNames(each, github.repository(each.channel.repository)),
+  )
+  const plan = { ...asPlanned, channels: await Promise.all(channels) }
+  const entries = databaseAway
+    ? possibleChannels(tips, rules, recorded).map(entry => ({ ...entry, planned: undefined }))
+    : [
+        ...(await Promise.all(plan.channels.map(planned => entryOf(planned, tips)))).filter(
+          isOfInterest(recorded),
+        ),
+        ...strayBranches(plan, tips, rules, recorded).map(stray => ({ ...stray, planned: undefined })),
+      ]
+  if (databaseAway) report(databaseAway)
+  reportSilent({ tips, plan, entries, report })
+  for (const line of describeUnlisted(tips)) report(new OperatorError(line))
+  if (databaseAway && [...tips.values()].every(({ branches }) => branches instanceof Error)) {
+    throw new OperatorError('neither Hydra nor GitHub could be asked', { hint: LATER })
+  }
+  const selected = selectChannels(entries, options.only)
+  return {
+    lastReconcile: stamp?.finishedAt ?? undefined,
+    ...(await findChannels(selected, { databaseAway, stamp }, github, options)),
+  }
+}
+
+async function entryOf(planned: PlannedChannel, tips: Tips): Promise<Entry> {
+  return { channel: planned.channel, planned, tip: await findTip(tips, planned.channel, planned.prefix) }
+}
+
+/** Hydra remembers every job that was ever good; one that is gone, and has no branch that we know of, is over. */
+function isOfInterest(recorded: readonly RecordedBranch[]): (entry: Entry) => boolean {
+  const keys = new Set(recorded.map(({ channel }) => channelKey(channel)))
+  return ({ planned, channel, tip }) => {
+    if (planned?.presence !== 'gone') return true
+    if (planned.ignored) return false
+    return tip instanceof Error ? keys.has(channelKey(channel)) : tip !== undefined
+  }
+}
+
+/** An error of a list or of a rule is said of its channels; if it has none, here, and once. */
+function reportSilent({
+  tips,
+  plan,
+  entries,
+  report,
+}: {
+  tips: Tips
+  plan: Plan
+  entries: readonly Entry[]
+  report: (error: unknown) => void
+}): void {
+  const said = new Set(
+    entries.flatMap(({ tip, ruleTrouble }) =>
+      [tip, ruleTrouble].map(each => each instanceof Error && each.message),
+    ),
+  )
+  const lists = [...tips.values()].map(({ branches }) => branches)
+  for (const error of [...plan.problems.map(each => each.error), ...lists]) {
+    if (!(error instanceof Error) || said.has(error.message)) continue
+    said.add(error.message)
+    report(error)
+  }
+}
+
+/** Asks about all channels at once what one alone would have to ask for itself. */
+async function findChannels(
+  entries: readonly Entry[],
+  { databaseAway, stamp }: { databaseAway: OperatorError | undefined; stamp: ReturnType<typeof readStamp> },
+  github: Surveys,
+  options: LookOptions,
+): Promise<Pick<FoundFleet, 'channels' | 'around'>> {
+  const { hosts, webUrl, hydraUrl, stateDirectory, dryRun, look, now, report } = options
+  const tracked = createFindTracked(github, hosts)
+  const [answers, hydra] = await Promise.all([
+    compareEntries(entries, tracked, github, hosts, report),
+    databaseAway ? NOTHING_MORE : lookAgain(entries, options),
+  ])
+  const commits = await describeCommits(entries, hydra, github, hosts, report)
+  const around = { now, hosts, webUrl, hydraUrl, dryRun, commits }
+  const channels = await Promise.all(
+    entries.map(async (entry): Promise<FoundChannel> => {
+      const { channel, planned } = entry
+      const answer = answers.get(channelKey(channel))
+      const repository = github.repository(channel.repository)
+      const onGitHub = await factsOf(entry, answer, tracked, repository, hosts).catch(operatorErrorOf)
+      const known: GitHubFacts =
+        onGitHub instanceof OperatorError ? { ...notKnown(entry), away: onGitHub } : onGitHub
+      const { tip, stands } = known
+      const candidate = candidateOf(planned)
+      const evaluated = planned && tip !== undefined ? hydra.newer(planned, tip) : undefined
+      const toCopy = candidate && !known.away && couldMove(tip, stands.candidate)
+      const hold = readHold(channel, stateDirectory)
+      const failure = stamp?.failures[channelKey(channel)]
+      const facts: ChannelFacts = {
+        ...known,
+        channel,
+        planned,
+        ruleTrouble: entry.ruleTrouble,
+        successor: entry.successor,
+        unruled: !isRuled(channel, options.rules),
+        hold,
+        away: known.away ?? databaseAway,
+        forbidden: known.away instanceof PermissionError ? known.away : known.forbidden,
+        evaluated: evaluated !== undefined,
+        failure,
+        failing: planned && hydra.failing(planned),
+        uncached: toCopy ? await look?.(hydra.outputs.get(candidate.build) ?? []) : undefined,
+      }
+      return { facts, committedAt: answer?.committedAt, since: sinceOf(facts, evaluated) }
+    }),
+  )
+  return { channels, around }
+}
+
+/** Of the commits that a failure began with: people know a commit by its subject, and ask its author. */
+async function describeCommits(
+  entries: readonly Entry[],
+  { failing }: MoreOfHydra,
+  github: Surveys,
+  hosts: readonly string[],
+  report: (error: unknown) => void,
+): Promise<Map<string, DescribedCommit>> {
+  const byRepository = new Map<string, { name: string; shas: Set<string> }>()
+  for (const { channel, planned } of entries) {
+    const sha = planned && commitOf(planned, failing(planned)?.first?.eval?.flake, hosts)
+    if (sha === undefined) continue
+    const { repository: name } = channel
+    const asked = byRepository.get(name.toLowerCase()) ?? { name, shas: new Set<string>() }
+    byRepository.set(name.toLowerCase(), asked)
+    asked.shas.add(sha)
+  }
+  const found = await Promise.all(
+    [...byRepository.values()].map(async ({ name, shas }) => {
+      const { commits, errors } = await github.repository(name).describeCommits([...shas])
+      // the channels are told without their words
+      if (errors[0]) report(errors[0])
+      return [...commits]
+    }),
+  )
+  return new Map(found.flat())
+}
+
+/** A hold that cannot be read may be one: nothing moves the channel until it can. */
+function readHold(channel: Channel, stateDirectory: string): Hold | null | OperatorError {
+  try {
+    return findHold(stateDirectory, channel) ?? null
+  } catch (error) {
+    return operatorErrorOf(error)
+  }
+}
+
+async function compareEntries(
+  entries: readonly Entry[],
+  findTracked: FindTracked,
+  github: Surveys,
+  hosts: readonly string[],
+  report: (error: unknown) => void,
+): Promise<Map<string, Answer>> {
+  const questions = await Promise.all(
+    entries.map(async ({ channel, planned, tip }) => {
+      if (typeof tip !== 'string') return []
+      // its error is reported below, if it is needed
+      const tracked = planned && (await findTracked(planned).catch(operatorErrorOf))
+      const heads = [
+        tracked instanceof Error ? undefined : tracked?.sha,
+        planned && newestCommit(planned, hosts)?.sha,
+        candidateOf(planned)?.sha,
+      ].filter(sha => sha !== undefined)
+      return [{ channel, tip, heads }]
+    }),
+  )
+  return compareAll(questions.flat(), github, report)
+}
+
+type GitHubFacts = Pick<ChannelFacts, 'tip' | 'stands' | 'tracked' | 'offBranch' | 'forbidden' | 'away'>
+
+/** GitHub told at most where the branch is. */
+function notKnown({ tip }: Entry): GitHubFacts {
+  return {
+    tip: typeof tip === 'string' ? tip : undefined,
+    stands: { tracked: undefined, newest: undefined, candidate: undefined },
+    tracked: undefined,
+    offBranch: undefined,
+    forbidden: undefined,
+  }
+}
+
+/** @throws OperatorError if GitHub cannot be asked */
+async function factsOf(
+  { channel, planned, tip }: Entry,
+  answer: Answer | undefined,
+  findTracked: FindTracked,
+  repository: Survey,
+  hosts: readonly string[],
+): Promise<GitHubFacts> {
+  if (tip instanceof Error) throw tip
+  const tracked = planned && (await findTracked(planned))
+  const candidate = candidateOf(planned)
+  const [trackedStand, newest, candidateStand] = await Promise.all([
+    answer?.standOf(tracked?.sha),
+    answer?.standOf(planned && newestCommit(planned, hosts)?.sha),
+    answer?.standOf(candidate?.sha),
+  ])
+  const stands = { tracked: trackedStand, newest, candidate: candidateStand }
+  const [off, forbidden] = await Promise.all([
+    planned && candidate && findOffBranch(planned, candidate, { tip, stands, tracked }),
+    whyForbidden(channel, answer, repository),
+  ])
+  return { tip, stands, tracked, offBranch: off, forbidden }
+}
+
+/** What the engine asks before a write (channels/safeguards.ts), from what is known already if that is enough. */
+async function findOffBranch(
+  { tracked: ref }: PlannedChannel,
+  candidate: Candidate,
+  { tip, stands, tracked }: Pick<GitHubFacts, 'tip' | 'stands'> & { tracked: TrackedFound | undefined },
+): Promise<ChannelFacts['offBranch']> {
+  // another reason says so
+  if (ref.kind === 'other repository') return undefined
+  if (!tracked) return offBranch(candidate, ref, true)
+  const { candidate: stand } = stands
+  const tipHasCandidate =
+    typeof stand === 'object' && (stand.status === 'identical' || stand.status === 'behind')
+  if (tip !== undefined && tipHasCandidate && contains(stands.tracked)) return undefined
+  if (isAncestorIn(tracked.history, candidate.sha, tracked.sha)) return undefined
+  const comparison = await tracked.compareFrom(candidate.sha)
+  // a commit that GitHub does not have, or that it cannot compare, decides nothing here
+  if (comparison === undefined || comparison === 'not-found' || contains(comparison)) return undefined
+  return offBranch(candidate, ref, false)
+}
+
+async function whyForbidden(
+  channel: Channel,
+  answer: Answer | undefined,
+  repository: Survey,
+): Promise<OperatorError | undefined> {
+  if (answer?.mayPush === false) {
+    return new PermissionError('a rule of the repository does not let the App push to the branch', {
+      hint: BYPASS,
+    })
+  }
+  try {
+    await checkWritable(repository, channel)
+    return undefined
+  } catch (error) {
+    if (error instanceof PermissionError) return error
+    throw error
+  }
+}
+
+/** What the database has to say once the channels' commits are known. */
+interface MoreOfHydra {
+  /** since when there is a newer eval than those of the commit; undefined if it has no eval */
+  newer: (planned: PlannedChannel, tip: string) => { since: number | undefined } | undefined
+  outputs: ReadonlyMap<number, Output[]>
+  /** since when its job fails; undefined if it does not */
+  failing: (planned: PlannedChannel) => FailingSince | undefined
+}
+
+const NOTHING_MORE: MoreOfHydra = {
+  newer: () => undefined,
+  outputs: new Map(),
+  failing: () => undefined,
+}
+
+async function lookAgain(
+  entries: readonly Entry[],
+  { look, database, report }: LookOptions,
+): Promise<MoreOfHydra> {
+  const tips = new Map<number, Set<string>>()
+  const builds = new Set<number>()
+  const bad = new Map<number, Set<string>>()
+  for (const { planned, tip } of entries) {
+    if (!planned) continue
+    const { id } = planned.facts.jobset
+    const { job, newest } = planned.facts.job
+    if (newest?.finished && newest.status !== 0) bad.set(id, (bad.get(id) ?? new Set()).add(job))
+    if (tip instanceof Error) continue
+    if (tip !== undefined) tips.set(id, (tips.get(id) ?? new Set()).add(tip))
+    const candidate = candidateOf(planned)
+    if (candidate && candidate.sha !== tip && look) builds.add(candidate.build)
+  }
+  const [{ findEvalsOfCommits }, { findFailingSince }, { findOutputsOfBuilds }] = await Promise.all([
+    import('../hydra/queries/evals-of-commits.ts'),
+    import('../hydra/queries/failing-since.ts'),
+    import('../hydra/queries/outputs.ts'),
+  ])
+  try {
+    return await database.look(async sql => {
+      const each = [...tips].map(
+        async ([id, shas]) => [id, await findEvalsOfCommits(sql, id, [...shas])] as const,
+      )
+      const eachBad = [...bad].map(
+        async ([id, jobs]) => [id, await findFailingSince(sql, id, [...jobs])] as const,
+      )
+      const [outputs, newer, failing] = await Promise.all([
+        findOutputsOfBuilds(sql, [...builds]),
+        Promise.all(each),
+        Promise.all(eachBad),
+      ])
+      const byJobset = new Map(newer)
+      const failingByJobset = new Map(failing)
+      return {
+        outputs,
+        failing: ({ facts }) => failingByJobset.get(facts.jobset.id)?.get(facts.job.job),
+        newer({ facts }, tip) {
+          const evals = byJobset.get(facts.jobset.id)
+          const found = evals?.get(tip)
+          return found && { since: found.newerSince }
+        },
+      }
+    })
+  } catch (error) {
+    // its earlier answers still hold
+    report(operatorErrorOf(error))
+    return NOTHING_MORE
+  }
+}
+
+function candidateOf(planned: PlannedChannel | undefined): Candidate | undefined {
+  return planned?.candidate instanceof OperatorError ? undefined : planned?.candidate
+}
+
+/**
+ * The first eval after those of the channel's commit, else the first commit after it: a quiet repository is never stale. Of a
+ * channel that has no branch yet, since when its job fails or waits.
+ */
+function sinceOf(
+  { tip, tracked, stands, planned, failing, away }: ChannelFacts,
+  evaluated: { since: number | undefined } | undefined,
+): string | undefined {
+  if (tip === undefined) {
+    const { newestEval } = planned?.facts.jobset ?? {}
+    const { newest } = planned?.facts.job ?? {}
+    const since = failing?.first?.eval?.timestamp ?? newest?.queuedTime ?? newestEval?.timestamp
+    return away || since === undefined ? undefined : isoTime(since)
+  }
+  if (tip === tracked?.sha) return undefined
+  if (evaluated?.since !== undefined) return isoTime(evaluated.since)
+  const stand = stands.tracked
+  const first = typeof stand === 'object' && stand.aheadBy > 0 ? stand.firstCommittedAt : undefined
+  return first === undefined ? undefined : new Date(first).toISOString()
+}
+
+function isoTime(seconds: number): string {
+  return new Date(seconds * 1000).toISOString()
+}
