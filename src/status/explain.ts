@@ -368,7 +368,7 @@ function buildEnded(kind: Exclude<BuildStatus['kind'], 'succeeded'>): Check {
   }
 }
 
-/** `failing since build 189, 5 days ago, commit abc1234 “router: nftables rewrite” by Alice` */
+/** `failing for 5 days, since build 189 of commit abc1234 “router: nftables rewrite” by Alice` */
 function describeFailing(
   planned: PlannedChannel,
   { first, atLeast }: FailingSince,
@@ -376,15 +376,12 @@ function describeFailing(
   { now, hosts, commits }: Surroundings,
 ): string | undefined {
   // aborted and cancelled builds say nothing of the commit
-  if (!first) return undefined
-  const sha = commitOf(planned, first.eval?.flake, hosts)
-  const commit = sha === undefined ? undefined : commits.get(sha)
-  const parts = [
-    ...(first.build === newestBuild ? ['failing'] : [`failing since build ${first.build}`]),
-    ...(first.eval ? [ago(first.eval.timestamp, now)] : []),
-    ...(sha === undefined ? [] : [`commit ${describeCommit(sha, commit)}`]),
-  ]
-  return `${parts.join(', ')}${atLeast ? ', or longer' : ''}`
+  if (!first?.eval) return undefined
+  const sha = commitOf(planned, first.eval.flake, hosts)
+  const of = sha === undefined ? `eval ${first.eval.id}` : `commit ${describeCommit(sha, commits.get(sha))}`
+  const since = first.build === newestBuild ? of : `build ${first.build} of ${of}`
+  const long = spanInWords(now.getTime() - first.eval.timestamp * 1000)
+  return `failing for ${atLeast ? 'more than ' : ''}${long}, since ${since}${atLeast ? ' or before' : ''}`
 }
 
 /** `abc1234 “router: nftables rewrite” by Alice` */

@@ -87,11 +87,34 @@ function detailsOf(group: readonly ChannelStatus[], { links }: TableOptions, wid
   ].map(line => `${INDENT}${line}`)
 }
 
-/** Between words; a word that is longer than a line is on one of its own. */
+/** The commands of base/links.ts: how they begin, and how many words they have at most. */
+const COMMANDS = [
+  { start: 'gh api ', words: 11 },
+  { start: 'hydra-channels release ', words: 3 },
+  { start: 'journalctl -u ', words: 3 },
+]
+
+/** Words, and commands as one word each. */
+function unbroken(text: string): string[] {
+  const words = text.split(' ')
+  const found: string[] = []
+  for (let at = 0; at < words.length; ) {
+    const ahead = words.slice(at, at + 11)
+    const command = COMMANDS.find(({ start }) => ahead.join(' ').startsWith(start))
+    const end =
+      command && ahead.findIndex((word, index) => index + 1 === command.words || /;$|force=true$/.test(word))
+    const count = end === undefined || end === -1 ? 1 : end + 1
+    found.push(ahead.slice(0, count).join(' '))
+    at += count
+  }
+  return found
+}
+
+/** What is longer than a line is on one of its own: a word, or a command, which somebody will copy. */
 function wrap(text: string, width: number): string[] {
   const lines: string[] = []
   let room = -1
-  for (const word of text.split(' ')) {
+  for (const word of unbroken(text)) {
     const length = stringWidth(word)
     if (room >= length + 1) {
       lines[lines.length - 1] += ` ${word}`

@@ -94,3 +94,33 @@ test('30 jobsets that follow one branch: it is asked for once', async t => {
   // main, and the channels
   assert.deepEqual([asked('/graphql'), asked('/compare/'), asked('/git/matching-refs/')], [2, 1, 1])
 })
+
+/**
+ *     main: c0 - c1 - … - c14     an eval of each; the jobs of a host are good up to c1, c2 … or c12, and failed once after it
+ *
+ * so that there are twelve tips, a commit behind twelve candidates, and twelve commits with which a failure began.
+ */
+for (const hosts of [10, 100, 1000]) {
+  test(`${hosts} channels at twelve commits, all failing since some commit: 25 requests at most`, async t => {
+    const stage = await stageFor(t)
+    const commits = await stage.repository.history(15)
+    const names = Array.from({ length: hosts }, (_, at) => ({ host: `h${at}`, last: 1 + (at % 12) }))
+    for (const [at, sha] of commits.entries()) {
+      await evaluate(stage, sha, Object.fromEntries(names.map(({ host, last }) => [host, at > last ? 1 : 0])))
+    }
+    const tips = names.map(({ host, last }) => [channel(host), commits[last - 1] ?? ''])
+    await stage.repository.setBranches({ main: commits.at(-1) ?? '', ...Object.fromEntries(tips) })
+    const { status } = await findStatusAtOnce(stage)
+    assert.equal(status.channels.length, hosts)
+    for (const { reason, failing, branch } of status.channels) {
+      const last = 1 + (Number(branch.replace(/\D+/, '')) % 12)
+      assert.deepEqual(
+        [reason, failing?.sha, failing?.subject],
+        ['build-failed', commits[last + 1], `commit ${last + 2}`],
+      )
+    }
+    const { requests } = stage.github
+    t.diagnostic(`${hosts} channels: ${requests.length} requests`)
+    assert.ok(requests.length <= 25, `${requests.length}: ${requests.join('\n')}`)
+  })
+}

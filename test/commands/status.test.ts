@@ -98,7 +98,7 @@ test('every reason, as JSON', async t => {
       reason: 'evaluation-failed',
       url: 'https://hydra.example.org/jobset/dotfiles/broken',
       message:
-        /^the evaluation of dotfiles:broken fails, last \d+ days ago: error: cannot find flake 'flake:nixpkgs'; see journalctl -u hydra-evaluator$/,
+        /^the evaluation of dotfiles:broken fails, last \d+ \w+ ago: error: cannot find flake 'flake:nixpkgs'; see journalctl -u hydra-evaluator$/,
     },
     stale: {
       reason: 'not-evaluated',
@@ -122,7 +122,7 @@ test('every reason, as JSON', async t => {
       reason: 'build-failed',
       url: url('failed'),
       message: new RegExp(
-        `^failing, \\d+ \\w+ ago, commit ${short(c4)} “c4” by .*; build ${build(c4, 'failed')} failed; the channel moves with the next good build$`,
+        `^failing for \\d+ \\w+, since commit ${short(c4)} “commit 4” by Alice; build ${build(c4, 'failed')} failed; the channel moves with the next good build$`,
       ),
     },
     timeout: { reason: 'build-timed-out', url: url('timeout'), message: /; build \d+ timed out; / },

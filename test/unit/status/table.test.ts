@@ -289,6 +289,18 @@ test('messages wrap between words, indented; the legend and the counts too', () 
   ])
 })
 
+test('a command stays on one line, so that it can be copied', () => {
+  const force = 'gh api --hostname ghe.example.org -X PATCH repos/a/b/git/refs/heads/c -f sha=1 -F force=true'
+  const message = `it has a commit of its own; to give it up: ${force}; or hydra-channels release a/b:c ends that; see journalctl -u hydra-notify, gh api is GitHub's command`
+  const lines = render([{ message }], { width: 60 })
+  assert.deepEqual(lines.slice(2, lines.indexOf('')), [
+    '    it has a commit of its own; to give it up:',
+    `    ${force};`,
+    '    or hydra-channels release a/b:c ends that; see',
+    "    journalctl -u hydra-notify, gh api is GitHub's command",
+  ])
+})
+
 test('where the terminal shows links, the reason is one, and the address is not written out', () => {
   const url = 'https://hydra.example.org/build/4123'
   const lines = render([{ reason: 'build-failed', message: 'it failed', url }], { links: true })
