@@ -3,3 +3,6 @@ export interface Output {
   name: string
   path: string | null
 }
+
+/** What a look into the cache for some outputs found; `silent`: the cache did not answer in time. */
+export type Look = { kind: 'seen' } | { kind: 'missing'; why: string } | { kind: 'silent' }

@@ -3,7 +3,7 @@ import { Semaphore } from 'async-mutex'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { LATER, lineOfError, messageOf, OperatorError } from '../base/errors.ts'
 import type { HttpResponse } from '../base/http.ts'
-import type { Output } from '../base/output.ts'
+import type { Look, Output } from '../base/output.ts'
 import type { CacheClient } from './client.ts'
 import type { CacheConfig } from './config.ts'
 
@@ -84,15 +84,12 @@ export async function waitFor(path: string, client: CacheClient, secondMs: numbe
 /** All looks together may take so long: who asks for a status waits for it. */
 const LOOKS_TIMEOUT_MS = 10_000
 
-/**
- * Only looks: why the outputs of a build cannot be found in the cache; undefined if they all are there, or if the cache takes
- * too long, counted from the first look. `cache.parallel` at once.
- */
+/** Only looks: whether the outputs of a build are in the cache. The time is counted from the first look. `cache.parallel` at once. */
 export function createLook(
   { parallel }: Pick<CacheConfig, 'parallel'>,
   client: CacheClient,
   clock: Clock = systemClock,
-): (outputs: readonly Output[]) => Promise<string | undefined> {
+): (outputs: readonly Output[]) => Promise<Look> {
   const slots = new Semaphore(parallel)
   let endsAt: number | undefined
   return async outputs => {
@@ -100,16 +97,17 @@ export function createLook(
     endsAt ??= clock.elapsed() + LOOKS_TIMEOUT_MS
     const end = endsAt
     const paths = outputs.flatMap(({ path }) => path ?? [])
-    const problems = await Promise.all(
+    const looks = await Promise.all(
       paths.map(path =>
         slots.runExclusive(async () => {
           const timeoutMs = Math.min(LOOK_TIMEOUT_MS, end - clock.elapsed())
           const found = timeoutMs > 0 ? await findProblem(path, client, timeoutMs) : undefined
-          return clock.elapsed() < end ? found : undefined
+          return clock.elapsed() < end ? (found ?? 'seen') : 'silent'
         }),
       ),
     )
-    const found = problems.find(each => each !== undefined)
-    return found && lineOfError(found.error)
+    const found = looks.find(each => typeof each === 'object')
+    if (found) return { kind: 'missing', why: lineOfError(found.error) }
+    return { kind: looks.includes('silent') ? 'silent' : 'seen' }
   }
 }

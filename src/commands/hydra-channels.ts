@@ -19,6 +19,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     'what every channel is at, how far behind, since when and why',
     async () => (await import('./status.ts')).command,
   ),
+  explain: entry(
+    'every gate of one channel, open or shut, for its candidate and for the newest eval',
+    async () => (await import('./explain.ts')).command,
+  ),
   reconcile: entry(
     "brings every channel to its candidate, from Hydra's database alone",
     async () => (await import('./reconcile.ts')).command,

@@ -15,6 +15,7 @@ import { openDatabase } from '../hydra/database.ts'
 import type { LookOptions } from '../status/find-facts.ts'
 import { findStatus } from '../status/find-status.ts'
 import { isTroubling } from '../status/shape.ts'
+import type { TableOptions } from '../status/table.ts'
 import { CONFIG, type Options } from './arguments.ts'
 import { openGitHub } from './clients.ts'
 import { type Command, configFile } from './run.ts'
@@ -83,7 +84,6 @@ export const command: Command<typeof options> = {
         // whose credentials are used is of no interest here
         openGitHub: () => openGitHub({ config, env, http, log: { line() {} }, personalToken: 'ignored' }),
       })
-      const { stdout } = process
       if (values.json) print(`${printable(JSON.stringify(status))}\n`)
       if (values.metrics !== undefined) {
         const { renderMetrics } = await import('../status/metrics.ts')
@@ -94,13 +94,8 @@ export const command: Command<typeof options> = {
         )
       } else if (!values.json) {
         const { renderTable } = await import('../status/table.ts')
-        const colour = stdout.isTTY && !env.NO_COLOR && env.TERM !== 'dumb'
-        const width = stdout.isTTY ? stdout.columns : undefined
-        const { default: supportsHyperlinks } = await import('supports-hyperlinks')
-        const links = supportsHyperlinks.stdout
         // escaped already, and coloured
-        const now = new Date(systemClock.now())
-        for (const line of renderTable(status, { now, width, colour, links })) print(`${line}\n`)
+        for (const line of renderTable(status, await tableOptionsFor(env))) print(`${line}\n`)
       }
       return 'ok'
     } finally {
@@ -108,6 +103,20 @@ export const command: Command<typeof options> = {
       await database.close()
     }
   },
+}
+
+/** How text for people is written to this standard output. */
+export async function tableOptionsFor(
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<TableOptions> {
+  const { stdout } = process
+  const { default: supportsHyperlinks } = await import('supports-hyperlinks')
+  return {
+    now: new Date(systemClock.now()),
+    width: stdout.isTTY ? stdout.columns : undefined,
+    colour: stdout.isTTY && !env.NO_COLOR && env.TERM !== 'dumb',
+    links: supportsHyperlinks.stdout,
+  }
 }
 
 /** What status needs of the configuration. */

@@ -93,10 +93,11 @@ export async function checkCachePath(options: CachePathOptions): Promise<Answer<
   const outputs = await fleet.database.look(sql => findOutputsOfBuilds(sql, [moved.build]))
   const known = (outputs.get(moved.build) ?? []).filter(({ path }) => path !== null)
   if (known.length === 0) return notChecked(`Hydra knows no path of build ${moved.build}`)
-  const problem = await createLook(config, client)(known)
+  const look = await createLook(config, client)(known)
   const of = `build ${moved.build}, which ${moved.branch} is at`
-  if (problem === undefined) return { message: `${client.url} has ${count(known.length, 'output')} of ${of}` }
-  throw new OperatorError(`${problem} (${of})`, {
+  if (look.kind !== 'missing')
+    return { message: `${client.url} has ${count(known.length, 'output')} of ${of}` }
+  throw new OperatorError(`${look.why} (${of})`, {
     hint: 'a host that upgrades to this commit now has to build it: was the cache cleaned up, or is cache.url another one?',
   })
 }

@@ -12,6 +12,7 @@ import {
   releaseCommand,
 } from '../base/links.ts'
 import { count, short } from '../base/log.ts'
+import type { Look } from '../base/output.ts'
 import { sameRepository, showRepository } from '../base/repository-name.ts'
 import { clockTime, relativeTime, spanInWords } from '../base/time.ts'
 import { decide } from '../channels/advance.ts'
@@ -73,8 +74,8 @@ export interface ChannelFacts {
   forbidden: OperatorError | undefined
   /** undefined if the branch is not there */
   tracked: Tracked | undefined
-  /** why the candidate cannot be found in the cache */
-  uncached: string | undefined
+  /** whether the candidate is in the cache; undefined: that was not looked for */
+  looked: Look | undefined
   /** what the last reconcile that tried could not do about it */
   failure?: Failure | undefined
   /** since when its job fails */
@@ -100,7 +101,7 @@ export interface Explanation {
   url: string | null
 }
 
-type Found = { message: string | null; url?: string | undefined } | undefined
+export type Found = { message: string | null; url?: string | undefined } | undefined
 type Check = (facts: ChannelFacts, around: Surroundings) => Found
 
 /** In the order of REASONS, but that what is not known comes before all that would have to be asked. */
@@ -134,14 +135,14 @@ export function explain(facts: ChannelFacts, around: Surroundings): Explanation 
     if (found) return { reason, message: found.message, url: found.url ?? null }
   }
   if (isNewest(facts)) return { reason: 'up-to-date', message: null, url: null }
-  return {
-    reason: 'unknown',
-    message: `the branch that ${jobsetName(facts)} follows is not in ${facts.channel.repository}: correct the flake of the jobset`,
-    url: null,
-  }
+  return { reason: 'unknown', message: noTrackedBranch(facts), url: null }
 }
 
-function held(facts: ChannelFacts, around: Surroundings): Found {
+export function noTrackedBranch(facts: ChannelFacts): string {
+  return `the branch that ${jobsetName(facts)} follows is not in ${facts.channel.repository}: correct the flake of the jobset`
+}
+
+export function held(facts: ChannelFacts, around: Surroundings): Found {
   const { hold, channel, away } = facts
   if (!hold) return undefined
   const left = abandoned(facts)
@@ -163,7 +164,7 @@ function notKnown({ away, forbidden, planned, ruleTrouble }: ChannelFacts): Foun
 }
 
 /** Taken back: main was reset, or its history rewritten. */
-function withdrawn(facts: ChannelFacts, { hosts, webUrl, dryRun }: Surroundings): Found {
+export function withdrawn(facts: ChannelFacts, { hosts, webUrl, dryRun }: Surroundings): Found {
   const { tip, channel, evaluated, offBranch } = facts
   const newest = outsideOf(facts, hosts)
   // what never was evaluated was not taken back: somebody else put it there
@@ -181,7 +182,10 @@ function withdrawn(facts: ChannelFacts, { hosts, webUrl, dryRun }: Surroundings)
 }
 
 /** The tracked branch was reset, and Hydra has not evaluated it since; or the jobset follows no branch. */
-function notOnBranch({ offBranch, channel, tracked }: ChannelFacts, { webUrl, dryRun }: Surroundings): Found {
+export function notOnBranch(
+  { offBranch, channel, tracked }: ChannelFacts,
+  { webUrl, dryRun }: Surroundings,
+): Found {
   if (offBranch?.kind !== 'not-on-branch') return undefined
   return {
     message: describeOffBranch(offBranch, { dryRun }).join('; '),
@@ -197,14 +201,17 @@ function diverged(facts: ChannelFacts, { hosts, webUrl }: Surroundings): Found {
   const from = parted && candidate ? candidate.sha : outsideOf(facts, hosts)?.sha
   if (tip === undefined || from === undefined) return undefined
   const stand = parted ? stands.candidate : stands.newest
-  const how =
-    typeof stand === 'object'
-      ? `${count(stand.behindBy, 'commit')} only in the channel, ${count(stand.aheadBy, 'commit')} only in ${short(from)}`
-      : 'they have no common history'
   return {
-    message: `it is at ${short(tip)} and not in the history of ${short(from)}: ${how}; ${wayOut(facts, webUrl)}`,
+    message: `it is at ${short(tip)} and not in the history of ${short(from)}: ${describeParting(stand, from)}; ${wayOut(facts, webUrl)}`,
     url: compareUrl(channel.repository, tip, from, webUrl),
   }
+}
+
+/** `3 commits only in the channel, 1 commit only in 4444444` */
+export function describeParting(stand: Stand, sha: string): string {
+  return typeof stand === 'object'
+    ? `${count(stand.behindBy, 'commit')} only in the channel, ${count(stand.aheadBy, 'commit')} only in ${short(sha)}`
+    : 'they have no common history'
 }
 
 /** Only ever to a commit that is built. */
@@ -241,7 +248,7 @@ const IGNORE = retire('name it in channels[].ignore')
 const UNINSTALL = retire("take the repository out of the App's installation")
 
 /** A rule could make it, or did, and none makes it of a job that Hydra knows. */
-function abandoned({ planned, ruleTrouble, away, successor, unruled, channel }: ChannelFacts): Found {
+export function abandoned({ planned, ruleTrouble, away, successor, unruled, channel }: ChannelFacts): Found {
   if (planned || ruleTrouble || away) return undefined
   if (successor !== undefined) return { message: `${successor}; ${IGNORE}` }
   const why = unruled ? `no rule names ${channel.repository} now` : 'no job leads to it now'
@@ -251,7 +258,7 @@ function abandoned({ planned, ruleTrouble, away, successor, unruled, channel }: 
 }
 
 /** Hydra knows its job, because it was good once, and the newest eval does not have it. */
-function jobGone({ planned }: ChannelFacts): Found {
+export function jobGone({ planned }: ChannelFacts): Found {
   if (planned?.presence !== 'gone') return undefined
   return {
     message: `the job ${planned.job.job} is not in the newest eval of ${planned.job.project}:${planned.job.jobset}: was it removed from the flake? If so, ${IGNORE}`,
@@ -259,7 +266,7 @@ function jobGone({ planned }: ChannelFacts): Found {
 }
 
 /** Of the job, or of the whole jobset as long as that is current: then there is no eval at all. */
-function evaluationFailed({ planned }: ChannelFacts, { hydraUrl, now }: Surroundings): Found {
+export function evaluationFailed({ planned }: ChannelFacts, { hydraUrl, now }: Surroundings): Found {
   if (!planned) return undefined
   const { jobset } = planned.facts
   const fatal = fatalError(jobset)
@@ -275,7 +282,7 @@ function evaluationFailed({ planned }: ChannelFacts, { hydraUrl, now }: Surround
   }
 }
 
-function notEvaluated(
+export function notEvaluated(
   { planned, tracked, ruleTrouble }: ChannelFacts,
   { now, hydraUrl, hosts }: Surroundings,
 ): Found {
@@ -339,7 +346,10 @@ function oncePerJobset<Found>(ask: (jobset: FoundJobset) => Found): (jobset: Fou
   }
 }
 
-function unusableFlakeref({ planned, channel }: ChannelFacts, { hydraUrl, hosts }: Surroundings): Found {
+export function unusableFlakeref(
+  { planned, channel }: ChannelFacts,
+  { hydraUrl, hosts }: Surroundings,
+): Found {
   if (!planned) return undefined
   const url = jobsetUrl(hydraUrl, planned.job)
   if (planned.candidate instanceof OperatorError) return { message: lineOfError(planned.candidate), url }
@@ -353,18 +363,25 @@ function unusableFlakeref({ planned, channel }: ChannelFacts, { hydraUrl, hosts 
 }
 
 function buildEnded(kind: Exclude<BuildStatus['kind'], 'succeeded'>): Check {
-  return ({ planned, failing }, around) => {
-    const { hydraUrl, dryRun } = around
-    const newest = planned?.facts.job.newest
-    if (!newest?.finished) return undefined
-    const status = buildStatusOf(newest.status)
-    if (status.kind !== kind) return undefined
-    const todo = status.todo ?? ifMoving('the channel moves with the next good build', { dryRun })
-    const since = planned && failing && describeFailing(planned, failing, newest.build, around)
-    return {
-      message: `${since === undefined ? '' : `${since}; `}build ${newest.build} ${status.words}; ${todo}`,
-      url: buildUrl(hydraUrl, newest.build),
-    }
+  return (facts, around) => {
+    const newest = facts.planned?.facts.job.newest
+    if (!newest?.finished || buildStatusOf(newest.status).kind !== kind) return undefined
+    return buildFailed(facts, around)
+  }
+}
+
+/** Of its newest build, if that ended and not well. */
+export function buildFailed({ planned, failing }: ChannelFacts, around: Surroundings): Found {
+  const { hydraUrl, dryRun } = around
+  const newest = planned?.facts.job.newest
+  if (!newest?.finished) return undefined
+  const status = buildStatusOf(newest.status)
+  if (status.kind === 'succeeded') return undefined
+  const todo = status.todo ?? ifMoving('the channel moves with the next good build', { dryRun })
+  const since = planned && failing && describeFailing(planned, failing, newest.build, around)
+  return {
+    message: `${since === undefined ? '' : `${since}; `}build ${newest.build} ${status.words}; ${todo}`,
+    url: buildUrl(hydraUrl, newest.build),
   }
 }
 
@@ -390,9 +407,9 @@ export function describeCommit(sha: string, commit: DescribedCommit | undefined)
   return `${short(sha)} “${commit.subject}”${commit.author === undefined ? '' : ` by ${commit.author}`}`
 }
 
-function notCached({ uncached, planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {
-  if (uncached === undefined || !planned || planned.candidate instanceof OperatorError) return undefined
-  return { message: uncached, url: planned.candidate && buildUrl(hydraUrl, planned.candidate.build) }
+function notCached({ looked, planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {
+  if (looked?.kind !== 'missing' || !planned || planned.candidate instanceof OperatorError) return undefined
+  return { message: looked.why, url: planned.candidate && buildUrl(hydraUrl, planned.candidate.build) }
 }
 
 /** Whatever it was, the channel has not moved since. */
@@ -415,7 +432,7 @@ function describeFailure({ sha, at, message, dryRun }: Failure, now: Date): stri
     : `the last reconcile, ${when}, could not move it to ${short(sha)}: ${message}`
 }
 
-function building({ planned }: ChannelFacts, { hydraUrl, now }: Surroundings): Found {
+export function building({ planned }: ChannelFacts, { hydraUrl, now }: Surroundings): Found {
   const newest = planned?.facts.job.newest
   if (!newest || newest.finished) return undefined
   const { queuedTime } = newest
@@ -445,9 +462,13 @@ function behind({ planned, tip, tracked, stands, failure }: ChannelFacts, around
   return {
     message:
       fresh > 0
-        ? `Hydra has still to evaluate ${count(fresh, 'commit')} of ${tracked.name}`
+        ? stillToEvaluate(fresh, tracked)
         : `it is not at ${tracked.name}, and no newer commit has a good build of its job`,
   }
+}
+
+export function stillToEvaluate(commits: number, { name }: Pick<Tracked, 'name'>): string {
+  return `Hydra has still to evaluate ${count(commits, 'commit')} of ${name}`
 }
 
 /** Whether reconcile would move the channel to its candidate. */
@@ -460,16 +481,20 @@ export function couldMove(tip: string | undefined, candidate: Stand): boolean {
 function alsoMoving(check: Check): Check {
   return (facts, around) => {
     const found = check(facts, around)
-    const { planned, tip, stands, uncached, failure } = facts
+    const { planned, tip, stands, looked, failure } = facts
     const candidate = planned?.candidate
     if (!found || !candidate || candidate instanceof OperatorError || !couldMove(tip, stands.candidate)) {
       return found
     }
     const how =
-      uncached ??
-      (failure?.sha === candidate.sha
-        ? describeFailure(failure, around.now)
-        : ifMoving(`the next reconcile moves it to ${short(candidate.sha)}, the newest that is good`, around))
+      looked?.kind === 'missing'
+        ? looked.why
+        : failure?.sha === candidate.sha
+          ? describeFailure(failure, around.now)
+          : ifMoving(
+              `the next reconcile moves it to ${short(candidate.sha)}, the newest that is good`,
+              around,
+            )
     return { ...found, message: `${found.message}; until then ${how}` }
   }
 }
@@ -513,11 +538,11 @@ function fatalError({ error, newestEval }: FoundJobset) {
   return error?.current && error.time > (newestEval?.timestamp ?? 0) ? error : undefined
 }
 
-function jobsetName({ planned }: Pick<ChannelFacts, 'planned'>): string {
+export function jobsetName({ planned }: Pick<ChannelFacts, 'planned'>): string {
   return planned ? `${planned.job.project}:${planned.job.jobset}` : 'the jobset'
 }
 
 /** Unix seconds */
-function ago(seconds: number, now: Date): string {
+export function ago(seconds: number, now: Date): string {
   return relativeTime(seconds * 1000, now.getTime())
 }

@@ -2,7 +2,7 @@
 // are still there.
 
 import { LATER, OperatorError, operatorErrorOf, PermissionError } from '../base/errors.ts'
-import type { Output } from '../base/output.ts'
+import type { Look, Output } from '../base/output.ts'
 import {
   describeUnlisted,
   findTip,
@@ -47,8 +47,8 @@ export interface LookOptions {
   /** says an error with what to do about it, and goes on */
   report: (error: unknown) => void
   openGitHub: () => Promise<Surveys>
-  /** why outputs cannot be found in the cache; undefined: there is no cache to look at */
-  look: ((outputs: readonly Output[]) => Promise<string | undefined>) | undefined
+  /** whether outputs are in the cache; undefined: there is no cache to look at */
+  look: ((outputs: readonly Output[]) => Promise<Look>) | undefined
   /** channels as given on the command line; empty: all */
   only: readonly string[]
   database: Database
@@ -79,6 +79,8 @@ export interface FoundFleet {
   lastReconcile: string | undefined
   channels: FoundChannel[]
   around: Surroundings
+  /** why Hydra could not be asked */
+  databaseAway: OperatorError | undefined
 }
 
 /**
@@ -123,6 +125,7 @@ export async function findFacts(options: LookOptions): Promise<FoundFleet> {
   const selected = selectChannels(entries, options.only)
   return {
     lastReconcile: stamp?.finishedAt ?? undefined,
+    databaseAway,
     ...(await findChannels(selected, { databaseAway, stamp }, github, options)),
   }
 }
@@ -208,12 +211,20 @@ async function findChannels(
         evaluated: evaluated !== undefined,
         failure,
         failing: planned && hydra.failing(planned),
-        uncached: toCopy ? await look?.(hydra.outputs.get(candidate.build) ?? []) : undefined,
+        looked: toCopy ? await lookFor(hydra.outputs.get(candidate.build), look) : undefined,
       }
       return { facts, committedAt: answer?.committedAt, since: sinceOf(facts, evaluated) }
     }),
   )
   return { channels, around }
+}
+
+/** Not if they are not known. */
+async function lookFor(
+  outputs: readonly Output[] | undefined,
+  look: LookOptions['look'],
+): Promise<Look | undefined> {
+  return outputs && look?.(outputs)
 }
 
 /** Of the commits that a failure began with: people know a commit by its subject, and ask its author. */

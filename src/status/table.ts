@@ -29,7 +29,7 @@ const GAP = '  '
 const MIN_NAME_WIDTH = 12
 
 /** In less, nothing can be read. */
-const MIN_WIDTH = 40
+export const MIN_WIDTH = 40
 
 /** A reconcile that copies may take so long, and is no reason to look at its timer. */
 const LATE_MS = 60 * 60_000
@@ -111,7 +111,7 @@ function unbroken(text: string): string[] {
 }
 
 /** What is longer than a line is on one of its own: a word, or a command, which somebody will copy. */
-function wrap(text: string, width: number): string[] {
+export function wrap(text: string, width: number): string[] {
   const lines: string[] = []
   let room = -1
   for (const word of unbroken(text)) {
@@ -151,7 +151,7 @@ function namer(channels: ChannelStatus[]): (channel: ChannelStatus) => string {
 }
 
 /** Escaped before it is measured. Half a surrogate pair measures 0, and is written as U+FFFD, which takes 1. */
-function clean(text: string): string {
+export function clean(text: string): string {
   return printable(text.toWellFormed())
 }
 
@@ -205,7 +205,7 @@ function coloured(reason: Reason): string {
 }
 
 /** https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda */
-function linked(text: string, url: string | null): string {
+export function linked(text: string, url: string | null): string {
   return url === null ? text : `\u001b]8;;${encodeURI(clean(url))}\u001b\\${text}\u001b]8;;\u001b\\`
 }
 

@@ -64,6 +64,7 @@ export interface Spec {
   ref?: string
   unevaluated?: { commits: number; oldest: string | undefined } | undefined
   uncached?: string
+  looked?: ChannelFacts['looked']
   failure?: ChannelFacts['failure']
   failing?: ChannelFacts['failing']
   /** `none`: no job leads to the branch */
@@ -124,7 +125,7 @@ export const BESIDE = {
   evaluated: false,
 } satisfies Spec
 
-function factsOf(spec: Spec, hosts: readonly string[]): ChannelFacts {
+export function factsOf(spec: Spec, hosts: readonly string[] = ['github.com']): ChannelFacts {
   const all = { ...UP_TO_DATE, ...spec }
   const channel = { repository: 'alice/dotfiles', branch: all.branch }
   const job = { project: 'dotfiles', jobset: 'main', job: NAS }
@@ -172,7 +173,7 @@ function factsOf(spec: Spec, hosts: readonly string[]): ChannelFacts {
       all.trackedSha === undefined
         ? undefined
         : { kind: 'branch', name: 'main', sha: all.trackedSha, unevaluated: all.unevaluated },
-    uncached: spec.uncached,
+    looked: spec.uncached === undefined ? spec.looked : { kind: 'missing', why: spec.uncached },
     failure: spec.failure,
     failing: spec.failing,
   }
@@ -187,15 +188,16 @@ interface Around {
 }
 
 export function explained(spec: Spec, around: Around = {}): Explanation {
-  return explain(factsOf(spec, around.hosts ?? ['github.com']), {
-    now: NOW,
-    hosts: ['github.com'],
-    webUrl: 'https://github.com',
-    hydraUrl: 'https://hydra.example.org',
-    dryRun: false,
-    commits: new Map(),
-    ...around,
-  })
+  return explain(factsOf(spec, around.hosts), { ...AROUND, ...around })
+}
+
+export const AROUND: Surroundings = {
+  now: NOW,
+  hosts: ['github.com'],
+  webUrl: 'https://github.com',
+  hydraUrl: 'https://hydra.example.org',
+  dryRun: false,
+  commits: new Map(),
 }
 
 /** Of a newest eval that is not of this repository, so that nothing can be counted from it. */

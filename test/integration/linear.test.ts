@@ -112,7 +112,7 @@ function explainAll({ channels }: ReturnType<typeof planOf>): unknown {
       {
         ...{ channel: planned.channel, planned, hold: null, tip: 'a'.repeat(40), evaluated: true },
         stands: { tracked: undefined, newest: undefined, candidate: undefined },
-        ...{ offBranch: undefined, forbidden: undefined, uncached: undefined },
+        ...{ offBranch: undefined, forbidden: undefined, looked: undefined },
         tracked: { kind: 'branch', name: 'main', sha, unevaluated },
       },
       around,

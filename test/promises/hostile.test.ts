@@ -526,7 +526,7 @@ test(`${CASES} fleets of Hydra's, with what status says of them`, t => {
             sha: 'b'.repeat(40),
             unevaluated: { commits: 1, oldest: '2026-11-24T10:00:00Z' },
           },
-          uncached: undefined,
+          looked: undefined,
           failing: {
             first: {
               build: 189,

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Http, HttpError, type HttpRequest } from '../../../src/base/http.ts'
+import type { Look } from '../../../src/base/output.ts'
 import { openCacheClient } from '../../../src/cache/client.ts'
 import { createLook } from '../../../src/cache/narinfo.ts'
 
@@ -44,24 +45,24 @@ const clientOf = (http: Http) => openCacheClient({ url: URL_OF_CACHE }, { http, 
 test('a silent cache is asked for ten seconds in all, and nothing is known of it then', async () => {
   const { clock, http, asked } = silentCache()
   const look = createLook(config, clientOf(http), clock)
-  const problems: (string | undefined)[] = []
-  for (let n = 0; n < 5; n++) problems.push(await look(outputsOf(n)))
+  const looks: Look[] = []
+  for (let n = 0; n < 5; n++) looks.push(await look(outputsOf(n)))
   assert.equal(clock.elapsed(), 10_000)
   assert.deepEqual(asked, [
     { url: `${URL_OF_CACHE}/${String(0).padStart(32, '0')}.narinfo`, timeoutMs: 10_000 },
   ])
   // that it did not answer in time is no fault of a channel
-  assert.deepEqual(problems, Array(5).fill(undefined))
+  assert.deepEqual(looks, Array(5).fill({ kind: 'silent' }))
 })
 
 test('as many at once as cache.parallel, all of a fleet within the same time', async () => {
   const { clock, http, asked } = silentCache()
   const look = createLook({ parallel: 4 }, clientOf(http), clock)
-  const problems = await Promise.all(Array.from({ length: 50 }, (_, n) => look(outputsOf(n))))
+  const looks = await Promise.all(Array.from({ length: 50 }, (_, n) => look(outputsOf(n))))
   assert.ok(asked.length <= 4, `${asked.length}`)
   assert.ok(asked.every(({ timeoutMs }) => timeoutMs > 0 && timeoutMs <= 10_000))
   assert.ok(clock.elapsed() <= 4 * 10_000)
-  assert.deepEqual(problems, Array(50).fill(undefined))
+  assert.deepEqual(looks, Array(50).fill({ kind: 'silent' }))
 })
 
 test('what a slow cache said in time is said, and what it had no time for is not', async () => {
@@ -74,10 +75,11 @@ test('what a slow cache said in time is said, and what it had no time for is not
     close() {},
   }
   const look = createLook(config, clientOf(http), clock)
-  const problems = [await look(outputsOf(0)), await look(outputsOf(1)), await look(outputsOf(2))]
+  const looks = [await look(outputsOf(0)), await look(outputsOf(1)), await look(outputsOf(2))]
+  const problems = looks.map(each => (each.kind === 'missing' ? each.why : each.kind))
   assert.match(problems[0] ?? '', /^the cache does not have .* answers 404; does the copy unit upload/)
   assert.match(problems[1] ?? '', / answers 404; /)
-  assert.equal(problems[2], undefined)
+  assert.equal(problems[2], 'silent')
 })
 
 test('what GitHub and the database take before the first look is not counted', async () => {
@@ -93,6 +95,7 @@ test('what GitHub and the database take before the first look is not counted', a
 
 test('an output without a path is left out', async () => {
   const { clock, http, asked } = silentCache()
-  assert.equal(await createLook(config, clientOf(http), clock)([{ name: 'doc', path: null }]), undefined)
+  const look = createLook(config, clientOf(http), clock)
+  assert.deepEqual(await look([{ name: 'doc', path: null }]), { kind: 'seen' })
   assert.deepEqual(asked, [])
 })

@@ -1,0 +1,220 @@
+// Every gate of one channel: the shape of `hydra-channels explain --json`.
+import { OperatorError, operatorErrorOf } from '../base/errors.ts'
+import { sameRepository } from '../base/repository-name.ts'
+import type { Candidate } from '../channels/candidate.ts'
+import type { PlannedChannel } from '../channels/plan.ts'
+import { IDENTICAL } from '../channels/relation.ts'
+import { channelOfJob, type Rule } from '../channels/rule.ts'
+import type { EvalOfJobs } from '../hydra/queries/last-evals.ts'
+import { type ChannelFacts, commitOf, explain, newestCommit, type Surroundings } from './explain.ts'
+import { findFacts, type LookOptions } from './find-facts.ts'
+import { EVALS_LOOKED_AT, findBetween, findGates, type Gate, type OnTracked } from './gates.ts'
+import type { Reason } from './shape.ts'
+import type { DescribedCommit, Survey } from './survey.ts'
+
+/** A commit, and what GitHub says of it: null if that is not known. */
+export interface ToldCommit {
+  /** 40 digits */
+  sha: string
+  subject: string | null
+  author: string | null
+}
+
+/** Times are ISO 8601 in UTC. Documented in README.md, and stable. */
+export interface ChannelExplanation {
+  generatedAt: string
+  dryRun: boolean
+  repository: string
+  branch: string
+  /** the three are null of a branch that no job leads to; `job` also where several do */
+  project: string | null
+  jobset: string | null
+  job: string | null
+  /** as `status` has the three */
+  reason: Reason
+  message: string | null
+  url: string | null
+  /** what the channel is at; null if there is no branch, or that is not known */
+  at: (ToldCommit & { committedAt: string | null }) | null
+  candidate: (ToldCommit & { eval: number; evaluatedAt: string | null; build: number }) | null
+  /** `sha`, `subject` and `author` are null of an eval that names no commit of the repository */
+  newestEval:
+    | (Omit<ToldCommit, 'sha'> & {
+        sha: string | null
+        eval: number
+        evaluatedAt: string
+        build: number | null
+      })
+    | null
+  /** in the order of {@link GATES} */
+  gates: Gate[]
+  /** the evals after the candidate's and before the newest, newest first; null: not known */
+  between: ToldEval[] | null
+  /** whether there are more of these, further back */
+  moreBetween: boolean
+}
+
+interface ToldEval extends Omit<ToldCommit, 'sha'> {
+  eval: number
+  evaluatedAt: string
+  sha: string | null
+  build: number | null
+  /** why it did not become the candidate */
+  why: string
+  url: string | null
+}
+
+/** @throws as {@link findFacts} */
+export async function findExplanation(
+  name: string,
+  options: Omit<LookOptions, 'only'>,
+): Promise<ChannelExplanation> {
+  const { hosts, rules, hydraUrl, report } = options
+  const github = await options.openGitHub()
+  const fleet = await findFacts({ ...options, only: [name], openGitHub: async () => github })
+  const [found] = fleet.channels
+  if (!found) throw new Error(`nothing was found of ${name}`)
+  const { facts } = found
+  const { channel, planned, tip } = facts
+  const githubAway = facts.away !== undefined && facts.away !== fleet.databaseAway
+  const repository = github.repository(channel.repository)
+  const candidate = planned?.candidate instanceof OperatorError ? undefined : planned?.candidate
+  const newest = planned && newestCommit(planned, hosts)
+  const isOne = planned?.jobs.length === 1
+  const [evals, onCandidate, onNewest] = await Promise.all([
+    isOne ? findEvals(planned, options) : undefined,
+    standOnTracked(candidate?.sha, facts, repository, report),
+    standOnTracked(newest?.sha, facts, repository, report),
+  ])
+  const between =
+    evals && isOne ? findBetween(evals, { job: planned.job.job, candidate }, { hydraUrl }) : undefined
+  const shaOf = (flake: string | null) => planned && commitOf(planned, flake, hosts)
+
+  const shas = [
+    tip,
+    candidate?.sha,
+    newest?.sha,
+    ...(between?.between ?? []).map(({ flake }) => shaOf(flake)),
+  ]
+  const commits = new Map([
+    ...fleet.around.commits,
+    ...(await describe(githubAway ? [] : shas, repository, report)),
+  ])
+  const around: Surroundings = { ...fleet.around, commits }
+  const told = toldBy(commits)
+
+  const candidateTime = evals?.find(({ id }) => id === candidate?.eval)?.timestamp
+  const newestEval = planned?.facts.jobset.newestEval
+  return {
+    generatedAt: options.now.toISOString(),
+    dryRun: options.dryRun,
+    repository: channel.repository,
+    branch: channel.branch,
+    project: planned?.job.project ?? null,
+    jobset: planned?.job.jobset ?? null,
+    job: isOne ? planned.job.job : null,
+    ...explain(facts, around),
+    at: tip === undefined ? null : { ...told(tip), committedAt: found.committedAt ?? null },
+    candidate: candidate ? candidateTold(candidate, candidateTime, told) : null,
+    newestEval: newestEval
+      ? {
+          eval: newestEval.id,
+          evaluatedAt: isoTime(newestEval.timestamp),
+          ...told(newest?.sha),
+          build: (isOne && planned.facts.job.newest?.build) || null,
+        }
+      : null,
+    gates: findGates(
+      {
+        facts,
+        rule: planned && ruleOf(planned, rules),
+        databaseAway: fleet.databaseAway,
+        cache: options.look ? 'known' : 'none',
+        onTracked: { candidate: onCandidate, newestEval: onNewest },
+        candidateTime,
+      },
+      around,
+    ),
+    between:
+      between?.between.map(({ eval: id, timestamp, flake, build, why, url }) => ({
+        ...{ eval: id, evaluatedAt: isoTime(timestamp), ...told(shaOf(flake)) },
+        ...{ build: build ?? null, why, url },
+      })) ?? null,
+    moreBetween: between?.more ?? false,
+  }
+}
+
+type Told = {
+  (sha: string): ToldCommit
+  (sha: string | undefined): Omit<ToldCommit, 'sha'> & { sha: string | null }
+}
+
+function toldBy(commits: ReadonlyMap<string, DescribedCommit>): Told {
+  return ((sha: string | undefined) => {
+    const commit = sha === undefined ? undefined : commits.get(sha)
+    return { sha: sha ?? null, subject: commit?.subject ?? null, author: commit?.author ?? null }
+  }) as Told
+}
+
+function candidateTold({ sha, eval: id, build }: Candidate, time: number | undefined, told: Told) {
+  return { ...told(sha), eval: id, evaluatedAt: time === undefined ? null : isoTime(time), build }
+}
+
+/** The rule that made the channel: the first that makes it of its job. */
+function ruleOf({ channel, job }: PlannedChannel, rules: readonly Rule[]): Rule | undefined {
+  return rules.find(rule => {
+    if (rule.project !== job.project || rule.jobset !== job.jobset) return false
+    if (!sameRepository(rule.repository, channel.repository)) return false
+    const made = channelOfJob(rule, job.job)
+    return made?.kind === 'channel' && made.branch === channel.branch
+  })
+}
+
+async function findEvals(
+  { facts: { jobset }, job }: PlannedChannel,
+  { database, report }: Pick<LookOptions, 'database' | 'report'>,
+): Promise<EvalOfJobs[] | undefined> {
+  const { findLastEvals } = await import('../hydra/queries/last-evals.ts')
+  try {
+    return await database.look(sql => findLastEvals(sql, jobset.id, [job.job], EVALS_LOOKED_AT))
+  } catch (error) {
+    // its earlier answers still hold
+    report(operatorErrorOf(error))
+    return undefined
+  }
+}
+
+async function standOnTracked(
+  sha: string | undefined,
+  { tracked, tip, stands, away }: ChannelFacts,
+  repository: Survey,
+  report: (error: unknown) => void,
+): Promise<OnTracked> {
+  if (sha === undefined || !tracked || away) return undefined
+  if (sha === tracked.sha) return IDENTICAL
+  if (sha === tip && stands.tracked) return stands.tracked
+  try {
+    const comparison = await repository.compare(sha, tracked.sha)
+    return comparison === 'not-found' ? 'unknown commit' : comparison
+  } catch (error) {
+    report(operatorErrorOf(error))
+    return undefined
+  }
+}
+
+/** What people know the commits by, in one request. */
+async function describe(
+  shas: readonly (string | undefined)[],
+  repository: Survey,
+  report: (error: unknown) => void,
+): Promise<Map<string, DescribedCommit>> {
+  const known = [...new Set(shas.filter(sha => sha !== undefined))]
+  if (known.length === 0) return new Map()
+  const { commits, errors } = await repository.describeCommits(known)
+  if (errors[0]) report(errors[0])
+  return commits
+}
+
+function isoTime(seconds: number): string {
+  return new Date(seconds * 1000).toISOString()
+}
