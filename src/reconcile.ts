@@ -49,7 +49,7 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciled> 
   const lookUp = () => lookUpFleet({ rules: config.channels, database })
   const hosts = expectedHosts(config.github)
   const plan = planFleet(config.channels, await lookUp(), hosts)
-  const planned = selectChannels(plan.channels, options.only)
+  const planned = selectChannels(plan.channels, options.only, config.channels)
   const github = await options.openGitHub()
   const summary = createSummary(options)
   for (const { error } of plan.problems) summary.problem(error)

@@ -59,6 +59,8 @@ export function releaseCommand(channel: string): string {
   return `hydra-channels release ${shellWord(channel)}`
 }
 
+export const RELEASE_ALL = 'hydra-channels release --all'
+
 export function journalCommand(unit: string): string {
   return `journalctl -u ${shellWord(unit)}`
 }

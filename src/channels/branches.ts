@@ -153,6 +153,7 @@ export function possibleChannels(
   return [...found.values()]
 }
 
-function couldBeOf(rule: Rule, { repository, branch }: Channel): boolean {
+/** Whether the rule can make it. */
+export function couldBeOf(rule: Rule, { repository, branch }: Channel): boolean {
   return sameRepository(rule.repository, repository) && canMake(rule.template, branch)
 }

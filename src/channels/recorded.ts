@@ -92,6 +92,6 @@ export async function knownChannels(
 }
 
 /** Whether a rule names the channel's repository. */
-export function isRuled({ repository }: Channel, rules: readonly Rule[]): boolean {
+export function isRuled({ repository }: Pick<Channel, 'repository'>, rules: readonly Rule[]): boolean {
   return rules.some(rule => sameRepository(rule.repository, repository))
 }

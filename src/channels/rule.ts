@@ -103,7 +103,7 @@ export function jobsetsOf(rules: readonly Rule[]): { project: string; jobset: st
 }
 
 /** The names of a regular expression's groups, asked of the engine: with an empty alternative it always matches. */
-function groupsOf(source: string): string[] {
+export function groupsOf(source: string): string[] {
   return Object.keys(new RegExp(`${source}|`).exec('')?.groups ?? {})
 }
 

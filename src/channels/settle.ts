@@ -18,7 +18,7 @@ import { type Channel, channelKey } from './channel.ts'
 import type { BranchUpdate, Forge, NotAnswered } from './forge.ts'
 import { resolveNames } from './other-name.ts'
 import type { PlannedChannel } from './plan.ts'
-import { checkWritable, heldVerdict, judgeOnTracked, type OnTracked, standOnTracked } from './safeguards.ts'
+import { checkWritable, findHeld, judgeOnTracked, type OnTracked, standOnTracked } from './safeguards.ts'
 import type { Verdict } from './verdict.ts'
 
 /** From this many moves on, GitHub is asked for a hundred at once, and writes are a second apart. */
@@ -198,7 +198,7 @@ class Settling {
   }
 
   #findHeld({ channel, candidate }: Mover): Verdict | undefined {
-    return heldVerdict(channel, candidate.sha, this.#tools.stateDirectory)
+    return findHeld(channel, candidate.sha, this.#tools.stateDirectory)
   }
 
   async #object(

@@ -80,6 +80,33 @@ export function canMake({ literals }: Template, branch: string): boolean {
   return at < branch.length - last.length
 }
 
+/**
+ * What the groups make of a branch that the template can make, from the first group to the last: `router` of
+ * `nixos-tested-router`; undefined if it has no group.
+ */
+export function madeOf({ literals, groups }: Template, branch: string): string | undefined {
+  if (groups.length === 0) return undefined
+  return branch.slice((literals[0] ?? '').length, branch.length - (literals.at(-1) ?? '').length)
+}
+
+/** Whether one of several groups may be that: `router` in `nixos-tested-router-x86_64-linux`. */
+export function mayHave({ literals, groups }: Template, value: string, branch: string): boolean {
+  if (groups.length < 2 || value === '') return false
+  return groups.some((_, at) => {
+    const joined = `${literals[at]}${value}${literals[at + 1]}`
+    const rest = { literals: [...literals.slice(0, at), joined, ...literals.slice(at + 2)], groups: [] }
+    return canMake(rest, branch)
+  })
+}
+
+/** The branch of which {@link madeOf} is that, if the template can make one. */
+export function branchFor(template: Template, made: string): string | undefined {
+  const { literals, groups } = template
+  if (groups.length === 0) return undefined
+  const branch = `${literals[0] ?? ''}${made}${literals.at(-1) ?? ''}`
+  return canMake(template, branch) ? branch : undefined
+}
+
 /** What all its branches begin with: `nixos-tested-` */
 export function prefixOf({ literals }: Template): string {
   return literals[0] ?? ''

@@ -4,7 +4,7 @@ import { systemClock } from '../base/clock.ts'
 import { DEFAULT_CONFIG_FILE } from '../base/defaults.ts'
 import { UsageError } from '../base/errors.ts'
 import { createHttp } from '../base/http.ts'
-import { printable } from '../base/log.ts'
+import { count, printable } from '../base/log.ts'
 import { type Check, examine } from '../doctor/doctor.ts'
 import { CONFIG, type Options } from './arguments.ts'
 import { type Command, configFile } from './run.ts'
@@ -16,8 +16,10 @@ mend it. It writes nothing and moves nothing.
   ✓ as it should be     ! worth knowing
   ✗ to be mended        – not checked, and why
 
-  configuration   the file can be read, and has rules, and no dryRun
-  rules           no two are the same, or lead jobs of two jobsets to one branch
+  configuration   the file can be read, has rules and no dryRun; with --offline also, whether it names
+                  the App, and whether github.apiUrl looks like that of an API
+  rules           no two are the same, or lead jobs of two jobsets to one branch; none leads many jobs
+                  to one branch
   key, app        the key can be read, and belongs to the App
   clock           it agrees with GitHub's to 30 seconds
   installation, permissions, repository
@@ -87,6 +89,12 @@ export const command: Command<typeof options> = {
         now: systemClock.now(),
         http,
         onCheck: values.json ? () => {} : show,
+        onUnchecked(checks) {
+          if (values.json) return
+          print(
+            `${markOf('not-checked', colour)} not checked: ${count(checks.length, 'check')} need${checks.length === 1 ? 's' : ''} the configuration\n`,
+          )
+        },
       })
       if (values.json) print(`${printable(JSON.stringify({ checks }))}\n`)
       else log.line(summarize(checks))
@@ -104,12 +112,18 @@ const MARKS = {
   'not-checked': ['–', 'dim'],
 } as const
 
-/** Escaped already, and coloured. */
-function render({ name, result, message, hint }: Check, colour: boolean): string[] {
+function markOf(result: Check['result'], colour: boolean): string {
   const [mark, style] = MARKS[result]
   // whether there is to be colour is decided by the caller, not by what stdout happens to be
-  const shown = colour ? styleText(style, mark, { validateStream: false }) : mark
-  return [`${shown} ${name}: ${printable(message)}`, ...hint.map(line => `    ${printable(line)}`)]
+  return colour ? styleText(style, mark, { validateStream: false }) : mark
+}
+
+/** Escaped already, and coloured. */
+function render({ name, result, message, hint }: Check, colour: boolean): string[] {
+  return [
+    `${markOf(result, colour)} ${name}: ${printable(message)}`,
+    ...hint.map(line => `    ${printable(line)}`),
+  ]
 }
 
 /** `18 ok, 1 failed, 2 not checked` */

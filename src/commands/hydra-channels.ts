@@ -50,7 +50,8 @@ GitHub branches that only ever move to commits that Hydra has built.
 
 ${names.map(name => `  ${name.padEnd(column)}${COMMANDS[name]?.summary}`).join('\n')}
 
-CHANNEL is a branch, or OWNER/REPO:BRANCH where two repositories have it.
+CHANNEL is a branch; OWNER/REPO:BRANCH if several repositories have it; the name of its job; or what
+the rule's groups make of the branch (router for nixos-tested-router), if that fits only one.
 hydra-channels help COMMAND says more of each.
 `,
   options: {},

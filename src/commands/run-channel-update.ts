@@ -6,7 +6,7 @@ import type { Log } from '../base/log.ts'
 import { ownerProblem, repositoryNameProblem } from '../base/repository-name.ts'
 import { advance } from '../channels/advance.ts'
 import { branchProblem } from '../channels/branch-name.ts'
-import { findHold } from '../channels/holds.ts'
+import { findHolds, type Hold } from '../channels/holds.ts'
 import { describeRename, heldVerdict } from '../channels/safeguards.ts'
 import { isTrouble, tellVerdict, type Verdict } from '../channels/verdict.ts'
 import { type Config, findConfig } from '../config.ts'
@@ -57,18 +57,18 @@ async function update(
   log: Log,
 ): Promise<Verdict> {
   const { channel, sha } = move
-  const overridden = findHold(stateDirectory, channel)
-  if (overridden) {
-    log.line(
-      `${channel.repository} ${channel.branch} is held (${overridden.reason}): channel-update moves it all the same`,
-    )
+  const overridden = findHolds(stateDirectory, channel)
+  for (const { reason, scope } of overridden) {
+    const what = scope === 'all' ? 'all channels are' : `${channel.repository} ${channel.branch} is`
+    log.line(`${what} held (${reason}): channel-update moves it all the same`)
   }
   try {
     return await advance({
       ...move,
       async clear() {
-        const hold = findHold(stateDirectory, channel)
-        return isDeepStrictEqual(hold, overridden) ? undefined : heldVerdict(channel, sha, stateDirectory)
+        const isOverridden = (hold: Hold) => overridden.some(each => isDeepStrictEqual(each, hold))
+        const hold = findHolds(stateDirectory, channel).find(each => !isOverridden(each))
+        return hold && heldVerdict(sha, hold)
       },
     })
   } catch (error) {

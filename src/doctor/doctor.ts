@@ -20,9 +20,11 @@ import {
   type Check,
   type Checked,
   check,
+  type Note,
   notChecked,
 } from './check.ts'
 import { checkGitHub, type OpenedRepository } from './github.ts'
+import { notesOnGitHub } from './github-offline.ts'
 import { checkHydra, type Fleet } from './hydra.ts'
 import { checkCacheUnit, checkPolkit } from './machine.ts'
 import { checkRules } from './rules.ts'
@@ -44,15 +46,23 @@ export interface DoctorOptions {
   http: Http
   /** each check as soon as it and all before it are made */
   onCheck: (check: Check) => void
+  /** those that were not made, all for the same reason */
+  onUnchecked: (checks: readonly Check[]) => void
 }
 
 export async function examine(options: DoctorOptions): Promise<Check[]> {
-  const { configFile, mode, onCheck } = options
-  const configuration = check('configuration', () => checkConfiguration(configFile))
+  const { configFile, mode, env, onCheck, onUnchecked } = options
+  const configuration = check('configuration', () => checkConfiguration(configFile, mode, env))
   const rules = after('rules', configuration, config => checkRules(config.channels))
   const config = (await configuration).found
-  const online =
-    mode === 'offline' ? undefined : config ? checkOnline(config, options) : notMade(configuration)
+  if (!config) {
+    const { found: _, ...first } = await configuration
+    onCheck(first)
+    const unchecked = await Promise.all(notMade(configuration, mode))
+    onUnchecked(unchecked)
+    return [first, ...unchecked]
+  }
+  const online = mode === 'offline' ? undefined : checkOnline(config, options)
   const made: Check[] = []
   try {
     for (const each of [configuration, rules, ...(online?.checks ?? [])]) {
@@ -71,26 +81,38 @@ interface Online {
   close(): Promise<void>
 }
 
-function checkConfiguration(file: string): Answer<Config> {
+/** What the file alone tells. */
+function checkConfiguration(
+  file: string,
+  mode: DoctorOptions['mode'],
+  env: DoctorOptions['env'],
+): Answer<Config> {
   const config = readConfig(file)
   const rules = config.channels.length
-  const message =
-    rules === 0
-      ? `${file} has no rules (channels): no channel ever moves`
-      : `${file} has ${count(rules, 'rule')}`
-  if (config.dryRun) {
-    return { result: 'note', message: `${message}; ${NOTHING_MOVES}`, hint: END_DRY_RUN, found: config }
+  const notes: Note[] = [
+    ...(rules === 0 ? [{ words: 'no channel ever moves', hint: 'write some (README: Configuration)' }] : []),
+    ...(config.dryRun ? [{ words: NOTHING_MOVES, hint: END_DRY_RUN }] : []),
+    // online, the checks of GitHub say more
+    ...(mode === 'offline' ? notesOnGitHub(config.github, env) : []),
+  ]
+  const has = rules === 0 ? `${file} has no rules (channels)` : `${file} has ${count(rules, 'rule')}`
+  return {
+    result: notes.length > 0 ? 'note' : 'ok',
+    message: [has, ...notes.map(({ words }) => words)].join('; '),
+    hint: notes.map(({ hint }) => hint),
+    found: config,
   }
-  return { result: rules === 0 ? 'note' : 'ok', message, found: config }
 }
 
-/** Without a configuration there is no server to ask. */
-function notMade(configuration: Promise<Checked<Config>>): Online {
-  const names = CHECK_NAMES.filter(name => name !== 'configuration' && name !== 'rules')
-  return {
-    checks: names.map(name => after(name, configuration, () => notChecked('there is no configuration'))),
-    close: async () => {},
-  }
+/** Without a configuration there is nothing to ask, and nobody. */
+function notMade(configuration: Promise<Checked<Config>>, mode: DoctorOptions['mode']): Promise<Check>[] {
+  const names = mode === 'offline' ? (['rules'] as const) : CHECK_NAMES.slice(1)
+  return names.map(async name => {
+    const { found: _, ...made } = await after(name, configuration, () =>
+      notChecked('it needs a configuration'),
+    )
+    return made
+  })
 }
 
 function checkOnline(config: Config, { env, uid, http, now }: DoctorOptions): Online {

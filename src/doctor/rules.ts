@@ -1,11 +1,11 @@
 // What the rules alone tell, without a request. Nix runs this when it builds a system.
 
 import { count } from '../base/log.ts'
-import { jobsetsOf, type Rule } from '../channels/rule.ts'
+import { groupsOf, jobsetsOf, type Rule } from '../channels/rule.ts'
 import { shapeOf } from '../channels/template.ts'
-import { type Answer, someOf } from './check.ts'
+import { type Answer, type Note, someOf } from './check.ts'
 
-/** Two rules that are equal, and rules that may lead jobs of two jobsets to one branch. */
+/** Two rules that are equal, rules that may lead jobs of two jobsets to one branch, and a rule for many jobs with one branch. */
 export function checkRules(rules: readonly Rule[]): Answer<never> {
   const failures: string[] = []
   const notes: string[] = []
@@ -27,7 +27,8 @@ export function checkRules(rules: readonly Rule[]): Answer<never> {
       )
     }
   }
-  const messages = [...failures, ...notes]
+  const fixed = rules.flatMap((rule, index) => describeFixed(rule, index) ?? [])
+  const messages = [...failures, ...notes, ...fixed.map(({ words }) => words)]
   const [message, ...more] = messages
   if (message === undefined) return { message: `${count(rules.length, 'rule')}, no two of them alike` }
   return {
@@ -35,10 +36,27 @@ export function checkRules(rules: readonly Rule[]): Answer<never> {
     message,
     hint: [
       ...more,
-      failures.length > 0
-        ? 'a channel follows one job: take a rule out, or give it another branch'
-        : 'well if their jobs have different names (the check “overlap” says whether they have); else give each another branch',
+      ...(failures.length > 0
+        ? ['a channel follows one job: take a rule out, or give it another branch']
+        : []),
+      ...(failures.length === 0 && notes.length > 0
+        ? [
+            'well if their jobs have different names (the check “overlap” says whether they have); else give each another branch',
+          ]
+        : []),
+      ...fixed.map(({ hint }) => hint),
     ],
+  }
+}
+
+/** Its job has groups, so it is made for several jobs, and its branch has none. */
+function describeFixed({ job, branch, template }: Rule, index: number): Note | undefined {
+  const groups = groupsOf(job)
+  if (groups.length === 0 || template.groups.length > 0) return undefined
+  const example = `{${groups[0]}}`
+  return {
+    words: `channels[${index}] leads every job that “${job}” matches to one channel, ${branch}`,
+    hint: `well if only one job matches; else name the group in branch, as in ${branch}-${example}`,
   }
 }
 

@@ -1,11 +1,11 @@
 // What lies in the state directory and beside it: when reconcile last ran, the holds, and the kick.
-import { accessSync, constants, lstatSync, readdirSync, type Stats, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { accessSync, constants, lstatSync, type Stats, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
-import { journalCommand, releaseCommand } from '../base/links.ts'
+import { journalCommand, RELEASE_ALL, releaseCommand } from '../base/links.ts'
 import { count } from '../base/log.ts'
 import { parseChannelName } from '../channels/channel-name.ts'
-import { findHold, HOLDS_DIRECTORY, type Hold } from '../channels/holds.ts'
+import { ALL, type Hold, listHolds, readHold } from '../channels/holds.ts'
 import type { Config } from '../config.ts'
 import { removeKick } from '../state/kick.ts'
 import { readStamp } from '../state/last-reconcile.ts'
@@ -39,19 +39,20 @@ export function checkHolds({ stateDirectory }: Config, now: number): Answer<neve
   const ended: string[] = []
   const unreadable: OperatorError[] = []
   for (const name of listHolds(stateDirectory)) {
-    const hold = readHold(stateDirectory, name)
+    const hold = tryHold(stateDirectory, name)
     if (hold instanceof OperatorError) {
       unreadable.push(hold)
       continue
     }
-    const { reason, until } = hold
+    const { reason, until, by } = hold
     const isOver = until !== null && Date.parse(until) <= now
     if (isOver) ended.push(name)
     const end =
       until === null ? 'until it is released' : isOver ? `until ${until}, which has passed` : `until ${until}`
-    listed.push(`${name} ${end} (${reason})`)
+    const who = by === undefined ? '' : ` by ${by}`
+    listed.push(`${name === ALL ? 'all channels' : name}${who} ${end} (${reason})`)
   }
-  const releases = ended.map(releaseCommand)
+  const releases = ended.map(name => (name === ALL ? RELEASE_ALL : releaseCommand(name)))
   const [first, ...more] = unreadable
   if (first) {
     const hint = [...first.hint, ...more.flatMap(each => [each.message, ...each.hint]), ...releases]
@@ -62,43 +63,19 @@ export function checkHolds({ stateDirectory }: Config, now: number): Answer<neve
   return { result: ended.length > 0 ? 'note' : 'ok', message, hint: releases }
 }
 
-/** The channels that there is a file for: `alice/dotfiles:nixos-tested-nas`. */
-function listHolds(stateDirectory: string): string[] {
-  const directory = join(stateDirectory, HOLDS_DIRECTORY)
-  try {
-    const files = readdirSync(directory).filter(file => file.endsWith('.json'))
-    return files.sort().map(file => decode(file.slice(0, -'.json'.length)))
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return []
-    throw new OperatorError(`cannot list the holds in ${directory}: ${messageOf(error)}`, {
-      hint: 'its folder must be readable for this user',
-      cause: error,
-    })
-  }
-}
-
-function decode(name: string): string {
-  try {
-    return decodeURIComponent(name)
-  } catch {
-    return name
-  }
-}
-
 /** The hold, also where it has ended. */
-function readHold(stateDirectory: string, name: string): Hold | OperatorError {
+function tryHold(stateDirectory: string, name: string): Hold | OperatorError {
   const { repository = '', branch } = parseChannelName(name)
   try {
-    const hold = findHold(stateDirectory, { repository, branch }, Number.NEGATIVE_INFINITY)
+    const hold = readHold(stateDirectory, name === ALL ? ALL : { repository, branch })
     return (
       hold ??
       new OperatorError(`the hold ${name}.json has a name that no hold has`, { hint: 'remove the file' })
     )
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error
-    return new OperatorError(`${error.message}: the channel does not move until it can be read`, {
-      hint: error.hint,
-    })
+    const what = name === ALL ? 'no channel moves' : 'the channel does not move'
+    return new OperatorError(`${error.message}: ${what} until it can be read`, { hint: error.hint })
   }
 }
 

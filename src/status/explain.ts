@@ -9,17 +9,18 @@ import {
   forceCommand,
   jobsetUrl,
   journalCommand,
+  RELEASE_ALL,
   releaseCommand,
 } from '../base/links.ts'
 import { count, short } from '../base/log.ts'
 import type { Look } from '../base/output.ts'
 import { sameRepository, showRepository } from '../base/repository-name.ts'
-import { clockTime, relativeTime, spanInWords } from '../base/time.ts'
+import { relativeTime, spanInWords } from '../base/time.ts'
 import { decide } from '../channels/advance.ts'
 import type { Channel } from '../channels/channel.ts'
 import { nameChannel } from '../channels/channel-name.ts'
 import { ifMoving } from '../channels/dry-run.ts'
-import type { Hold } from '../channels/holds.ts'
+import { describeHold, type Hold } from '../channels/holds.ts'
 import type { PlannedChannel } from '../channels/plan.ts'
 import { contains, type Relation } from '../channels/relation.ts'
 import { describeOffBranch, type OffBranch } from '../channels/verdict.ts'
@@ -148,13 +149,12 @@ export function held(facts: ChannelFacts, around: Surroundings): Found {
   const left = abandoned(facts)
   const more = away ? `; ${lineOfError(away)}` : left ? `; ${left.message}` : ''
   if (hold instanceof OperatorError) return { message: `${lineOfError(hold)}${more}` }
-  const release = left
-    ? `${releaseCommand(nameChannel(channel))} ends that`
-    : ifMoving(`${releaseCommand(nameChannel(channel))} lets it move again`, around)
-  const now = around.now.getTime()
-  const end = hold.until === null ? 'it is released' : clockTime(Date.parse(hold.until), now)
-  const long = spanInWords(now - Date.parse(hold.since))
-  return { message: `held for ${long}, until ${end}, because “${hold.reason}”: ${release}${more}` }
+  const [what, command, it] =
+    hold.scope === 'all'
+      ? ['all channels are held', RELEASE_ALL, 'them']
+      : ['held', releaseCommand(nameChannel(channel)), 'it']
+  const release = left ? `${command} ends that` : ifMoving(`${command} lets ${it} move again`, around)
+  return { message: `${what} ${describeHold(hold, around.now.getTime())}: ${release}${more}` }
 }
 
 function notKnown({ away, forbidden, planned, ruleTrouble }: ChannelFacts): Found {

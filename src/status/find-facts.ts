@@ -122,7 +122,7 @@ export async function findFacts(options: LookOptions): Promise<FoundFleet> {
   if (databaseAway && [...tips.values()].every(({ branches }) => branches instanceof Error)) {
     throw new OperatorError('neither Hydra nor GitHub could be asked', { hint: LATER })
   }
-  const selected = selectChannels(entries, options.only)
+  const selected = selectChannels(entries, options.only, rules)
   return {
     lastReconcile: stamp?.finishedAt ?? undefined,
     databaseAway,

@@ -1,8 +1,9 @@
 // What every channel is at, how far behind, since when and why: the shape of `hydra-channels status --json`.
 import { OperatorError } from '../base/errors.ts'
+import type { Hold } from '../channels/holds.ts'
 import { type ChannelFacts, commitOf, explain, type Stand, type Surroundings } from './explain.ts'
 import { type FoundChannel, findFacts, type LookOptions } from './find-facts.ts'
-import type { ChannelStatus, Failing, FleetStatus } from './shape.ts'
+import type { ChannelStatus, Failing, FleetStatus, HoldStatus } from './shape.ts'
 
 /** @throws as {@link findFacts} */
 export async function findStatus(options: LookOptions): Promise<FleetStatus> {
@@ -32,9 +33,13 @@ export function statusOf({ facts, committedAt, since }: FoundChannel, around: Su
     behindBranch: aheadBy(stands.tracked),
     since: since ?? null,
     failing: failingOf(facts, around),
-    hold: hold instanceof OperatorError ? null : hold,
+    hold: hold instanceof OperatorError || hold === null ? null : shapeOf(hold),
     ...explain(facts, around),
   }
+}
+
+function shapeOf({ reason, since, until, by, scope }: Hold): HoldStatus {
+  return { reason, since, until, by: by ?? null, scope: scope ?? 'channel' }
 }
 
 function nextAfter(last: string | undefined, intervalMs: number | undefined): string | null {

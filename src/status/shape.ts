@@ -1,5 +1,4 @@
 // What status says of a channel: the shape of `hydra-channels status --json`, documented in README.md and stable.
-import type { Hold } from '../channels/holds.ts'
 
 /** Why a channel is not at the newest commit of the tracked branch, in the order in which they are looked for. */
 export const REASONS = [
@@ -56,7 +55,18 @@ export interface ChannelStatus {
   message: string | null
   /** since when its job fails; null if its newest build is good, or not finished */
   failing: Failing | null
-  hold: Hold | null
+  hold: HoldStatus | null
+}
+
+export interface HoldStatus {
+  reason: string
+  since: string
+  /** null: until it is released */
+  until: string | null
+  /** who asked for it; null: nobody knows */
+  by: string | null
+  /** whether it is the channel's own, or that of all channels */
+  scope: 'channel' | 'all'
 }
 
 /** The first build that failed since the last good one. */

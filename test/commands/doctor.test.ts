@@ -13,8 +13,8 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { type TestContext, test } from 'node:test'
-import { holdFile, writeHold } from '../../src/channels/holds.ts'
+import { describe, type TestContext, test } from 'node:test'
+import { ALL, holdFile, writeHold } from '../../src/channels/holds.ts'
 import { parseConfig } from '../../src/config.ts'
 import { after, CHECK_NAMES, type CheckName, check } from '../../src/doctor/check.ts'
 import type { Check } from '../../src/doctor/doctor.ts'
@@ -659,6 +659,33 @@ const BREAKAGES: Breakage[] = [
     },
   },
   {
+    when: 'all channels are held, and that is past its end',
+    breaks({ stateDirectory }) {
+      const hold = {
+        reason: 'moving',
+        since: '2026-01-01T00:00:00Z',
+        until: '2026-01-02T00:00:00Z',
+        by: 'alice',
+      }
+      writeHold(stateDirectory, ALL, hold)
+    },
+    noted: {
+      holds:
+        /^1 hold: all channels by alice until 2026-01-02T00:00:00Z, which has passed \(moving\) \/ hydra-channels release --all$/,
+    },
+  },
+  {
+    when: 'the hold of all channels cannot be read',
+    breaks({ stateDirectory }) {
+      const file = holdFile(stateDirectory, ALL)
+      mkdirSync(dirname(file))
+      writeFileSync(file, '{')
+    },
+    failed: {
+      holds: /^the hold \S+all\.json is not JSON: no channel moves until it can be read \/ remove the/,
+    },
+  },
+  {
     when: 'a hold cannot be read',
     breaks({ stateDirectory }) {
       const file = holdFile(stateDirectory, { repository: 'alice/dotfiles', branch: CHANNEL })
@@ -834,40 +861,116 @@ test('another repository of the rules is checked by itself', async t => {
   )
 })
 
-test('--offline needs nothing but the file', async t => {
+const RULE = { project: 'dotfiles', jobset: 'main', job: 'a', repository: 'alice/dotfiles', branch: 'b' }
+const APP = { appId: 'Iv23li', privateKeyFile: 'github-app-key' }
+
+/** doctor --offline, of a file alone. */
+function offline(t: TestContext, config: object, args: string[] = [], env: Record<string, string> = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'hc-doctor-'))
   t.after(() => rmSync(directory, { recursive: true }))
   const file = join(directory, 'config.json')
-  const rule = { project: 'dotfiles', jobset: 'main', job: 'a', repository: 'alice/dotfiles', branch: 'b' }
-  const doctor = (channels: unknown, ...args: string[]) => {
-    writeFileSync(file, JSON.stringify({ channels }))
-    const env = { PATH: '/nonexistent' }
-    return runCommand('hydra-channels', ['doctor', '--offline', '--config', file, ...args], { env })
-  }
-  const fine = await doctor([rule])
-  assert.equal(fine.log, `✓ configuration: ${file} has 1 rule\n✓ rules: 1 rule, no two of them alike\n2 ok\n`)
+  writeFileSync(file, JSON.stringify(config))
+  const all = ['doctor', '--offline', '--config', file, ...args]
+  return runCommand('hydra-channels', all, { env: { PATH: '/nonexistent', ...env } }).then(
+    ({ log, status }) => ({ log: log.replaceAll(file, 'FILE'), status }),
+  )
+}
+
+test('--offline needs nothing but the file', async t => {
+  const fine = await offline(t, { github: APP, channels: [RULE] })
+  assert.equal(fine.log, '✓ configuration: FILE has 1 rule\n✓ rules: 1 rule, no two of them alike\n2 ok\n')
   assert.equal(fine.status, 0)
 
-  const none = await doctor([], '--json')
+  const none = await offline(t, { channels: [] }, ['--json'])
   assert.deepEqual(
     JSON.parse(none.log).checks.map(({ result }: Check) => result),
     ['note', 'ok'],
   )
   assert.equal(none.status, 0)
 
-  const dollar = await doctor([{ ...rule, job: '(?<host>.*)', branch: `nixos-tested-\${host}` }])
+  const dollar = await offline(t, {
+    channels: [{ ...RULE, job: '(?<host>.*)', branch: `nixos-tested-\${host}` }],
+  })
   assert.match(
     dollar.log,
     /^✗ configuration: .* channels\[0\]\.branch: is "nixos-tested-\$\{host\}", expected \{host\} without “\$” before it, /,
   )
   assert.equal(dollar.status, 1)
 
-  const broken = await doctor([{ ...rule, job: '(' }])
+  const broken = await offline(t, { channels: [{ ...RULE, job: '(' }] })
   assert.match(
     broken.log,
-    /^✗ configuration: .* channels\[0\]\.job: is "\(", expected .* \(Unterminated group\)\n– rules: not checked: /,
+    /^✗ configuration: .* channels\[0\]\.job: is "\(", expected .* \(Unterminated group\)\n– not checked: 1 check needs the configuration\n1 failed, 1 not checked\n$/,
   )
   assert.equal(broken.status, 1)
+})
+
+describe('--offline sees', () => {
+  const NO_APP =
+    /^! configuration: FILE has 1 rule; it does not name the GitHub App \(github\.appId, github\.privateKeyFile\)\n {4}set github\.appId /
+  const CASES: [what: string, config: object, log: RegExp, env?: Record<string, string>][] = [
+    ['that github is missing', { channels: [RULE] }, NO_APP],
+    [
+      'that half of it is missing',
+      { github: { appId: 7 }, channels: [RULE] },
+      /does not name the GitHub App \(github\.privateKeyFile\)$/m,
+    ],
+    [
+      'that the environment names the App',
+      { channels: [RULE] },
+      /^✓ configuration/,
+      { GITHUB_APP_ID: '7', GITHUB_APP_PRIVATE_KEY_FILE: '/key' },
+    ],
+    [
+      'no rules',
+      { github: APP, channels: [] },
+      /^! configuration: FILE has no rules \(channels\); no channel ever moves\n {4}write some/,
+    ],
+    ...(
+      [
+        ['https://api.github.com', undefined],
+        ['https://api.octo.ghe.com', undefined],
+        ['https://github.example.org/api/v3/', undefined],
+        ['https://github.com', 'https://api.github.com'],
+        ['https://octo.ghe.com', 'https://api.octo.ghe.com'],
+        ['https://github.example.org', 'https://github.example.org/api/v3'],
+        ['https://github.example.org/api', 'https://github.example.org/api/v3'],
+      ] as const
+    ).map(([apiUrl, better]): [string, object, RegExp] => [
+      `what is wrong with ${apiUrl}`,
+      { github: { ...APP, apiUrl }, channels: [RULE] },
+      better === undefined
+        ? /^✓ configuration/
+        : new RegExp(`^! configuration: .*\\n {4}set github\\.apiUrl to ${better}(?:, unless|\\n)`),
+    ]),
+    [
+      'a rule for many jobs with one branch',
+      { github: APP, channels: [{ ...RULE, job: 'nixos-(?<host>.*)', branch: 'nixos-tested' }] },
+      /^! rules: channels\[0\] leads every job that “nixos-\(\?<host>\.\*\)” matches to one channel, nixos-tested\n {4}well if only one job matches; else name the group in branch, as in nixos-tested-\{host\}$/m,
+    ],
+  ]
+  for (const [what, config, log, env] of CASES) {
+    test(what, async t => {
+      const result = await offline(t, config, [], env)
+      assert.match(result.log, log)
+      assert.equal(result.status, 0)
+    })
+  }
+})
+
+test('where there is no configuration, one line says that nothing else was checked', async () => {
+  const { log, status } = await runCommand('hydra-channels', ['doctor', '--config', '/nonexistent'])
+  assert.equal(
+    log,
+    [
+      "✗ configuration: cannot read the configuration /nonexistent: ENOENT: no such file or directory, open '/nonexistent'",
+      '    name another file with --config or HYDRA_CHANNELS_CONFIG, or write this one (README: Configuration)',
+      '– not checked: 23 checks need the configuration',
+      '1 failed, 23 not checked',
+      '',
+    ].join('\n'),
+  )
+  assert.equal(status, 1)
 })
 
 test('arguments that cannot be used end with 2', async () => {

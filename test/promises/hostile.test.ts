@@ -590,7 +590,15 @@ test(`${CASES} statuses, as a table, as JSON and as metrics`, t => {
         lastGoodBuild: fc.option(fc.nat()),
       }),
     ),
-    hold: fc.option(fc.record({ reason: nasty, since: fc.constant('2026-11-24T12:00:00Z'), until: time })),
+    hold: fc.option(
+      fc.record({
+        reason: nasty,
+        since: fc.constant('2026-11-24T12:00:00Z'),
+        until: time,
+        by: fc.option(nasty),
+        scope: fc.constantFrom('channel', 'all'),
+      }),
+    ),
   })
   const fleet: fc.Arbitrary<FleetStatus> = fc.record({
     generatedAt: fc.constant('2026-11-24T12:00:00.000Z'),

@@ -1,6 +1,7 @@
 // CHANNEL, as somebody types it: which channel it means, and what is wrong with it.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import type { OperatorError } from '../../../src/base/errors.ts'
 import {
   findMakeableChannel,
   nameChannel,
@@ -11,6 +12,12 @@ import { ruleSchema } from '../../../src/channels/rule.ts'
 
 const rule = (repository: string, branch: string) =>
   ruleSchema.parse({ project: 'p', jobset: 'j', job: 'nixos-(?<host>.*)', repository, branch })
+
+const ruleOfTwo = (repository: string, branch: string) =>
+  ruleSchema.parse({
+    ...{ project: 'p', jobset: 'j', job: '(?<host>.*)\\.(?<system>.*)' },
+    ...{ repository, branch },
+  })
 
 describe('a name', () => {
   for (const [name, repository, branch] of [
@@ -43,7 +50,7 @@ describe('the channels that are selected', () => {
     {
       names: ['carol/dotfiles:web'],
       error: 'there is no channel carol/dotfiles:web',
-      hint: ['did you mean web, nas?'],
+      hint: ['did you mean alice/dotfiles:web, bob/dotfiles:web, alice/dotfiles:nas?'],
     },
     { names: ['NAS'], error: 'there is no channel NAS', hint: ['did you mean nas, web?'] },
   ]
@@ -60,13 +67,103 @@ describe('the channels that are selected', () => {
   })
 })
 
+describe('a name that is no branch', () => {
+  const entry = (branch: string, job: string, repository = 'alice/dotfiles') => ({
+    channel: { repository, branch },
+    jobs: [{ project: 'p', jobset: 'j', job }],
+  })
+  const RULES = [rule('alice/dotfiles', 'tested-{host}'), rule('alice/dotfiles', 'vm-{host}-tested')]
+  const PAIR = [ruleOfTwo('alice/dotfiles', 'on-{host}-{system}')]
+  const ENTRIES = [
+    entry('tested-router', 'nixos-router.x86_64-linux'),
+    entry('tested-web', 'nixos-web.x86_64-linux'),
+    entry('vm-web-tested', 'vm-web.x86_64-linux'),
+    entry('vm-mail-tested', 'nixos-router.aarch64-linux'),
+    // named like a part of another
+    entry('vm-x-tested', 'vm-x'),
+    entry('tested-tested-router', 'nixos-tested-router.x86_64-linux'),
+  ]
+  const CASES: { name: string; is?: string; error?: string; hint?: string }[] = [
+    { name: 'router', is: 'alice/dotfiles:tested-router' },
+    { name: 'alice/dotfiles:router', is: 'alice/dotfiles:tested-router' },
+    { name: 'mail', is: 'alice/dotfiles:vm-mail-tested' },
+    { name: 'nixos-web.x86_64-linux', is: 'alice/dotfiles:tested-web' },
+    { name: 'p:j:nixos-web.x86_64-linux', is: 'alice/dotfiles:tested-web' },
+    { name: 'alice/dotfiles:nixos-web.x86_64-linux', is: 'alice/dotfiles:tested-web' },
+    // the branch wins
+    { name: 'tested-router', is: 'alice/dotfiles:tested-router' },
+    {
+      name: 'web',
+      error: '“web” fits 2 channels: name one of them',
+      hint: 'alice/dotfiles:tested-web, alice/dotfiles:vm-web-tested',
+    },
+    { name: 'bob/dotfiles:router', error: 'there is no channel bob/dotfiles:router' },
+    // what contains it comes before what has fewer other letters
+    {
+      name: 'route',
+      error: 'there is no channel route',
+      hint: 'did you mean tested-router, tested-tested-router, vm-mail-tested?',
+    },
+    {
+      name: 'weeb',
+      error: 'there is no channel weeb',
+      hint: 'did you mean tested-web, vm-web-tested, vm-mail-tested?',
+    },
+    { name: '', error: 'there is no channel ' },
+    { name: 'toString', error: 'there is no channel toString' },
+  ]
+  for (const { name, is, error, hint } of CASES) {
+    test(`“${name}”`, () => {
+      const select = () => selectChannels(ENTRIES, [name], RULES).map(({ channel }) => nameChannel(channel))
+      if (is !== undefined) assert.deepEqual(select(), [is])
+      else assert.throws(select, { message: error, ...(hint !== undefined && { hint: [hint] }) })
+    })
+  }
+
+  test('the entry of status has its jobs in its plan', () => {
+    const [{ channel, jobs } = assert.fail()] = ENTRIES
+    const entries = [
+      { channel, planned: { jobs } },
+      { channel: { ...channel, branch: 'x' }, planned: undefined },
+    ]
+    assert.deepEqual(selectChannels(entries, ['nixos-router.x86_64-linux']), [entries[0]])
+  })
+
+  test('one of several groups', () => {
+    const entries = ['on-router-x86', 'on-web-x86', 'on-web-arm'].map(branch => entry(branch, branch))
+    const select = (name: string) => selectChannels(entries, [name], PAIR)[0]?.channel.branch
+    assert.equal(select('router'), 'on-router-x86')
+    assert.equal(select('web-arm'), 'on-web-arm')
+    assert.equal(select('arm'), 'on-web-arm')
+    assert.throws(() => select('web'), { message: '“web” fits 2 channels: name one of them' })
+    assert.throws(() => select('eb'), { message: 'there is no channel eb' })
+  })
+
+  test('many fit: the nearest ten are listed', () => {
+    const entries = Array.from({ length: 14 }, (_, n) => entry(`on-web-${n}`, `on-web-${n}`))
+    const select = () => selectChannels(entries, ['web'], PAIR)
+    assert.throws(select, ({ hint }: OperatorError) => {
+      assert.match(hint.join('\n'), /^alice\/dotfiles:on-web-0, .*, alice\/dotfiles:on-web-9 and 4 more$/)
+      return true
+    })
+  })
+})
+
 describe('a channel that the rules could make', () => {
   const rules = [
     rule('alice/dotfiles', 'tested-{host}'),
     rule('Alice/Dotfiles', '{host}-nas'),
     rule('bob/dotfiles', 'tested-web'),
   ]
-  const CASES: { name: string; channel?: string; error?: string; hint?: string[] }[] = [
+  const MADE =
+    'the rules make alice/dotfiles:tested-{host}, Alice/Dotfiles:{host}-nas, bob/dotfiles:tested-web'
+  const KNOWN = ['alice/dotfiles:tested-router', 'alice/dotfiles:old', 'carol/dotfiles:tested-web'].map(
+    name => {
+      const { repository = '', branch } = parseChannelName(name)
+      return { repository, branch }
+    },
+  )
+  const CASES: { name: string; known?: 'known'; channel?: string; error?: string; hint?: string[] }[] = [
     { name: 'tested-nas', channel: 'alice/dotfiles:tested-nas' },
     { name: 'x-nas', channel: 'Alice/Dotfiles:x-nas' },
     { name: 'BOB/dotfiles:tested-web', channel: 'bob/dotfiles:tested-web' },
@@ -78,18 +175,31 @@ describe('a channel that the rules could make', () => {
     {
       name: 'bob/dotfiles:tested-nas',
       error: 'no rule makes a channel “bob/dotfiles:tested-nas”',
-      hint: ['alice/dotfiles:tested-{host}', 'Alice/Dotfiles:{host}-nas', 'bob/dotfiles:tested-web'],
+      hint: [
+        'did you mean alice/dotfiles:tested-nas, alice/dotfiles:tested-tested-nas, Alice/Dotfiles:tested-nas-nas?',
+        MADE,
+      ],
     },
+    // any word could be a part of a branch: of what is known only
+    {
+      name: 'router',
+      error: 'no rule makes a channel “router”',
+      hint: ['did you mean tested-router, router-nas?', MADE],
+    },
+    { name: 'router', known: 'known', channel: 'alice/dotfiles:tested-router' },
+    { name: 'nixos-router', known: 'known', channel: 'alice/dotfiles:tested-router' },
+    { name: 'p:j:nixos-router', known: 'known', channel: 'alice/dotfiles:tested-router' },
+    { name: 'old', known: 'known', channel: 'alice/dotfiles:old' },
+    { name: 'carol/dotfiles:tested-web', known: 'known', channel: 'carol/dotfiles:tested-web' },
+    { name: 'nixos-mail', known: 'known', error: 'no rule makes a channel “nixos-mail”' },
     { name: 'a..b', error: 'CHANNEL “a..b” cannot be used: it contains “..”' },
     { name: 'alice/dotfiles:', error: 'CHANNEL “alice/dotfiles:” cannot be used: it is empty' },
   ]
-  for (const { name, channel, error, hint } of CASES) {
-    test(name, () => {
-      if (channel) assert.equal(nameChannel(findMakeableChannel(rules, name)), channel)
-      else {
-        const expected = { name: 'UsageError', message: error, ...(hint && { hint }) }
-        assert.throws(() => findMakeableChannel(rules, name), expected)
-      }
+  for (const { name, known, channel, error, hint } of CASES) {
+    test(known ? `${name}, of those that are known` : name, () => {
+      const find = () => findMakeableChannel(rules, name, known && KNOWN)
+      if (channel) assert.equal(nameChannel(find()), channel)
+      else assert.throws(find, { name: 'UsageError', message: error, ...(hint && { hint }) })
     })
   }
 })

@@ -1,10 +1,19 @@
-// Holds and ends, as files and as times.
+// Holds, as files and in words.
 import assert from 'node:assert/strict'
 import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
-import { findHold, holdFile, parseUntil, removeHold, writeHold } from '../../../src/channels/holds.ts'
+import {
+  ALL,
+  describeHold,
+  findHold,
+  type Hold,
+  holdFile,
+  listHolds,
+  removeHold,
+  writeHold,
+} from '../../../src/channels/holds.ts'
 
 const CHANNEL = { repository: 'Alice/dotfiles', branch: 'nixos/tested-nas' }
 const NOW = Date.parse('2026-11-24T12:00:00Z')
@@ -62,24 +71,48 @@ test('a channel whose name is too long for a file has no hold, and cannot get on
   )
 })
 
-const TIMES: [string, string | undefined][] = [
-  ['90m', '2026-11-24T13:30:00.000Z'],
-  ['12h', '2026-11-25T00:00:00.000Z'],
-  ['3d', '2026-11-27T12:00:00.000Z'],
-  ['2026-12-24T18:00:00+01:00', '2026-12-24T17:00:00.000Z'],
-  ['2026-12-24T18:00:00Z', '2026-12-24T18:00:00.000Z'],
-  ['2026-11-24T11:59:59Z', undefined],
-  ['2026-12-24T18:00:00', undefined],
-  ['2026-12-24', undefined],
-  ['0m', undefined],
-  ['3', undefined],
-  ['3w', undefined],
-  ['-3d', undefined],
-  ['', undefined],
-]
+test('the hold of all channels holds each, and single ones stay beside it', t => {
+  const directory = directoryFor(t)
+  const all = { ...HOLD, reason: 'moving house', by: 'alice' }
+  writeHold(directory, ALL, all)
+  assert.equal(holdFile(directory, ALL), join(directory, 'holds', 'all.json'))
+  for (const branch of ['all', 'nixos-to-come']) {
+    assert.deepEqual(findHold(directory, { ...CHANNEL, branch }, NOW), { ...all, scope: 'all' })
+  }
+  assert.equal(findHold(directory, CHANNEL, Date.parse(HOLD.until)), undefined)
+  // both: the one that ends last
+  for (const [untilAll, untilOwn, scope] of [
+    [null, null, 'all'],
+    [HOLD.until, null, undefined],
+    [null, HOLD.until, 'all'],
+    ['2026-11-24T12:00:00Z', HOLD.until, undefined],
+  ] as const) {
+    writeHold(directory, ALL, { ...all, until: untilAll })
+    writeHold(directory, CHANNEL, { ...HOLD, until: untilOwn })
+    assert.equal(findHold(directory, CHANNEL, NOW)?.scope, scope)
+  }
+  assert.deepEqual(listHolds(directory), ['alice/dotfiles:nixos/tested-nas', 'all'])
+  assert.equal(removeHold(directory, ALL), 'released')
+  assert.equal(findHold(directory, CHANNEL, NOW)?.reason, HOLD.reason)
+  writeFileSync(holdFile(directory, ALL), '{')
+  const message = /^the hold .*all\.json is not JSON$/
+  assert.throws(() => findHold(directory, { ...CHANNEL, branch: 'other' }, NOW), { message })
+})
 
-for (const [given, expected] of TIMES) {
-  test(`until “${given}”: ${expected ?? 'refused'}`, () => {
-    assert.equal(parseUntil(given, NOW)?.toISOString(), expected)
-  })
-}
+test('who asked is text of others, and of older holds nobody knows', t => {
+  const directory = directoryFor(t)
+  writeHold(directory, CHANNEL, { ...HOLD, by: 'a'.repeat(1000) })
+  const hold = findHold(directory, CHANNEL, NOW)
+  assert.equal(hold?.by, `${'a'.repeat(64)}…`)
+  writeHold(directory, CHANNEL, HOLD)
+  assert.equal(findHold(directory, CHANNEL, NOW)?.by, undefined)
+})
+
+test('a hold in words', () => {
+  const words = (more: Partial<Hold>) => describeHold({ ...HOLD, until: null, ...more }, NOW)
+  assert.equal(words({}), 'for 1 h, until it is released, because “does not boot”')
+  assert.match(
+    words({ by: 'alice', until: '2026-12-24T12:00:00Z' }),
+    /^for 1 h by alice, until 2026-12-24 \d\d:\d\d, because “does not boot”$/,
+  )
+})

@@ -104,6 +104,21 @@ describe('where it is, whose it is and who may move it', () =>
         'held for 4 days, until 2026-12-01 12:00, because “does not boot”: hydra-channels release alice/dotfiles:nixos-tested-nas lets it move again',
     },
 
+    {
+      what: 'held by somebody',
+      facts: { ...ONE_BEHIND, hold: { ...HOLD, by: 'alice' } },
+      reason: 'held',
+      message:
+        'held for 4 days by alice, until it is released, because “does not boot”: hydra-channels release alice/dotfiles:nixos-tested-nas lets it move again',
+    },
+    {
+      what: 'all channels are held',
+      facts: { ...ONE_BEHIND, hold: { ...HOLD, by: 'alice', scope: 'all' } },
+      reason: 'held',
+      message:
+        'all channels are held for 4 days by alice, until it is released, because “does not boot”: hydra-channels release --all lets them move again',
+    },
+
     // withdrawn
     {
       what: 'main was reset from its commit',
