@@ -23,6 +23,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     'every gate of one channel, open or shut, for its candidate and for the newest eval',
     async () => (await import('./explain.ts')).command,
   ),
+  history: entry(
+    "what happened to a channel's branch: when, by whom, and which build stands behind it",
+    async () => (await import('./history.ts')).command,
+  ),
   reconcile: entry(
     "brings every channel to its candidate, from Hydra's database alone",
     async () => (await import('./reconcile.ts')).command,

@@ -13,6 +13,7 @@ import { type Connection, findConnection, showConnection } from '../hydra/connec
 import { type Database, openDatabase, type Sql } from '../hydra/database.ts'
 import { acquireLock } from '../hydra/lock.ts'
 import { findBuild } from '../hydra/queries/build.ts'
+import { findBuildsInEvals } from '../hydra/queries/builds-in-evals.ts'
 import { findCandidate, findGoodOnce, findJobStates } from '../hydra/queries/candidates.ts'
 import { findEvalsOfCommits } from '../hydra/queries/evals-of-commits.ts'
 import { findFailingSince } from '../hydra/queries/failing-since.ts'
@@ -42,6 +43,7 @@ export const QUERIES = {
   findEvalsOfCommits: sql => findEvalsOfCommits(sql, 0, ['0'.repeat(40)]),
   findFailingSince: sql => findFailingSince(sql, 0, ['']),
   findLastEvals: sql => findLastEvals(sql, 0, [''], 1),
+  findBuildsInEvals: sql => findBuildsInEvals(sql, 0, '', [0]),
 } as const satisfies Record<string, (sql: Sql) => Promise<unknown>>
 
 export interface HydraOptions {

@@ -63,6 +63,19 @@ export async function createAppClient(
   return createClient(options, { authStrategy: createAppAuth, auth: { appId, privateKey } })
 }
 
+/** Whom GitHub names for what the App does: `hydra-channels-alice[bot]`. */
+export async function findLogin(
+  credentials: AppCredentials,
+  options: RequestOptions,
+): Promise<string | undefined> {
+  try {
+    const { data: app } = await (await createAppClient(credentials, options)).rest.apps.getAuthenticated()
+    return app?.slug === undefined ? undefined : `${app.slug}[bot]`
+  } catch (error) {
+    throw explainRefusal(error, { as: 'app' })
+  }
+}
+
 /** @throws NotInstalledError if the App is not installed on the repository */
 export async function findInstallation(client: GitHubClient, repository: string) {
   const [owner = '', repo = ''] = repository.split('/')

@@ -3,6 +3,7 @@
 import { RequestError } from '@octokit/request-error'
 import { TooLargeError } from '../base/http.ts'
 import type { BranchUpdate, Comparison, Written } from '../channels/forge.ts'
+import type { Activity } from '../status/survey.ts'
 import { type GitHubClient, messageOfAnswer, SEND_ONCE } from './request.ts'
 
 /** A repository, as the client asks for it: `{ owner: 'alice', repo: 'dotfiles' }`. */
@@ -142,6 +143,59 @@ export async function updateBranches(
       },
     },
   )
+}
+
+const ACTIVITIES: Readonly<Record<string, Activity['kind']>> = {
+  branch_creation: 'created',
+  push: 'pushed',
+  force_push: 'forced',
+  branch_deletion: 'deleted',
+  pr_merge: 'merged',
+  merge_queue_merge: 'merged',
+}
+
+/** https://docs.github.com/rest/repos/repos#list-repository-activities */
+export async function listActivities(
+  client: GitHubClient,
+  repository: RepositoryName,
+  branch: string,
+  { sinceMs, pages }: { sinceMs: number; pages: number },
+): Promise<{ activities: Activity[]; more: boolean }> {
+  const activities: Activity[] = []
+  let after: string | undefined
+  for (let page = 0; page < pages; page++) {
+    const { data, headers } = await client.rest.repos.listActivities({
+      ...repository,
+      ref: `refs/heads/${branch}`,
+      per_page: 100,
+      ...(after !== undefined && { after }),
+    })
+    for (const { timestamp, activity_type: type, before: from, after: to, actor } of data) {
+      if (Date.parse(timestamp) < sinceMs) return { activities, more: false }
+      activities.push({
+        at: timestamp,
+        // GitHub may tell of more kinds some day
+        kind: ACTIVITIES[type] ?? 'pushed',
+        from: from === NO_COMMIT ? undefined : from,
+        to: to === NO_COMMIT ? undefined : to,
+        actor: actor?.login,
+      })
+    }
+    after = nextCursor(headers.link)
+    if (after === undefined) return { activities, more: false }
+  }
+  return { activities, more: true }
+}
+
+/** `<https://api.github.com/repositories/501/activity?after=CURSOR&per_page=100>; rel="next"` */
+function nextCursor(link: string | undefined): string | undefined {
+  for (const part of (link ?? '').split(',')) {
+    const [address = '', ...parameters] = part.split(';').map(each => each.trim())
+    if (!parameters.includes('rel="next"')) continue
+    const query = address.slice(1, -1).split('?')[1] ?? ''
+    return new URLSearchParams(query).get('after') ?? undefined
+  }
+  return undefined
 }
 
 /** The repository's own spelling of its name, after redirects. */

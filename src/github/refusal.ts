@@ -30,6 +30,18 @@ export function explainRefusal(error: unknown, asked: Asked): unknown {
   return new Refusal(`${why} (${request})`, { hint, cause: error })
 }
 
+/** Which permission the list of activity needs, GitHub does not document. */
+export function explainNoActivity(error: unknown): unknown {
+  if (!(error instanceof PermissionError)) return error
+  return new PermissionError(`GitHub does not tell what happened to the branch: ${error.message}`, {
+    hint: [
+      ...error.hint,
+      'the App needs the permissions metadata: read and contents: read for it, and an old GitHub Enterprise Server does not have it',
+    ],
+    cause: error,
+  })
+}
+
 interface Meaning {
   why: string
   hint: string | string[]

@@ -10,7 +10,7 @@ import type { Survey } from '../status/survey.ts'
 import type { Credentials } from './credentials.ts'
 import * as graphql from './graphql.ts'
 import * as refs from './refs.ts'
-import { explainRefusal, isNotAccessible, lackingPermissions } from './refusal.ts'
+import { explainNoActivity, explainRefusal, isNotAccessible, lackingPermissions } from './refusal.ts'
 import {
   createClient,
   DeadlineError,
@@ -196,6 +196,15 @@ export function openRepository(options: RepositoryOptions): Survey {
     async describeCommits(shas) {
       const { found, errors } = await askInParts(shas, graphql.describeCommits)
       return { commits: found, errors }
+    },
+    listActivities: (branch, options) =>
+      ask(name => refs.listActivities(client, name, branch, options)).catch((error: unknown) => {
+        throw explainNoActivity(error)
+      }),
+    async findOwnLogin() {
+      if (credentials.kind !== 'app') return undefined
+      const { findLogin } = await import('./app.ts')
+      return findLogin(credentials, options)
     },
     findTrackedBranch: ref => ask(name => graphql.findTrackedBranch(client, name, ref)),
     findCommit: ref => ask(name => refs.findCommit(client, name, ref)),

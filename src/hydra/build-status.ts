@@ -35,3 +35,11 @@ export function buildStatusOf(status: number | null): BuildStatus {
   if (status === null) return failed('ended without a status')
   return STATUSES[status] ?? failed(`ended with status ${status}`)
 }
+
+/** Goes on after `build 4123`, as {@link BuildStatus.words}; of a kind alone, in which several statuses may be. */
+export function wordsOfKind(kind: BuildStatus['kind']): string {
+  return Object.values(STATUSES).find(status => status.kind === kind)?.words ?? kind
+}
+
+/** The same of a build that has not ended. */
+export const UNFINISHED = 'is queued or running'

@@ -24,7 +24,7 @@ import { describeHold, type Hold } from '../channels/holds.ts'
 import type { PlannedChannel } from '../channels/plan.ts'
 import { contains, type Relation } from '../channels/relation.ts'
 import { describeOffBranch, type OffBranch } from '../channels/verdict.ts'
-import { type BuildStatus, buildStatusOf } from '../hydra/build-status.ts'
+import { type BuildStatus, buildStatusOf, UNFINISHED } from '../hydra/build-status.ts'
 import { lastError } from '../hydra/evaluation-error.ts'
 import { parseFlakeref, showFlakeref } from '../hydra/flakeref.ts'
 import type { FailingSince } from '../hydra/queries/failing-since.ts'
@@ -438,7 +438,7 @@ export function building({ planned }: ChannelFacts, { hydraUrl, now }: Surroundi
   const { queuedTime } = newest
   const how =
     queuedTime === undefined
-      ? 'is queued or running'
+      ? UNFINISHED
       : `has been queued or running for ${spanInWords(now.getTime() - queuedTime * 1000)}`
   return {
     message: `build ${newest.build} ${how}`,

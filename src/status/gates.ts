@@ -7,7 +7,7 @@ import { count, short } from '../base/log.ts'
 import { type Candidate, showJob } from '../channels/candidate.ts'
 import { contains, type Relation } from '../channels/relation.ts'
 import type { Rule } from '../channels/rule.ts'
-import { buildStatusOf } from '../hydra/build-status.ts'
+import { buildStatusOf, UNFINISHED } from '../hydra/build-status.ts'
 import type { EvalOfJobs } from '../hydra/queries/last-evals.ts'
 import {
   abandoned,
@@ -397,7 +397,7 @@ function betweenOf(
   const { build, finished, status } = found
   const { words, kind } = buildStatusOf(status)
   const why = !finished
-    ? `build ${build} is queued or running`
+    ? `build ${build} ${UNFINISHED}`
     : kind === 'succeeded'
       ? `build ${build} has succeeded by now: the next reconcile looks at it`
       : `build ${build} ${words}`

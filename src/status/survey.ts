@@ -39,6 +39,19 @@ export interface DescribedCommit {
   author: string | undefined
 }
 
+/** What happened to a branch, as GitHub tells. */
+export interface Activity {
+  /** ISO 8601 */
+  at: string
+  kind: 'created' | 'pushed' | 'forced' | 'deleted' | 'merged'
+  /** 40 digits; undefined: there was no branch before */
+  from: string | undefined
+  /** undefined: there was none afterwards */
+  to: string | undefined
+  /** a login, `alice` or `hydra-channels-alice[bot]`; undefined: GitHub does not name it */
+  actor: string | undefined
+}
+
 /** One repository. All methods throw an OperatorError if it cannot be asked. */
 export interface Survey extends Forge {
   /** How branches stand to commits, in as few requests as can be; and why some of them are not known. */
@@ -51,6 +64,16 @@ export interface Survey extends Forge {
   describeCommits(
     shas: readonly string[],
   ): Promise<{ commits: Map<string, DescribedCommit>; errors: OperatorError[] }>
+  /**
+   * What happened to a branch, newest first, also to one that is gone: all since a time, but from at most so many pages of a
+   * hundred. `more`: there is more before.
+   */
+  listActivities(
+    branch: string,
+    options: { sinceMs: number; pages: number },
+  ): Promise<{ activities: Activity[]; more: boolean }>
+  /** The login that our App's changes have: `hydra-channels-alice[bot]`; undefined for a person's token. */
+  findOwnLogin(): Promise<string | undefined>
   /** The commit that a whole ref or `HEAD` means, tags peeled; undefined if there is no such ref. */
   findCommit(ref: string): Promise<string | undefined>
 }

@@ -74,8 +74,8 @@ newest eval   ${newest}, AGO: ${c4} “web: nginx” by Alice
 ✓ build         candidate: build ${b1} succeeded ${hydra}/build/${b1}
 ✗               newest eval: failing since build ${b2}, AGO, commit ${c2} “nas: nftables” by Alice; build ${b4} failed; the channel moves with the next good build ${hydra}/build/${b4}
 – cache         not asked: the configuration has no cache.url
-✓ branch        candidate: ${c1} is in the history of the default branch, 3 commits before its tip ${compare}
-✓               newest eval: ${c4} is the tip of the default branch
+✓ branch        candidate: ${c1} is in the history of main, 3 commits before its tip ${compare}
+✓               newest eval: ${c4} is the tip of main
 ✓ hold          nobody holds it
 ✓ permission    GitHub names nothing that keeps us from writing to it in alice/dotfiles
 ✓ fast-forward  candidate: the channel is at ${c1}

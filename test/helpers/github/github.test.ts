@@ -540,3 +540,37 @@ test('no secret is forgotten', async () => {
   const lines = github.app.privateKeyPem.split('\n').slice(1, 5)
   for (const line of lines) assert.ok(github.secrets.includes(line))
 })
+
+describe('activity', () => {
+  test('each change of a branch, newest first, with who made it, and whether it was forced', async () => {
+    const [c1 = '', c2 = ''] = await repo.history(2)
+    const d1 = await repo.commit({ parents: [c1] })
+    const token = await tokenOf()
+    await repo.setBranches({ main: c2 })
+    await call('POST', `${R}/git/refs`, { token, body: { ref: 'refs/heads/channel', sha: c1 } })
+    await call('PATCH', `${R}/git/refs/heads/channel`, { token, body: { sha: c2, force: false } })
+    repo.person = 'bob'
+    await repo.setBranch('channel', d1)
+    await repo.setBranch('channel', d1)
+    await repo.deleteBranch('channel')
+    const { json } = await call('GET', `${R}/activity?ref=refs/heads/channel`, { token })
+    const none = '0'.repeat(40)
+    const found: { activity_type: string; before: string; after: string; actor: { login: string } }[] = json
+    assert.deepEqual(
+      found.map(each => [each.activity_type, each.before, each.after, each.actor.login]),
+      [
+        ['branch_deletion', d1, none, 'bob'],
+        ['force_push', c2, d1, 'bob'],
+        ['push', c1, c2, 'hydra-channels-test[bot]'],
+        ['branch_creation', none, c1, 'hydra-channels-test[bot]'],
+      ],
+    )
+    const { json: all } = await call('GET', `${R}/activity`, { token })
+    assert.equal(all.length, 5)
+    // a page at a time
+    const first = await call('GET', `${R}/activity?per_page=4`, { token })
+    const [, next = ''] = /^<([^>]*)>; rel="next"$/.exec(first.headers.get('link') ?? '') ?? []
+    const { json: rest, headers } = await call('GET', next.slice(github.apiUrl.length), { token })
+    assert.deepEqual([first.json.length, rest.length, headers.get('link')], [4, 1, null])
+  })
+})

@@ -19,7 +19,7 @@ import { answerInstead, answerSpoilt, packAnswer, readBody, send, sendHalf, send
 import { type Permissions, type RepositoryOptions, State, type TestRepository } from './state.ts'
 
 export type { Fault } from './faults.ts'
-export type { CommitOptions, Permissions, RefMove, TestRepository } from './state.ts'
+export type { Activity, CommitOptions, Permissions, RefMove, TestRepository } from './state.ts'
 
 export interface RequestRecord {
   method: string

@@ -1,6 +1,7 @@
 // The REST routes that are about neither refs nor comparisons, the list of all routes, and what a route
 // is made of.
 
+import { activityRoute } from './activity.ts'
 import { chooseToken, Refusal, type TokenRequest } from './auth.ts'
 import { compareRoute } from './compare.ts'
 import { graphqlRoute } from './graphql.ts'
@@ -162,6 +163,7 @@ export const routes: Route[] = [
   repositoryRoute,
   commitRoute,
   compareRoute,
+  activityRoute,
   ...refRoutes,
   graphqlRoute,
 ]

@@ -17,7 +17,9 @@ export const errorShape = (status: number, message: string) => ({
 
 export function accountShape(state: State, login: string) {
   const id = state.accountId(login)
-  const url = `${state.apiUrl}/users/${login}`
+  // of an App: hydra-channels-test[bot]
+  const name = encodeURIComponent(login)
+  const url = `${state.apiUrl}/users/${name}`
   return {
     login,
     id,
@@ -25,7 +27,7 @@ export function accountShape(state: State, login: string) {
     avatar_url: `https://avatars.githubusercontent.com/u/${id}?v=4`,
     gravatar_id: '',
     url,
-    html_url: `${HTML}/${login}`,
+    html_url: `${HTML}/${name}`,
     followers_url: `${url}/followers`,
     following_url: `${url}/following{/other_user}`,
     gists_url: `${url}/gists{/gist_id}`,
@@ -35,7 +37,7 @@ export function accountShape(state: State, login: string) {
     repos_url: `${url}/repos`,
     events_url: `${url}/events{/privacy}`,
     received_events_url: `${url}/received_events`,
-    type: 'User',
+    type: login.endsWith('[bot]') ? 'Bot' : 'User',
     user_view_type: 'public',
     site_admin: false,
   }

@@ -42,6 +42,20 @@ export interface RefMove extends RefUpdate {
   by: string
 }
 
+/** A change of a branch. */
+export interface Activity {
+  id: number
+  ref: string
+  /** `undefined`: it was created */
+  from: string | undefined
+  /** `undefined`: it was deleted */
+  to: string | undefined
+  /** Milliseconds, by the server's clock; a test may put it back. */
+  at: number
+  /** a login; `undefined`: GitHub does not name it */
+  actor: string | undefined
+}
+
 export interface CommitOptions {
   parents?: string[]
   message?: string
@@ -84,6 +98,10 @@ export interface TestRepository {
   protect(branchPattern: string, message: string): void
   rename(newFullName: string): void
   readonly moves: readonly RefMove[]
+  /** What GitHub tells of its branches, oldest first. */
+  readonly activities: Activity[]
+  /** Who makes the changes that a test makes (default: the owner). */
+  person: string
 }
 
 export interface RepositoryOptions {
@@ -197,6 +215,11 @@ export class State {
     return this.addToken({ ...token, value, expiresAt: this.now() + 3_600_000 })
   }
 
+  /** Of an installation's token the App's; a person's token does not say whose it is. */
+  loginOf(token: string): string | undefined {
+    return this.tokens.get(token)?.installation && `${this.app.slug}[bot]`
+  }
+
   addToken(token: Token): Token {
     this.tokens.set(token.value, token)
     this.secrets.push(token.value)
@@ -208,6 +231,8 @@ export class Repository implements TestRepository {
   readonly id: number
   readonly graph: Graph
   readonly moves: RefMove[] = []
+  readonly activities: Activity[] = []
+  person: string
   readonly protections: { pattern: string; message: string }[] = []
   installed = true
   archived = false
@@ -215,11 +240,14 @@ export class Repository implements TestRepository {
   readonly #state: State
   #fullName: string
   #commits = 0
+  /** as far as this has moved them */
+  readonly #tips = new Map<string, string>()
 
   constructor(state: State, options: { id: number; fullName: string; graph: Graph }) {
     this.#state = state
     this.id = options.id
     this.#fullName = options.fullName
+    this.person = this.owner
     this.graph = options.graph
   }
 
@@ -299,10 +327,13 @@ export class Repository implements TestRepository {
   async setBranches(branches: Record<string, string>): Promise<void> {
     const refs = Object.entries(branches).map(([branch, sha]) => [`refs/heads/${branch}`, sha])
     await this.graph.setRefs(Object.fromEntries(refs))
+    for (const [ref = '', sha] of refs) this.#record(ref, sha, this.person)
   }
 
   async deleteBranch(branch: string): Promise<void> {
-    await this.graph.setRefs({ [`refs/heads/${branch}`]: undefined })
+    const ref = `refs/heads/${branch}`
+    await this.graph.setRefs({ [ref]: undefined })
+    this.#record(ref, undefined, this.person)
   }
 
   async branch(name: string): Promise<string | undefined> {
@@ -352,6 +383,18 @@ export class Repository implements TestRepository {
   async moveRefs(moves: readonly RefUpdate[], by: string): Promise<void> {
     await this.graph.updateRefs(moves)
     const at = this.#state.now()
-    for (const { ref, from, to } of moves) if (from !== to) this.moves.push({ ref, from, to, at, by })
+    for (const { ref, from, to } of moves) {
+      if (from === to) continue
+      this.moves.push({ ref, from, to, at, by })
+      this.#record(ref, to, this.#state.loginOf(by) ?? this.person, from)
+    }
+  }
+
+  #record(ref: string, to: string | undefined, actor: string, from = this.#tips.get(ref)): void {
+    if (from === to) return
+    if (to === undefined) this.#tips.delete(ref)
+    else this.#tips.set(ref, to)
+    const id = this.activities.length + 1
+    this.activities.push({ id, ref, from, to, at: this.#state.now(), actor })
   }
 }

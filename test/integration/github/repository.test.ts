@@ -787,3 +787,61 @@ test('of more branches than one answer may have, each is asked for by its name',
   assert.equal(await forge.listBranches('nixos-tested-'), 'too-many')
   assert.deepEqual([...(await forge.listBranches('mai'))], [['main', sha]])
 })
+
+test('what happened to a branch: pages of a hundred, until the time or the number of pages is reached', async t => {
+  const graph = new MemoryGraph()
+  const scene = await sceneFor(t, { graph })
+  const [c1 = '', c2 = ''] = await scene.repo.history(2)
+  await scene.repo.setBranches({ main: c2, channel: c1, other: c1 })
+  const { activities } = scene.repo
+  const created = activities.find(({ ref }) => ref === 'refs/heads/channel')
+  assert.ok(created)
+  const start = Date.parse('2026-01-01T00:00:00Z')
+  created.at = start
+  for (let n = 1; n < 250; n++) {
+    const [from, to] = n % 2 === 1 ? [c1, c2] : [c2, c1]
+    activities.push({ ...created, id: 1000 + n, from, to, at: start + n * 60_000, actor: undefined })
+  }
+  const forge = scene.open({ credentials: scene.person })
+  const all = await forge.listActivities('channel', { sinceMs: 0, pages: 5 })
+  assert.deepEqual([all.activities.length, all.more], [250, false])
+  assert.deepEqual(all.activities[0], {
+    at: '2026-01-01T04:09:00Z',
+    kind: 'pushed',
+    from: c1,
+    to: c2,
+    actor: undefined,
+  })
+  assert.equal(all.activities[1]?.kind, 'forced')
+  assert.deepEqual(all.activities.at(-1), {
+    at: '2026-01-01T00:00:00Z',
+    kind: 'created',
+    from: undefined,
+    to: c1,
+    actor: 'alice',
+  })
+  assert.equal(scene.requests().length, 3)
+  for (const [since, pages, found, more, requests] of [
+    ['2026-01-01T04:00:00Z', 5, 10, false, 1],
+    ['2026-01-01T01:00:00Z', 5, 190, false, 2],
+    ['2026-01-01T01:00:00Z', 1, 100, true, 1],
+    ['2020-01-01T00:00:00Z', 2, 200, true, 2],
+  ] as const) {
+    const answer = await forge.listActivities('channel', { sinceMs: Date.parse(since), pages })
+    assert.deepEqual(
+      [answer.activities.length, answer.more, scene.requests().length],
+      [found, more, requests],
+      `${since}, ${pages} pages`,
+    )
+  }
+  assert.deepEqual(await forge.listActivities('gone', { sinceMs: 0, pages: 5 }), {
+    activities: [],
+    more: false,
+  })
+})
+
+test('whom GitHub names for what our App does', async t => {
+  const scene = await sceneFor(t)
+  assert.equal(await scene.open().findOwnLogin(), 'hydra-channels-test[bot]')
+  assert.equal(await scene.open({ credentials: scene.person }).findOwnLogin(), undefined)
+})

@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test'
 import { findConnection } from '../../../src/hydra/connection.ts'
 import { type Database, openDatabase, type Sql } from '../../../src/hydra/database.ts'
 import { findBuild } from '../../../src/hydra/queries/build.ts'
+import { findBuildsInEvals } from '../../../src/hydra/queries/builds-in-evals.ts'
 import { findCandidate, findGoodOnce, findJobStates } from '../../../src/hydra/queries/candidates.ts'
 import { findEvalsOfCommits } from '../../../src/hydra/queries/evals-of-commits.ts'
 import { findFailingSince } from '../../../src/hydra/queries/failing-since.ts'
@@ -35,6 +36,8 @@ let large: LargeHydra
 let builds: Map<string, number>
 /** the commits of evals of dotfiles:main: the newest, and the hundredth before it */
 let commits: string[]
+/** ids of evals of dotfiles:main, newest first */
+let evalIds: number[]
 
 before(async () => {
   hydra = await createHydra()
@@ -42,10 +45,11 @@ before(async () => {
   database = openDatabase(findConnection(undefined, { HYDRA_DATABASE_URL: hydra.url }))
   const states = await database.look(sql => findJobStates(sql, large.jobset))
   builds = new Map(states.flatMap(({ job, candidate }) => (candidate ? [[job, candidate.build]] : [])))
-  const evals = await hydra.sql<{ sha: string }[]>`
-    select substring(flake from '[0-9a-f]{40}') as sha from jobsetevals
+  const evals = await hydra.sql<{ id: number; sha: string }[]>`
+    select id, substring(flake from '[0-9a-f]{40}') as sha from jobsetevals
     where jobset_id = ${large.jobset} order by id desc limit 101`
   commits = [0, 100].map(at => evals[at]?.sha ?? '')
+  evalIds = evals.map(({ id }) => id)
 })
 
 after(async () => {
@@ -157,6 +161,20 @@ const cases: Record<string, Case> = {
       'jobsetevalmembers_pkey (eval, build)',
     ],
     rows: FEW,
+  },
+  findBuildsInEvals: {
+    ask: sql => findBuildsInEvals(sql, large.jobset, large.jobs.usual, evalIds),
+    indexes: [
+      'jobsetevals_pkey (id)',
+      'indexbuildsonjobsetidfinishedid (jobset_id, job, finished, id)',
+      'jobsetevalmembers_pkey (eval, build)',
+    ],
+    rows: 20 * FEW,
+  },
+  'findBuildsInEvals, of one in most evals': {
+    ask: sql => findBuildsInEvals(sql, large.jobset, large.jobs.unchanged, evalIds),
+    indexes: ['jobsetevals_pkey (id)', 'jobsetevalmembers_pkey (eval, build)'],
+    rows: 20 * FEW,
   },
   'findLastEvals, of one job': {
     ask: sql => findLastEvals(sql, large.jobset, [large.jobs.usual], 30),

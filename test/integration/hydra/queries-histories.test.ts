@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { findConnection } from '../../../src/hydra/connection.ts'
 import { openDatabase, type Sql } from '../../../src/hydra/database.ts'
 import { findBuild } from '../../../src/hydra/queries/build.ts'
+import { findBuildsInEvals } from '../../../src/hydra/queries/builds-in-evals.ts'
 import { findCandidate, findJobStates } from '../../../src/hydra/queries/candidates.ts'
 import { findEvalsOfCommits } from '../../../src/hydra/queries/evals-of-commits.ts'
 import { findFailingSince } from '../../../src/hydra/queries/failing-since.ts'
@@ -101,6 +102,7 @@ async function compare(sql: Sql, jobset: { id: number; history: History }): Prom
   await compareCommits(sql, jobset)
   await compareFailing(sql, jobset)
   await compareLastEvals(sql, jobset)
+  await compareBuildsInEvals(sql, jobset)
 }
 
 /** The jobs of the newest build set, and those that were good once: what is neither is left out. */
@@ -209,6 +211,21 @@ async function compareLastEvals(sql: Sql, { id, history }: { id: number; history
       .reverse()
     assert.deepEqual(await findLastEvals(sql, id, JOBS, evals), expected, `the last ${evals} evals`)
   }
+}
+
+async function compareBuildsInEvals(sql: Sql, { id, history }: { id: number; history: History }) {
+  // also of those in between that are the other jobset's
+  const last = history.evals.at(-1)?.id ?? 0
+  const ids = Array.from({ length: Math.min(last, 60) }, (_, at) => last - at)
+  for (const job of [...JOBS, 'of no jobset']) {
+    const expected = history.evals.flatMap((each, at) => {
+      const found = buildSet(history, at).find(build => build.job === job)
+      if (!found || !ids.includes(each.id)) return []
+      return [[each.id, { build: found.id, finished: found.finished, status: found.status }] as const]
+    })
+    assert.deepEqual(await findBuildsInEvals(sql, id, job, ids), new Map(expected), `builds of ${job}`)
+  }
+  assert.deepEqual(await findBuildsInEvals(sql, id, 'a', []), new Map())
 }
 
 /** What of the difficult things this history has. */

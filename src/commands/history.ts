@@ -1,0 +1,81 @@
+// hydra-channels history
+
+import { systemClock } from '../base/clock.ts'
+import { DEFAULT_CONFIG_FILE } from '../base/defaults.ts'
+import { createHttp } from '../base/http.ts'
+import { printable } from '../base/log.ts'
+import { findMakeableChannel } from '../channels/channel-name.ts'
+import { readConfig } from '../config.ts'
+import { findConnection } from '../hydra/connection.ts'
+import { openDatabase } from '../hydra/database.ts'
+import { readStamp } from '../state/last-reconcile.ts'
+import { findHistory } from '../status/find-history.ts'
+import { parseSince } from '../status/since.ts'
+import { CONFIG, type Options } from './arguments.ts'
+import { openGitHub } from './clients.ts'
+import { oneChannel } from './explain.ts'
+import { type Command, configFile } from './run.ts'
+import { lookOptionsOf, tableOptionsFor } from './status.ts'
+
+const about = `
+Says what happened to a channel's branch, newest first: when, from which commit to which, who did it
+(this program's App, or somebody else), and which eval and build stand behind the commit. Forced
+moves and deletions are written in capitals: this program does neither.
+
+It is GitHub that remembers, so this also works for a branch that is gone. How far back GitHub
+remembers, it does not say.
+`
+
+const more = `
+Without --since the newest 30 changes are shown, with it at most 500. The commits of the newest 50
+are counted.
+
+Exit status: 0 done; 1 GitHub does not say what happened; 2 the arguments, the configuration or the
+key file cannot be used.
+`
+
+const options = {
+  since: {
+    type: 'string',
+    value: 'TIME',
+    about: 'only changes since then: a span before now (90m, 3d, 1w), 2026-11-20, or 2026-11-20T18:00:00Z',
+  },
+  json: { type: 'boolean', about: 'one line of JSON (README: Status)' },
+  config: CONFIG,
+} as const satisfies Options
+
+export const command: Command<typeof options> = {
+  name: 'hydra-channels history',
+  operands: 'CHANNEL',
+  about,
+  options,
+  more,
+  logTo: 'stderr',
+  async run({ values, positionals, env, report, print, progress }) {
+    const name = oneChannel(positionals)
+    const now = new Date(systemClock.now())
+    const sinceMs = values.since === undefined ? undefined : parseSince(values.since, now.getTime())
+    const config = readConfig(configFile(values.config, env) ?? DEFAULT_CONFIG_FILE)
+    const channel = findMakeableChannel(config.channels, name, readStamp(config.stateDirectory)?.channels)
+    const http = createHttp(env)
+    const database = openDatabase(findConnection(config.database, env))
+    progress('asking GitHub and Hydra…')
+    try {
+      const history = await findHistory(channel, {
+        ...lookOptionsOf(config, { http, env }),
+        ...{ sinceMs, report, database, now },
+        // whose credentials are used is of no interest here
+        openGitHub: () => openGitHub({ config, env, http, log: { line() {} }, personalToken: 'ignored' }),
+      })
+      if (values.json) print(`${printable(JSON.stringify(history))}\n`)
+      else {
+        const { renderHistory } = await import('../status/history-text.ts')
+        for (const line of renderHistory(history, await tableOptionsFor(env))) print(`${line}\n`)
+      }
+      return 'ok'
+    } finally {
+      http.close()
+      await database.close()
+    }
+  },
+}
