@@ -147,7 +147,9 @@ export function findMakeableChannel(
     const its = branchFor(template, branch)
     return its === undefined || channelProblem(its) ? [] : [{ channel: { repository, branch: its } }]
   })
-  const suggestion = didYouMean([...makeable.values(), ...ofJob.values(), ...made], name, rules)
+  // what is there, before what could be there
+  const meant = makeable.size > 0 ? [...makeable.values()] : [...ofJob.values(), ...made]
+  const suggestion = didYouMean(meant, name, rules)
   const problem = branchProblem(branch)
   if (problem) {
     const hint = ofJob.size > 0 ? suggestion : undefined

@@ -16,10 +16,10 @@ mend it. It writes nothing and moves nothing.
   ✓ as it should be     ! worth knowing
   ✗ to be mended        – not checked, and why
 
-  configuration   the file can be read, has rules and no dryRun; with --offline also, whether it names
-                  the App, and whether github.apiUrl looks like that of an API
-  rules           no two are the same, or lead jobs of two jobsets to one branch; none leads many jobs
-                  to one branch
+  configuration   the file can be read, has rules and no dryRun; with --offline, also whether it
+                  names the App, and an address of an API
+  rules           no two are the same, or lead jobs of two jobsets to one branch; with --offline,
+                  none leads many jobs to one branch
   key, app        the key can be read, and belongs to the App
   clock           it agrees with GitHub's to 30 seconds
   installation, permissions, repository

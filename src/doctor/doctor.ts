@@ -53,7 +53,7 @@ export interface DoctorOptions {
 export async function examine(options: DoctorOptions): Promise<Check[]> {
   const { configFile, mode, env, onCheck, onUnchecked } = options
   const configuration = check('configuration', () => checkConfiguration(configFile, mode, env))
-  const rules = after('rules', configuration, config => checkRules(config.channels))
+  const rules = after('rules', configuration, config => checkRules(config.channels, mode))
   const config = (await configuration).found
   if (!config) {
     const { found: _, ...first } = await configuration

@@ -6,7 +6,7 @@ import { shapeOf } from '../channels/template.ts'
 import { type Answer, type Note, someOf } from './check.ts'
 
 /** Two rules that are equal, rules that may lead jobs of two jobsets to one branch, and a rule for many jobs with one branch. */
-export function checkRules(rules: readonly Rule[]): Answer<never> {
+export function checkRules(rules: readonly Rule[], mode: 'offline' | 'online'): Answer<never> {
   const failures: string[] = []
   const notes: string[] = []
   for (const [index, rule] of rules.entries()) {
@@ -27,7 +27,8 @@ export function checkRules(rules: readonly Rule[]): Answer<never> {
       )
     }
   }
-  const fixed = rules.flatMap((rule, index) => describeFixed(rule, index) ?? [])
+  // online, “overlap” knows whether several jobs match
+  const fixed = mode === 'online' ? [] : rules.flatMap((rule, index) => describeFixed(rule, index) ?? [])
   const messages = [...failures, ...notes, ...fixed.map(({ words }) => words)]
   const [message, ...more] = messages
   if (message === undefined) return { message: `${count(rules.length, 'rule')}, no two of them alike` }

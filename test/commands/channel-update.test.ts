@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { ALL, writeHold } from '../../src/channels/holds.ts'
 import { runCommand } from '../helpers/command.ts'
-import { createStage, type Stage } from '../helpers/stage.ts'
+import { CHANNEL, createStage, type Stage, stageFor } from '../helpers/stage.ts'
 import { codesOnly } from '../helpers/words.ts'
 
 let stage: Stage
@@ -86,6 +87,23 @@ test('the first credentials that are there are used, and the log says which', as
   const configured = await stage.command('channel-update', args)
   assert.equal(configured.status, 0, configured.log)
   assert.match(configured.log, /as GitHub App .* \(configuration\)$/m)
+})
+
+test('moves a channel that was held before, by itself or with all others, and says so', async t => {
+  const own = await stageFor(t)
+  const [c1 = '', c2 = ''] = await own.repository.history(2)
+  await own.repository.setBranches({ main: c2, [CHANNEL]: c1 })
+  const state = join(own.directory, 'state')
+  const hold = { since: '2026-11-24T12:00:00Z', until: null }
+  writeHold(state, ALL, { ...hold, reason: 'moving house' })
+  writeHold(state, { repository: 'alice/dotfiles', branch: CHANNEL }, { ...hold, reason: 'kernel' })
+  const result = await own.command('channel-update', ['alice', 'dotfiles', CHANNEL, c2])
+  assert.equal(result.status, 0, result.log)
+  assert.match(
+    result.log,
+    /^all channels are held \(moving house\): channel-update moves it all the same\nalice\/dotfiles nixos-tested-nas is held \(kernel\): channel-update moves it all the same$/m,
+  )
+  assert.equal(await own.repository.branch(CHANNEL), c2)
 })
 
 const C = 'c'.repeat(40)

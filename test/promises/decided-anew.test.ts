@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import { removeHold, writeHold } from '../../src/channels/holds.ts'
+import { ALL, removeHold, writeHold } from '../../src/channels/holds.ts'
 import { type Fault, writtenBranches } from '../helpers/github/github.ts'
 import type { TestHydra } from '../helpers/hydra.ts'
 import { CHANNEL, JOB, type Stage, stageFor } from '../helpers/stage.ts'
@@ -138,6 +138,14 @@ const hold = ({ stateDirectory }: Cell) =>
     until: null,
   })
 const release = ({ stateDirectory }: Cell) => removeHold(stateDirectory, CHANNEL_OF_HOLD)
+const holdAll = ({ stateDirectory }: Cell) =>
+  writeHold(stateDirectory, ALL, {
+    reason: 'moving',
+    since: '2026-11-24T12:00:00Z',
+    until: null,
+    by: 'alice',
+  })
+const releaseAll = ({ stateDirectory }: Cell) => removeHold(stateDirectory, ALL)
 const put = (branch: string, commit?: CommitName) => (cell: Cell) => cell.put(branch, commit)
 
 // c0 - c1 - c2 - c3     main at c3     channel at c1     e1(c1), e2(c2): good builds, so that c2 is the candidate
@@ -152,6 +160,16 @@ const HAPPENINGS: readonly Happening[] = [
     play: hold,
     undo: release,
     ends: { ...alike({ kinds: ['held'], at: 'c1', writes: 1 }), 'lost with effect': FOUND },
+  },
+  {
+    what: 'a hold of all channels',
+    play: holdAll,
+    undo: releaseAll,
+    ends: {
+      ...alike({ kinds: ['held'], at: 'c1', writes: 1 }),
+      'lost with effect': FOUND,
+    },
+    others: 'stay',
   },
   {
     // channel held at c0

@@ -10,7 +10,7 @@ import fc from 'fast-check'
 import { Deadline } from '../../src/base/deadline.ts'
 import { OperatorError } from '../../src/base/errors.ts'
 import type { Http } from '../../src/base/http.ts'
-import { removeHold, writeHold } from '../../src/channels/holds.ts'
+import { ALL, removeHold, writeHold } from '../../src/channels/holds.ts'
 import { lookOptionsOf } from '../../src/commands/status.ts'
 import { type Config, parseConfig } from '../../src/config.ts'
 import { openRepository } from '../../src/github/repository.ts'
@@ -196,26 +196,24 @@ class Story {
   }
 
   #read(): Naive[] {
-    return readChannels(this.world, this.#held, this.#useCache)
+    const held = this.#held.has(ALL) ? new Set(this.world.channels) : this.#held
+    return readChannels(this.world, held, this.#useCache)
   }
 
   #hold(step: Extract<Step, { kind: 'hold' | 'release' }>): void {
     const branch = pick(this.world.channels, step.channel) ?? ''
-    const channel = { repository: 'alice/dotfiles', branch }
+    const of = step.scope === 'all' ? ALL : { repository: 'alice/dotfiles', branch }
+    const held = step.scope === 'all' ? ALL : branch
     const { stateDirectory } = this.#around
     if (step.kind === 'hold') {
-      writeHold(stateDirectory, channel, {
-        reason: 'kernel',
-        since: '2019-01-01T00:00:00Z',
-        until: step.until,
-      })
-      if (step.until?.startsWith('2020')) this.#held.delete(branch)
-      else this.#held.add(branch)
-      this.world.told.push(`${branch} is held until ${step.until}`)
+      writeHold(stateDirectory, of, { reason: 'kernel', since: '2019-01-01T00:00:00Z', until: step.until })
+      if (step.until?.startsWith('2020')) this.#held.delete(held)
+      else this.#held.add(held)
+      this.world.told.push(`${held} is held until ${step.until}`)
     } else {
-      removeHold(stateDirectory, channel)
-      this.#held.delete(branch)
-      this.world.told.push(`${branch} is released`)
+      removeHold(stateDirectory, of)
+      this.#held.delete(held)
+      this.world.told.push(`${held} is released`)
     }
   }
 

@@ -136,11 +136,19 @@ const step = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       kind: fc.constant('hold' as const),
+      scope: fc.constantFrom('channel', 'channel', 'channel', 'all'),
       channel: nth,
       until: fc.constantFrom(null, '2020-01-01T00:00:00Z', '2999-01-01T00:00:00Z'),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('release' as const), channel: nth }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('release' as const),
+      scope: fc.constantFrom('channel', 'all'),
+      channel: nth,
+    }),
+  },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('upload' as const), output: nth }) },
   {
     weight: 10,
