@@ -2,15 +2,16 @@
 
 import { systemClock } from '../base/clock.ts'
 import { DEFAULT_CONFIG_FILE } from '../base/defaults.ts'
+import { UsageError } from '../base/errors.ts'
 import { createHttp } from '../base/http.ts'
 import { printable } from '../base/log.ts'
+import { parseSince } from '../base/typed-time.ts'
 import { findMakeableChannel } from '../channels/channel-name.ts'
 import { readConfig } from '../config.ts'
 import { findConnection } from '../hydra/connection.ts'
 import { openDatabase } from '../hydra/database.ts'
 import { readStamp } from '../state/last-reconcile.ts'
 import { findHistory } from '../status/find-history.ts'
-import { parseSince } from '../status/since.ts'
 import { CONFIG, type Options } from './arguments.ts'
 import { openGitHub } from './clients.ts'
 import { oneChannel } from './explain.ts'
@@ -54,7 +55,7 @@ export const command: Command<typeof options> = {
   async run({ values, positionals, env, report, print, progress }) {
     const name = oneChannel(positionals)
     const now = new Date(systemClock.now())
-    const sinceMs = values.since === undefined ? undefined : parseSince(values.since, now.getTime())
+    const sinceMs = sinceOf(values.since, now.getTime())
     const config = readConfig(configFile(values.config, env) ?? DEFAULT_CONFIG_FILE)
     const channel = findMakeableChannel(config.channels, name, readStamp(config.stateDirectory)?.channels)
     const http = createHttp(env)
@@ -78,4 +79,11 @@ export const command: Command<typeof options> = {
       await database.close()
     }
   },
+}
+
+function sinceOf(text: string | undefined, now: number): number | undefined {
+  if (text === undefined) return undefined
+  const since = parseSince(text, now)
+  if (since.kind === 'at') return since.at.getTime()
+  throw new UsageError(`--since “${text}” cannot be used: ${since.why}`, { hint: since.hint })
 }

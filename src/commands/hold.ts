@@ -6,7 +6,7 @@ import { operatorErrorOf, UsageError } from '../base/errors.ts'
 import { RELEASE_ALL } from '../base/links.ts'
 import { cut, listSome, printable } from '../base/log.ts'
 import { clockTime } from '../base/time.ts'
-import { isoTime, parseUntil } from '../base/until.ts'
+import { isoTime, parseUntil } from '../base/typed-time.ts'
 import type { Channel } from '../channels/channel.ts'
 import { nameChannel, parseChannelName, selectChannel } from '../channels/channel-name.ts'
 import {

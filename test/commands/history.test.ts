@@ -136,12 +136,12 @@ test('--since, and how many changes are left out', async t => {
   const none = await run(stage, NAS, '--since', '1h')
   assert.match(none.stdout, /: GitHub tells of no change since .*\n$/)
   for (const [since, why] of [
-    ['3', 'it has no unit'],
+    ['3', 'it has a number without a unit'],
     ['2999-01-01', 'that is still to come'],
   ]) {
     const { status, stderr } = await run(stage, NAS, '--since', since ?? '')
     assert.equal(status, 2)
-    assert.ok(stderr.startsWith(`--since “${since}” cannot be used: ${why}\na span before now`), stderr)
+    assert.ok(stderr.startsWith(`--since “${since}” cannot be used: ${why}\nwrite `), stderr)
   }
 })
 

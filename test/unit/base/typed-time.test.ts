@@ -1,7 +1,7 @@
 // When a hold ends, as somebody types it.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { isoTime, parseUntil } from '../../../src/base/until.ts'
+import { isoTime, parseSince, parseUntil } from '../../../src/base/typed-time.ts'
 
 const NOW = Date.parse('2026-11-24T12:00:00Z')
 
@@ -76,6 +76,34 @@ describe('no time to come', () => {
       assert.ok(until.kind === 'unusable', 'it is one')
       assert.equal(until.why, why)
       assert.match(until.hint, hint)
+    })
+  }
+})
+
+describe('a time that has passed', () => {
+  const NOON = Date.parse('2026-11-24T12:00:00Z')
+  const local = (day: number, hour = 0, minute = 0) => new Date(2026, 10, day, hour, minute).getTime()
+  const CASES: [text: string, time: number | string][] = [
+    ['90m', NOON - 90 * 60_000],
+    ['1h30m', NOON - 90 * 60_000],
+    [' 2 days ', NOON - 2 * 86_400_000],
+    ['999999w', 0],
+    ['2026-11-20', local(20)],
+    ['2026-11-20 18:30', local(20, 18, 30)],
+    ['2026-11-20T18:00:00Z', Date.parse('2026-11-20T18:00:00Z')],
+    ['2026-11-20T18:00:00+01:00', Date.parse('2026-11-20T17:00:00Z')],
+    ['3', 'it has a number without a unit'],
+    ['yesterday', 'it is neither a span before now nor a date'],
+    ['', 'it is neither a span before now nor a date'],
+    ['2026-02-30', 'there is no such date or time of the day'],
+    ['2026-11-20T25:00', 'there is no such date or time of the day'],
+    ['2026-11-25', 'that is still to come'],
+    ['2026-11-24T12:00:01Z', 'that is still to come'],
+  ]
+  for (const [text, expected] of CASES) {
+    test(`--since “${text}”: ${expected}`, () => {
+      const since = parseSince(text, NOON)
+      assert.equal(since.kind === 'at' ? since.at.getTime() : since.why, expected)
     })
   }
 })

@@ -1,5 +1,5 @@
-// A time to come, as somebody types it: a span from now, a date, or ISO 8601.
-import { parseSpan } from './time.ts'
+// A time, as somebody types it: a span from or before now, a date, or ISO 8601.
+import { parseSpan, type Span } from './time.ts'
 
 const EXAMPLES = '90m, 1h30m, 3d, 2w, 2026-12-24 or 2026-12-24T18:00:00+01:00'
 
@@ -10,30 +10,51 @@ const MAX_MS = Date.UTC(9999, 11, 31)
 const POINT =
   /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,9})?)?(?: ?(?:(Z)|([+-])(\d\d):?(\d\d)))?)?$/i
 
-export type Until = { kind: 'at'; at: Date } | { kind: 'unusable'; why: string; hint: string }
+/** `why` and `hint` go into a message. */
+export type TypedTime = { kind: 'at'; at: Date } | { kind: 'unusable'; why: string; hint: string }
 
-const unusable = (why: string, hint: string): Until => ({ kind: 'unusable', why, hint })
+const unusable = (why: string, hint: string): TypedTime => ({ kind: 'unusable', why, hint })
 
 /** In whole seconds. A date alone begins at midnight in the zone of this machine. */
-export function parseUntil(text: string, now: number): Until {
+export function parseUntil(text: string, now: number): TypedTime {
   const wanted = text.trim()
   const span = parseSpan(wanted)
-  if (span.kind === 'no unit') {
-    const example = /^\d{1,6}$/.test(wanted) ? `${wanted}m, ${wanted}h or ${wanted}d` : EXAMPLES
-    return unusable('it has a number without a unit', `write ${example}`)
-  }
   if (span.kind === 'span') {
     if (span.ms === 0) return unusable('it ends at once', `write ${EXAMPLES}`)
     return checked(now + span.ms, now)
   }
-  const point = POINT.exec(wanted)
-  if (!point) return unusable('it is neither a span from now nor a date', `write ${EXAMPLES}`)
-  const ms = timeOf(point)
-  if (ms === undefined) return unusable('there is no such date or time of the day', `write ${EXAMPLES}`)
-  return checked(ms, now)
+  const point = parsePoint(wanted, span, { examples: EXAMPLES, what: 'a span from now' })
+  return typeof point === 'number' ? checked(point, now) : point
 }
 
-function checked(ms: number, now: number): Until {
+const PAST = '90m, 3d, 1w, 2026-11-20 or 2026-11-20T18:00:00Z'
+
+/** A date alone begins at midnight in the zone of this machine. */
+export function parseSince(text: string, now: number): TypedTime {
+  const wanted = text.trim()
+  const span = parseSpan(wanted)
+  if (span.kind === 'span') return { kind: 'at', at: new Date(Math.max(0, now - span.ms)) }
+  const point = parsePoint(wanted, span, { examples: PAST, what: 'a span before now' })
+  if (typeof point !== 'number') return point
+  if (point <= now) return { kind: 'at', at: new Date(point) }
+  return unusable('that is still to come', `write ${PAST}`)
+}
+
+function parsePoint(
+  text: string,
+  { kind }: Span,
+  { examples, what }: { examples: string; what: string },
+): number | TypedTime {
+  if (kind === 'no unit') {
+    const example = /^\d{1,6}$/.test(text) ? `${text}m, ${text}h or ${text}d` : examples
+    return unusable('it has a number without a unit', `write ${example}`)
+  }
+  const point = POINT.exec(text)
+  if (!point) return unusable(`it is neither ${what} nor a date`, `write ${examples}`)
+  return timeOf(point) ?? unusable('there is no such date or time of the day', `write ${examples}`)
+}
+
+function checked(ms: number, now: number): TypedTime {
   const rounded = Math.ceil(ms / 1000) * 1000
   if (!(rounded <= MAX_MS)) return unusable('it is too far away', 'leave it out: until it is released')
   if (rounded > now) return { kind: 'at', at: new Date(rounded) }
