@@ -57,10 +57,13 @@ test('a channel whose job fails, as text', async t => {
   const hydra = 'https://hydra.example.org'
   const compare = `https://github.com/alice/dotfiles/compare/${commits[0]}...${commits[3]}`
   assert.equal(
-    `\n${stdout.replace(/\d+ (min|h|days?|years?) ago|just now/g, 'AGO').replaceAll(stage.github.apiUrl, 'https://github.com')}`,
+    `\n${stdout
+      .replace(/\d+ (min|h|days?|years?) ago|just now/g, 'AGO')
+      .replace(/for \d+ \w+, since/g, 'for LONG, since')
+      .replaceAll(stage.github.apiUrl, 'https://github.com')}`,
     `
 alice/dotfiles ${NAS}: build-failed
-    failing since build ${b2}, AGO, commit ${c2} “nas: nftables” by Alice; build ${b4} failed; the channel moves with the next good build ${hydra}/build/${b4}
+    failing for LONG, since build ${b2} of commit ${c2} “nas: nftables” by Alice; build ${b4} failed; the channel moves with the next good build ${hydra}/build/${b4}
 
 at            ${c1} “commit 1” by Alice, AGO
 candidate     ${c1} “commit 1” by Alice: eval ${newest - 3}, build ${b1}
@@ -72,7 +75,7 @@ newest eval   ${newest}, AGO: ${c4} “web: nginx” by Alice
 ✓ evaluation    candidate: eval ${newest - 3} is of ${c1}, AGO ${hydra}/eval/${newest - 3}
 ✓               newest eval: eval ${newest} is of ${c4}, AGO ${hydra}/eval/${newest}
 ✓ build         candidate: build ${b1} succeeded ${hydra}/build/${b1}
-✗               newest eval: failing since build ${b2}, AGO, commit ${c2} “nas: nftables” by Alice; build ${b4} failed; the channel moves with the next good build ${hydra}/build/${b4}
+✗               newest eval: failing for LONG, since build ${b2} of commit ${c2} “nas: nftables” by Alice; build ${b4} failed; the channel moves with the next good build ${hydra}/build/${b4}
 – cache         not asked: the configuration has no cache.url
 ✓ branch        candidate: ${c1} is in the history of main, 3 commits before its tip ${compare}
 ✓               newest eval: ${c4} is the tip of main

@@ -74,7 +74,7 @@ describe('one half is away, and the other is shown', () => {
     assert.equal(web.hold?.reason, 'does not boot')
     assert.match(
       web.message ?? '',
-      /^held for \d+ min, until it is released, because “does not boot”: hydra-channels release .* lets it move again; GitHub could not be asked: /,
+      /^held for \d+ min by \S+, until it is released, because “does not boot”: hydra-channels release .* lets it move again; GitHub could not be asked: /,
     )
     assert.equal(web.sha, null)
     assert.equal(web.candidate?.sha, c2)

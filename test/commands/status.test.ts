@@ -50,7 +50,7 @@ test('every reason, as JSON', async t => {
       behindBranch: 3,
       behindCandidate: 3,
       message:
-        /^held for \d+ min, until it is released, because “does not boot”: hydra-channels release alice\/dotfiles:\S+ lets it move again$/,
+        /^held for \d+ min by \S+, until it is released, because “does not boot”: hydra-channels release alice\/dotfiles:\S+ lets it move again$/,
     },
     withdrawn: {
       reason: 'withdrawn',
