@@ -172,17 +172,17 @@ export async function describeCommits(
     shas.flatMap((sha, index) => {
       const commit = commits[`c${index}`]
       if (commit?.messageHeadline === undefined) return []
-      return [
-        [sha, { subject: cut(commit.messageHeadline), author: commit.author?.name ?? undefined }] as const,
-      ]
+      const name = commit.author?.name ?? undefined
+      const author = name === undefined ? undefined : cut(name)
+      return [[sha, { subject: cut(commit.messageHeadline), author }] as const]
     }),
   )
 }
 
-const MAX_SUBJECT = 72
+const MAX_TEXT = 72
 
-function cut(subject: string): string {
-  return subject.length > MAX_SUBJECT ? `${subject.slice(0, MAX_SUBJECT - 1).toWellFormed()}…` : subject
+function cut(text: string): string {
+  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT - 1).toWellFormed()}…` : text
 }
 
 const commitsSchema = z.object({

@@ -1,6 +1,7 @@
 // What a branch did: each change of it as GitHub tells, with what Hydra knows of the commits. Pure: facts in, changes out.
 // The shape of `hydra-channels history --json`, documented in README.md and stable. Times are ISO 8601 in UTC.
 import { buildUrl, compareUrl } from '../base/links.ts'
+import { cut } from '../base/log.ts'
 import { contains, type Relation } from '../channels/relation.ts'
 import { type BuildStatus, buildStatusOf } from '../hydra/build-status.ts'
 import type { NewestBuild } from '../hydra/queries/present-jobs.ts'
@@ -47,6 +48,9 @@ export interface Change {
   url: string | null
 }
 
+/** GitHub's own have at most 39, and an App's “[bot]” besides. */
+const MAX_ACTOR = 100
+
 export interface ChangeFacts {
   /** of the two commits; undefined: not known */
   relation: Relation | undefined
@@ -80,7 +84,7 @@ export function changeOf(
     to: to ?? null,
     gained: sides?.aheadBy ?? null,
     lost: sides?.behindBy ?? null,
-    actor: actor ?? null,
+    actor: actor === undefined ? null : cut(actor, MAX_ACTOR),
     own: actor === undefined || ownLogin === undefined ? null : actor === ownLogin,
     subject: commit?.subject ?? null,
     author: commit?.author ?? null,

@@ -35,7 +35,7 @@ export interface HistoricCommit {
 export interface DescribedCommit {
   /** the first line of its message, at most 72 characters */
   subject: string
-  /** the name in the commit, whoever wrote it there */
+  /** the name in the commit, whoever wrote it there, at most 72 characters */
   author: string | undefined
 }
 

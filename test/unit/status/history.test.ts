@@ -40,6 +40,11 @@ const cases: {
     activity: { actor: 'alice' },
     change: { kind: 'moved', actor: 'alice', own: false },
   },
+  {
+    what: 'a login of any length',
+    activity: { actor: 'a'.repeat(1000) },
+    change: { actor: `${'a'.repeat(100)}…` },
+  },
   { what: 'nobody is named', activity: { actor: undefined }, change: { actor: null, own: null } },
   { what: 'our App is not known', facts: { ownLogin: undefined }, change: { actor: APP, own: null } },
   {
