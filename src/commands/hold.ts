@@ -91,7 +91,7 @@ ${EXIT}`,
     const end = until ? `${clockTime(until.getTime(), now)} (${isoTime(until.getTime())})` : 'it is released'
     if (found) sayUnasked(found, invocation)
     if (before === 'unreadable') log.line('the hold before could not be read')
-    else if (before) log.line(`the hold before: ${describeHold(before, now)}`)
+    else if (before && !hasEnded(before, now)) log.line(`the hold before: ${describeHold(before, now)}`)
     log.line(`${show(of)}: held${by === undefined ? '' : ` by ${by}`} until ${end}: ${reason}`)
     return 'ok'
   },
@@ -121,9 +121,7 @@ ${CHANNEL.slice(1)}`,
     const of = name === ALL ? ALL : await findHeld(name.text, config, invocation)
     const hold = tryHold(stateDirectory, of)
     const was = removeHold(stateDirectory, of)
-    const held =
-      hold === 'unreadable' ? 'its hold could not be read' : hold && `it was held ${describeHold(hold, now)}`
-    log.line(`${show(of)}: ${was === 'none' ? 'was not held' : `released; ${held}`}`)
+    log.line(`${show(of)}: ${was === 'none' ? 'was not held' : describeReleased(hold, of, now)}`)
     if (of === ALL) {
       const others = listHolds(stateDirectory).filter(each => each !== ALL)
       if (others.length > 0) log.line(`still held by themselves: ${listSome(others)}`)
@@ -203,6 +201,17 @@ function tryHold(stateDirectory: string, of: Channel | typeof ALL): Hold | undef
     operatorErrorOf(error)
     return 'unreadable'
   }
+}
+
+function describeReleased(
+  hold: Hold | undefined | 'unreadable',
+  of: Channel | typeof ALL,
+  now: number,
+): string {
+  if (hold === 'unreadable') return 'released; the hold could not be read'
+  if (!hold) return 'released'
+  if (hasEnded(hold, now)) return `released, but the hold had ended (${hold.until})`
+  return `released; ${of === ALL ? 'they were' : 'it was'} held ${describeHold(hold, now)}`
 }
 
 const hasEnded = ({ until }: Hold, now: number) => until !== null && Date.parse(until) <= now

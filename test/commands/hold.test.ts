@@ -78,8 +78,14 @@ test('who held it is written down, and said by hold, release and status', async 
     { reason: 'old', since: '2026-01-01T00:00:00Z', until: null },
   )
   assert.equal(find(await statusOf(stage), CHANNEL).hold?.by, null)
+  const ended = { reason: 'old', since: '2026-01-01T00:00:00Z', until: '2026-01-02T00:00:00Z' }
+  writeHold(state, { repository: 'alice/dotfiles', branch: CHANNEL }, ended)
+  assert.equal(
+    (await say(['release', CHANNEL])).log,
+    `${NAS}: released, but the hold had ended (2026-01-02T00:00:00Z)\n`,
+  )
   writeFileSync(holdFile(state, { repository: 'alice/dotfiles', branch: CHANNEL }), '{')
-  assert.equal((await say(['release', CHANNEL])).log, `${NAS}: released; its hold could not be read\n`)
+  assert.equal((await say(['release', CHANNEL])).log, `${NAS}: released; the hold could not be read\n`)
 })
 
 test('a channel goes by its branch, its job and its part, and reconcile and status know it too', async t => {
@@ -244,7 +250,7 @@ describe('all channels', () => {
     )
     assert.match(
       (await say(['release', '--all'])).log,
-      /^all channels: released; it was held for .*\nstill held by themselves: alice\/dotfiles:nixos-tested-web\n$/,
+      /^all channels: released; they were held for .*\nstill held by themselves: alice\/dotfiles:nixos-tested-web\n$/,
     )
     assert.equal((await say(['release', '--all'])).log.split('\n')[0], 'all channels: was not held')
     await say(['reconcile'])
@@ -265,7 +271,7 @@ describe('all channels', () => {
     assert.match((await say(['release', CHANNEL])).log, /all channels may be held, but that cannot be read/)
     assert.equal(
       (await say(['release', '--all'])).log,
-      'all channels: released; its hold could not be read\n',
+      'all channels: released; the hold could not be read\n',
     )
   })
 
