@@ -80,10 +80,7 @@ test('who held it is written down, and said by hold, release and status', async 
   assert.equal(find(await statusOf(stage), CHANNEL).hold?.by, null)
   const ended = { reason: 'old', since: '2026-01-01T00:00:00Z', until: '2026-01-02T00:00:00Z' }
   writeHold(state, { repository: 'alice/dotfiles', branch: CHANNEL }, ended)
-  assert.equal(
-    (await say(['release', CHANNEL])).log,
-    `${NAS}: released, but the hold had ended (2026-01-02T00:00:00Z)\n`,
-  )
+  assert.equal((await say(['release', CHANNEL])).log, `${NAS}: released, but the hold had ended (EXACT)\n`)
   writeFileSync(holdFile(state, { repository: 'alice/dotfiles', branch: CHANNEL }), '{')
   assert.equal((await say(['release', CHANNEL])).log, `${NAS}: released; the hold could not be read\n`)
 })
