@@ -21,6 +21,53 @@ let
   bin = lib.getExe' systemd;
   sudo = "/run/wrappers/bin/sudo --non-interactive";
 
+  # The commands that need the key, or write to our state, and what of their options (src/commands) the group of openCliTo
+  # may use: a name that ends in “=” takes a value. All others are for root, also those that are still to come: with a
+  # configuration of their own, or a file of their choice, the group could do as our user more than these commands do.
+  # test/nix/group.test.ts holds this against the program.
+  groupOptions = {
+    status = [
+      "--json"
+      # only as “-”: see below
+      "--metrics="
+    ];
+    explain = [ "--json" ];
+    history = [
+      "--json"
+      "--since="
+    ];
+    reconcile = [
+      "--dry-run"
+      "--wait"
+    ];
+    hold = [
+      "--reason="
+      "--until="
+      "--force"
+      "--all"
+    ];
+    release = [ "--all" ];
+    doctor = [
+      "--json"
+      "--offline"
+    ];
+  };
+  commands = lib.attrNames groupOptions;
+  anyCommand = lib.concatStringsSep " | " commands;
+
+  takesValue = lib.hasSuffix "=";
+  # `'doctor --json' | 'hold --all'`: what a case of bash compares `COMMAND OPTION` with
+  patternsOf =
+    isWanted:
+    lib.concatStringsSep " | " (
+      lib.concatLists (
+        lib.mapAttrsToList (
+          command: options:
+          map (option: "'${command} ${lib.removeSuffix "=" option}'") (lib.filter isWanted options)
+        ) groupOptions
+      )
+    );
+
   # Runs a command and waits for it. A signal ends it by `stop`: systemd-run would leave its unit behind,
   # and the caller may not signal sudo. Repeated, because the unit may not exist yet.
   supervise = run: stop: ''
@@ -49,7 +96,7 @@ let
     exit
   '';
 
-  # `UNIT COMMAND…`, as root: a unit of that name runs the command. --pty where all three are a terminal,
+  # `UNIT WHO COMMAND…`, as root: a unit of that name runs the command, and is told who asks. --pty where all three are a terminal,
   # --pipe otherwise; the terminal's title is not systemd's. A `$` in an argument is only a `$`. PATH is
   # not the caller's, who would otherwise choose what runs as root and as our user (a pager, say). From
   # 200 on, a status is systemd's own.
@@ -67,12 +114,13 @@ let
       export PATH=/run/current-system/sw/bin SYSTEMD_PAGER=cat
       export SYSTEMD_ADJUST_TERMINAL_TITLE=0 SYSTEMD_TINT_BACKGROUND=0
       unit=$1
-      shift
+      who=$2
+      shift 2
       ${supervise ''
         ${bin "systemd-run"} --quiet --wait --collect --pipe --pty --unit="$unit" \
           --service-type=exec --expand-environment=no --uid=${as} --gid=${as} \
           --description="hydra-channels, from a shell" --setenv=TERM="''${TERM:-dumb}" \
-          --setenv=PATH="$PATH" \
+          --setenv=PATH="$PATH" --setenv=HYDRA_CHANNELS_ASKED_BY="$who" \
           ${lib.escapeShellArgs (variables ++ properties)} \
           -- ${inside} "$@"'' ''${bin "systemctl"} stop "$unit"''}
       if ((status >= 200 && status < 250)); then
@@ -87,10 +135,12 @@ let
   asRoot = unitAs "root" credentialConfig;
 
   # What sudo lets the group run as root, which hands over to our user at once: `run ID COMMAND…`, and
-  # `end ID` of the same caller. With a configuration of their own, or a file of their choice, they
-  # could do as our user more than these commands do.
+  # `end ID` of the same caller. sudo itself sets SUDO_USER and SUDO_UID: nobody asks in another name.
+  # No argument that begins with “-” comes through unless it is an option of the list, wherever it stands. So it
+  # does not matter which option it could be the value of: the program takes no such value either
+  # (src/commands/arguments.ts), but with “=”. After “--” there are no options, for the program neither.
   forGroup = writeShellScript "hydra-channels-for-group" ''
-    [[ "''${2-}" =~ ^[0-9]{1,10}$ && "''${SUDO_UID-}" =~ ^[0-9]+$ ]] || exit 2
+    [[ "''${2-}" =~ ^[0-9]{1,10}$ && "''${SUDO_UID-}" =~ ^[0-9]+$ && -n "''${SUDO_USER-}" ]] || exit 2
     action=$1
     unit=hydra-channels-shell-$SUDO_UID-$2.service
     shift 2
@@ -99,27 +149,52 @@ let
       run) ;;
       *) exit 2 ;;
     esac
-    case "''${1-}" in
-      status | reconcile | hold | release | doctor) ;;
-      *) echo "hydra-channels: only status, reconcile, hold, release and doctor" >&2; exit 2 ;;
+    refuse() {
+      echo "hydra-channels: $1" >&2
+      exit 2
+    }
+    command=''${1-}
+    case "$command" in
+      ${anyCommand}) ;;
+      *) refuse "only ${lib.concatStringsSep ", " (lib.init commands)} and ${lib.last commands}" ;;
     esac
-    for argument; do
-      case "$argument" in
-        --config | --config=* | --metrics | --metrics=*)
-          echo "hydra-channels: $argument is for root" >&2; exit 2 ;;
-      esac
+    option=
+    for argument in "''${@:2}"; do
+      if [[ -n "$option" ]]; then
+        [[ "$argument" != -?* ]] || refuse "$option needs a value, but is followed by $argument (if that is the value: $option=$argument)"
+        value=$argument
+      else
+        case "$argument" in
+          --) break ;;
+          -h | -v | --help | --version) continue ;;
+          -?*) option=''${argument%%=*} ;;
+          *) continue ;;
+        esac
+        case "$command $option" in
+          ${patternsOf (option: !takesValue option)}) option=; continue ;;
+          ${patternsOf takesValue}) ;;
+          *) refuse "$command $option is for root, or there is no such option: see hydra-channels $command --help" ;;
+        esac
+        # else it is the next argument
+        [[ "$argument" == *=* ]] || continue
+        value=''${argument#*=}
+      fi
+      [[ "$option" != --metrics || "$value" == - ]] || refuse "--metrics FILE is for root; --metrics - is not"
+      option=
     done
-    exec ${asUser} "$unit" "$@"
+    exec ${asUser} "$unit" "$SUDO_USER" "$@"
   '';
 in
 writeShellScriptBin "hydra-channels" ''
+  # below, we say who asks
+  unset HYDRA_CHANNELS_ASKED_BY
   for argument; do
     case "$argument" in
       --config | --config=*) exec ${program} "$@" ;;
     esac
   done
   case "''${1-}" in
-    status | reconcile | hold | release | doctor) ;;
+    ${anyCommand}) ;;
     *) exec ${program} "$@" ;;
   esac
   if [[ $EUID != 0 ]]; then
@@ -136,12 +211,14 @@ writeShellScriptBin "hydra-channels" ''
         ''
     }
   fi
+  # root by sudo, or by a login
+  who=''${SUDO_USER:-$(${lib.getExe' coreutils "logname"} 2>/dev/null || echo root)}
   as=${asUser}
   [[ $1 != doctor ]] || as=${asRoot}
-  exec "$as" hydra-channels-shell-0-$$.service "$@"
+  exec "$as" hydra-channels-shell-0-$$.service "$who" "$@"
 ''
 // {
-  inherit forGroup;
+  inherit forGroup groupOptions;
   scripts = [
     inside
     asUser

@@ -225,8 +225,10 @@ in
       default = null;
       example = "wheel";
       description = ''
-        A group that may run `hydra-channels status`, `reconcile`, `hold`, `release` and `doctor` with the
-        App's key, through sudo and without a password. The key itself stays out of their reach.
+        A group that may run `hydra-channels status`, `explain`, `history`, `reconcile`, `hold`, `release` and
+        `doctor` with the App's key, through sudo and without a password. The key itself stays out of their
+        reach, and options that name a file or a folder, such as `--config` and `--metrics FILE`, are for root.
+        Who asks is handed on: a hold has the name of whoever made it.
       '';
     };
 

@@ -2,35 +2,21 @@
 import assert from 'node:assert/strict'
 import { existsSync, statSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
-import { bootMachine, type Machine, withoutMachine } from './machine.ts'
+import { bootMachine, type Machine, startsIn, withoutMachine } from './machine.ts'
 
 const RECONCILE = 'hydra-channels-reconcile'
 const METRICS = '/var/lib/hydra-channels/metrics/hydra-channels.prom'
 const KICK = '/run/hydra-channels-kick/kick'
 
-const runsIn = (journal: string) => journal.match(/^Starting /gm)?.length ?? 0
-
 describe('hooks', { skip: withoutMachine, concurrency: false }, () => {
   let machine: Machine
-  /** main: c1 - … - c12 */
-  let commits: string[]
-  let next = 0
   before(async () => {
     machine = await bootMachine('detached')
     await machine.ok(`systemctl stop ${RECONCILE}.timer`)
-    commits = await machine.repo.history(12)
   })
   after(() => machine?.close())
 
   const read = (file: string) => (existsSync(machine.path(file)) ? machine.read(file) : '')
-  /** The next commit is built for these hosts. */
-  const build = async (...hosts: string[]) => {
-    const sha = commits[next++] ?? ''
-    await machine.repo.setBranch('main', sha)
-    const builds = await machine.evaluate(sha, hosts)
-    await machine.forget()
-    return { sha, builds, build: builds[0] ?? 0 }
-  }
   /** As an operator does it, and with its end. */
   const reconcile = async () => {
     const { status } = await machine.run(`systemctl start ${RECONCILE}`)
@@ -43,24 +29,21 @@ describe('hooks', { skip: withoutMachine, concurrency: false }, () => {
     )
     return (JSON.parse(shown)[0].next - Date.now() * 1000) / 1_000_000
   }
-  /** A timer that does not let a test wait for a quarter of an hour. */
-  const shortenTimer = async () => {
-    const times = 'OnActiveSec=\nOnUnitInactiveSec=\nOnActiveSec=1s\nOnUnitInactiveSec=3s\nAccuracySec=10ms\n'
-    machine.write(`/run/systemd/system/${RECONCILE}.timer.d/shorter.conf`, `[Timer]\n${times}`)
-    await machine.ok(`systemctl daemon-reload && systemctl restart ${RECONCILE}.timer`)
+  const startShorterTimer = async () => {
+    await machine.shortenTimer()
+    await machine.ok(`systemctl restart ${RECONCILE}.timer`)
   }
-  const channel = (host: string) => machine.repo.branch(`nixos-tested-${host}`)
 
   test('a hook asks for a reconcile, which copies, moves the channel and has metrics written', async () => {
-    const { sha, build: nas } = await build('nas')
+    const { sha, build: nas } = await machine.build()
     const { status, log } = await machine.hook(nas)
     assert.equal(status, 0, log)
-    assert.match(log, /^asked for a reconcile of alice\/dotfiles nixos-tested-nas: /m)
+    assert.match(log, /^alice\/dotfiles nixos-tested-nas: asked for a reconcile; /m)
     await machine.settled()
-    assert.equal(await channel('nas'), sha)
+    assert.equal(await machine.tip(), sha)
     const journal = await machine.journal(RECONCILE)
     assert.match(journal, /^alice\/dotfiles nixos-tested-nas: created at /m)
-    assert.equal(runsIn(journal), 1)
+    assert.equal(startsIn(journal), 1)
     assert.equal(machine.copied().length, 1)
 
     const behind = /^hydra_channels_commits_behind\{.*branch="nixos-tested-nas"\} 0$/m
@@ -73,25 +56,25 @@ describe('hooks', { skip: withoutMachine, concurrency: false }, () => {
   })
 
   test('a kick during a run is one run more', async () => {
-    const first = await build('nas')
+    const first = await machine.build()
     const copies = await machine.holdCopies()
     await machine.ok(`systemctl start --no-block ${RECONCILE}`)
     await copies.begun()
-    const second = await build('nas')
+    const second = await machine.build()
     assert.equal((await machine.hook(second.build)).status, 0)
     await copies.end()
     await machine.settled()
     // the first began before the journal did
     const journal = await machine.journal(RECONCILE)
-    assert.equal(runsIn(journal), 1, journal)
-    assert.equal(await channel('nas'), second.sha)
+    assert.equal(startsIn(journal), 1, journal)
+    assert.equal(await machine.tip(), second.sha)
     assert.notEqual(first.sha, second.sha)
   })
 
   test('a kick during a failing run is one run more, and a failing run is no loop', async t => {
     await machine.ok('touch /var/lib/cache/full')
     t.after(() => machine.ok('rm -f /var/lib/cache/full'))
-    const { sha, build: nas } = await build('nas')
+    const { sha, build: nas } = await machine.build()
     const copies = await machine.holdCopies()
     await machine.ok(`systemctl start --no-block ${RECONCILE}`)
     await copies.begun()
@@ -99,21 +82,21 @@ describe('hooks', { skip: withoutMachine, concurrency: false }, () => {
     await copies.end()
     await machine.settled()
     const journal = await machine.journal(RECONCILE)
-    assert.match(journal, /^cannot move nixos-tested-nas in alice\/dotfiles: cannot copy to the cache: /m)
+    assert.match(journal, /^alice\/dotfiles nixos-tested-nas: cannot be moved: cannot copy to the cache: /m)
     // the first began before the hook
-    assert.equal(runsIn(journal), 2, journal)
+    assert.equal(startsIn(journal), 2, journal)
     assert.equal((await machine.show(RECONCILE, 'Result')).Result, 'exit-code')
-    assert.notEqual(await channel('nas'), sha)
+    assert.notEqual(await machine.tip(), sha)
     // the metrics are of a failed run, too
     await machine.until('the metrics say so', () => /nas",reason="not-cached"/.test(read(METRICS)))
 
     await machine.ok('rm /var/lib/cache/full')
     await reconcile()
-    assert.equal(await channel('nas'), sha)
+    assert.equal(await machine.tip(), sha)
   })
 
   test('SIGTERM in a copy ends the run at once, is no failure, and the next run finishes', async () => {
-    const { sha } = await build('nas')
+    const { sha } = await machine.build()
     const copies = await machine.holdCopies()
     await machine.ok(`systemctl start --no-block ${RECONCILE}`)
     await copies.begun()
@@ -121,14 +104,14 @@ describe('hooks', { skip: withoutMachine, concurrency: false }, () => {
     await machine.ok(`timeout 20 systemctl stop ${RECONCILE}`)
     const { ActiveState, Result } = await machine.show(RECONCILE, 'ActiveState', 'Result')
     assert.deepEqual([ActiveState, Result], ['inactive', 'success'])
-    assert.notEqual(await channel('nas'), sha)
+    assert.notEqual(await machine.tip(), sha)
     await copies.end()
     await reconcile()
-    assert.equal(await channel('nas'), sha)
+    assert.equal(await machine.tip(), sha)
   })
 
   test('SIGKILL in a copy leaves nothing that holds up the next run', async () => {
-    const { sha } = await build('nas')
+    const { sha } = await machine.build()
     const copies = await machine.holdCopies()
     await machine.ok(`systemctl start --no-block ${RECONCILE}`)
     await copies.begun()
@@ -137,20 +120,20 @@ describe('hooks', { skip: withoutMachine, concurrency: false }, () => {
     assert.equal((await machine.show(RECONCILE, 'Result')).Result, 'signal')
     await copies.end()
     await reconcile()
-    assert.equal(await channel('nas'), sha)
+    assert.equal(await machine.tip(), sha)
   })
 
   test('a channel that is held stays, for the hook’s reconcile too, until it is released', async () => {
     await machine.ok("hydra-channels hold nixos-tested-nas --reason 'kernel does not boot'", { as: 'alice' })
-    const { sha, build: nas } = await build('nas')
+    const { sha, build: nas } = await machine.build()
     assert.equal((await machine.hook(nas)).status, 0)
     await machine.settled()
     assert.match(await machine.journal(RECONCILE), /^alice\/dotfiles nixos-tested-nas: held/m)
-    assert.notEqual(await channel('nas'), sha)
+    assert.notEqual(await machine.tip(), sha)
     // made by one, and ended by another
     await machine.ok('hydra-channels release nixos-tested-nas')
     await reconcile()
-    assert.equal(await channel('nas'), sha)
+    assert.equal(await machine.tip(), sha)
   })
 
   test('the timer starts a run a while after it is first activated, and again after a failure', async () => {
@@ -158,30 +141,30 @@ describe('hooks', { skip: withoutMachine, concurrency: false }, () => {
     assert.ok(due > 60 && due < 125, `${due} s`)
     // the machine is up for longer, and runs have ended: neither starts one now
     assert.equal((await machine.show(RECONCILE, 'ActiveState')).ActiveState, 'inactive')
-    const { sha } = await build('nas')
+    const { sha } = await machine.build()
     await machine.ok('mv /run/secrets/github-app-key /run/kept')
-    await shortenTimer()
+    await startShorterTimer()
     await machine.until('a run has failed', async () =>
       /Failed with result/.test(await machine.journal(RECONCILE)),
     )
     await machine.ok('mv /run/kept /run/secrets/github-app-key')
-    await machine.until('the timer has started another', async () => (await channel('nas')) === sha)
+    await machine.until('the timer has started another', async () => (await machine.tip()) === sha)
     await machine.ok(`systemctl stop ${RECONCILE}.timer`)
     await machine.settled()
   })
 
   for (const how of ['orderly', 'power-cut'] as const) {
     test(`what a reboot interrupts is made good after it, without another hook: ${how}`, async () => {
-      const { sha, build: nas } = await build('nas')
+      const { sha, build: nas } = await machine.build()
       const copies = await machine.holdCopies()
       assert.equal((await machine.hook(nas)).status, 0)
       await copies.begun()
       await machine.reboot(how)
       await copies.end()
-      assert.notEqual(await channel('nas'), sha)
+      assert.notEqual(await machine.tip(), sha)
       assert.ok((await untilDue()) > 60)
-      await shortenTimer()
-      await machine.until('the timer has made it good', async () => (await channel('nas')) === sha)
+      await startShorterTimer()
+      await machine.until('the timer has made it good', async () => (await machine.tip()) === sha)
       await machine.ok(`systemctl stop ${RECONCILE}.timer`)
       await machine.settled()
       assert.throws(() => statSync(machine.path(KICK)), { code: 'ENOENT' })
@@ -190,7 +173,7 @@ describe('hooks', { skip: withoutMachine, concurrency: false }, () => {
 
   test('sixty hooks at once are two runs at most, and every channel has moved', async () => {
     const hosts = Array.from({ length: 60 }, (_, n) => `host${n}`)
-    const { sha, builds } = await build(...hosts)
+    const { sha, builds } = await machine.build(...hosts)
     const copies = await machine.holdCopies()
     const ended = await Promise.all(builds.map(each => machine.hook(each, 'at once')))
     assert.deepEqual(
@@ -200,7 +183,7 @@ describe('hooks', { skip: withoutMachine, concurrency: false }, () => {
     await copies.end()
     await machine.settled()
     const journal = await machine.journal(RECONCILE)
-    assert.ok(runsIn(journal) <= 2, journal)
+    assert.ok(startsIn(journal) <= 2, journal)
     const branches = await machine.repo.branches()
     assert.deepEqual(
       hosts.filter(host => branches[`nixos-tested-${host}`] !== sha),

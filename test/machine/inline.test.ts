@@ -11,30 +11,18 @@ const NETRC = '/run/secrets/cache-netrc'
 
 describe('inline hooks', { skip: withoutMachine, concurrency: false }, () => {
   let machine: Machine
-  let commits: string[]
-  let next = 0
   before(async () => {
     machine = await bootMachine('inline')
     await machine.ok(`systemctl stop ${RECONCILE}.timer`)
-    commits = await machine.repo.history(7)
   })
   after(() => machine?.close())
 
-  const build = async () => {
-    const sha = commits[next++] ?? ''
-    await machine.repo.setBranch('main', sha)
-    const [build = 0] = await machine.evaluate(sha, ['nas'])
-    await machine.forget()
-    return { sha, build }
-  }
-  const tip = () => machine.repo.branch('nixos-tested-nas')
-
   test('the verdict is in Hydra’s log, and the key, the cache’s login and the token are nobody else’s', async () => {
-    const { sha, build: nas } = await build()
+    const { sha, build: nas } = await machine.build()
     const { status, log } = await machine.hook(nas)
     assert.equal(status, 0, log)
     assert.match(log, /^alice\/dotfiles nixos-tested-nas: created at [0-9a-f]{7}\n$/m)
-    assert.equal(await tip(), sha)
+    assert.equal(await machine.tip(), sha)
     const credentials = '/run/credentials/hydra-notify.service'
     for (const file of [
       `${credentials}/github-app-key`,
@@ -57,44 +45,44 @@ describe('inline hooks', { skip: withoutMachine, concurrency: false }, () => {
   })
 
   test('without the cache’s login no channel moves, and Hydra’s log says why', async () => {
-    const { sha, build: nas } = await build()
+    const { sha, build: nas } = await machine.build()
     await machine.ok(`mv ${NETRC} /run/kept && systemctl restart ${NOTIFY}`)
     const { status, log } = await machine.hook(nas)
     assert.equal(status, 2, log)
     assert.match(log, /there is no netrc file of the cache at \/run\/secrets\/cache-netrc: /)
-    assert.notEqual(await tip(), sha)
+    assert.notEqual(await machine.tip(), sha)
 
     await machine.ok(`mv /run/kept ${NETRC} && systemctl restart ${NOTIFY}`)
     assert.equal((await machine.hook(nas)).status, 0)
-    assert.equal(await tip(), sha)
+    assert.equal(await machine.tip(), sha)
   })
 
   test('a missing key is said in Hydra’s log and keeps nothing else of Hydra from being told', async () => {
-    const { sha, build: nas } = await build()
+    const { sha, build: nas } = await machine.build()
     await machine.ok(`mv ${KEY} /run/kept && systemctl restart ${NOTIFY}`)
     const { status, log } = await machine.hook(nas)
     assert.equal(status, 2, log)
     assert.match(log, /there is no private key of the App at \/run\/secrets\/github-app-key: /)
     assert.equal((await machine.show(NOTIFY, 'ActiveState')).ActiveState, 'active')
-    assert.notEqual(await tip(), sha)
+    assert.notEqual(await machine.tip(), sha)
 
     await machine.ok(`mv /run/kept ${KEY}`)
     await machine.ok(`systemctl start ${RECONCILE}`)
-    assert.equal(await tip(), sha)
+    assert.equal(await machine.tip(), sha)
     // hydra-notify has what was there when it was started
-    const again = await build()
+    const again = await machine.build()
     await machine.ok(`systemctl restart ${NOTIFY}`)
     assert.equal((await machine.hook(again.build)).status, 0)
-    assert.equal(await tip(), again.sha)
+    assert.equal(await machine.tip(), again.sha)
   })
 
   test('a hold counts for an inline hook', async () => {
     await machine.ok("hydra-channels hold nixos-tested-nas --reason 'does not boot'", { as: 'alice' })
-    const { sha, build: nas } = await build()
+    const { sha, build: nas } = await machine.build()
     const { status, log } = await machine.hook(nas)
     assert.equal(status, 0, log)
     assert.match(log, /^alice\/dotfiles nixos-tested-nas: held, not moved to /m)
-    assert.notEqual(await tip(), sha)
+    assert.notEqual(await machine.tip(), sha)
     await machine.ok('hydra-channels release nixos-tested-nas')
   })
 

@@ -123,6 +123,12 @@ export interface Machine {
   journal(unit: string): Promise<string>
   /** From now on the journal is of what follows; and what ran before counts for no limit of starts, as runs are short here. */
   forget(): Promise<void>
+  /** main's next commit, evaluated and built for these hosts (default: nas). The journal begins anew. */
+  build(...hosts: string[]): Promise<{ sha: string; builds: number[]; build: number }>
+  /** What the channel of a host is at; undefined if there is none. */
+  tip(host?: string): Promise<string | undefined>
+  /** A timer of reconcile that does not let a test wait for a quarter of an hour. It is not started. */
+  shortenTimer(): Promise<void>
   /** `systemctl show` */
   show<P extends string>(unit: string, ...properties: P[]): Promise<Record<P, string>>
   /** Until a condition holds that asks the machine. */
@@ -142,6 +148,9 @@ const RECONCILE = 'hydra-channels-reconcile.service'
 /** of the cache */
 const LOGIN = ['nix', 'correct-horse-battery']
 const PATH_UNIT = 'hydra-channels-reconcile.path'
+
+/** How often a unit was started, by its journal. */
+export const startsIn = (journal: string) => journal.match(/^Starting /gm)?.length ?? 0
 
 export async function bootMachine(name: MachineName): Promise<Machine> {
   const work = mkdtempSync(join(tmpdir(), 'hc-machine-'))
@@ -179,6 +188,7 @@ export async function bootMachine(name: MachineName): Promise<Machine> {
   let events = 0
   let release = async () => {}
   let jobset: Promise<number> | undefined
+  let newest: string | undefined
 
   const run: Machine['run'] = (script, { as, terminal } = {}) =>
     runInside(leader, terminal ? ['script', '-qefc', script, '/dev/null'] : ['/bin/bash', '-c', script], as)
@@ -232,6 +242,22 @@ export async function bootMachine(name: MachineName): Promise<Machine> {
     journal: unit => ok(`journalctl --sync; journalctl --output=cat --unit='${unit}' --since='@${since}'`),
     async forget() {
       since = (await ok("systemctl reset-failed; journalctl --sync; date '+%s.%6N'")).trim()
+    },
+    async build(...hosts) {
+      const [sha = ''] = await repo.history(1, newest)
+      newest = sha
+      await repo.setBranch('main', sha)
+      const builds = await machine.evaluate(sha, hosts.length === 0 ? ['nas'] : hosts)
+      await machine.forget()
+      return { sha, builds, build: builds[0] ?? 0 }
+    },
+    tip: (host = 'nas') => repo.branch(`nixos-tested-${host}`),
+    async shortenTimer() {
+      const times =
+        'OnActiveSec=\nOnUnitInactiveSec=\nOnActiveSec=1s\nOnUnitInactiveSec=3s\nAccuracySec=10ms\n'
+      const timer = RECONCILE.replace('.service', '.timer')
+      machine.write(`/run/systemd/system/${timer}.d/shorter.conf`, `[Timer]\n${times}`)
+      await ok('systemctl daemon-reload')
     },
     show,
     settled: (unit = RECONCILE) =>
@@ -329,7 +355,7 @@ function install(root: string, files: Files, github: TestGitHub): void {
     '#!/bin/sh\nexec /usr/bin/sleep "$(cat /run/moment 2>/dev/null || echo 0.2)"\n',
     0o755,
   )
-  for (const name of ['rm', 'timeout']) link(`${store}coreutils/bin/${name}`, `/usr/bin/${name}`)
+  for (const name of ['logname', 'rm', 'timeout']) link(`${store}coreutils/bin/${name}`, `/usr/bin/${name}`)
   for (const name of ['bash', 'findutils', 'gnugrep', 'gnused', 'systemd', 'postgresql', 'util-linux']) {
     link(`${store}${name}`, '/usr')
   }

@@ -70,6 +70,8 @@ describe('shells', { skip: withoutMachine, concurrency: false }, () => {
     const root = `sudo --non-interactive ${FOR_GROUP}`
     for (const command of [
       'hydra-channels status --metrics /var/lib/hydra-channels/x',
+      'hydra-channels status --page /var/lib/hydra-channels/x',
+      'hydra-channels hold nixos-tested-nas --reason --page=x',
       'hydra-channels status --config /home/alice/own.json',
       `${root} status`,
       `${root} run 1 status --config=/home/alice/own.json`,
@@ -84,6 +86,21 @@ describe('shells', { skip: withoutMachine, concurrency: false }, () => {
     }
     const { stderr } = await machine.run(`sudo --non-interactive ${FOR_GROUP} end 1`, { as: STRANGER })
     assert.match(stderr, /^sudo: /m)
+  })
+
+  test('the group may have the metrics on standard output', async () => {
+    const { status, stdout } = await machine.run('hydra-channels status --metrics -', { as: MEMBER })
+    assert.equal(status, 0)
+    assert.match(stdout, /^# HELP (?:.*\n)+hydra_channels_dry_run 0\n$/)
+  })
+
+  test('explain and history are handed on, too', async () => {
+    for (const command of ['explain', 'history']) {
+      const { stdout } = await machine.run(`hydra-channels ${command} --help`, { as: MEMBER })
+      assert.match(stdout, /^Usage: hydra-channels /, command)
+      const stranger = await machine.run(`hydra-channels ${command} --help`, { as: STRANGER })
+      assert.match(stranger.stderr, /^sudo: /m, command)
+    }
   })
 
   test('with a terminal the table has colours, without one it has none, and the exit status is the program’s', async () => {
@@ -112,18 +129,18 @@ describe('shells', { skip: withoutMachine, concurrency: false }, () => {
       await machine.ok(`systemctl start --no-block ${RECONCILE}`)
       await copies.begun()
       await machine.ok('rm -f /run/keys; mkfifo -m 666 /run/keys')
-      const typed = "exec 3<>/run/keys; script -qefc 'hydra-channels reconcile --wait' /dev/null <&3"
+      // nobody asks in another name
+      const typed =
+        "exec 3<>/run/keys; HYDRA_CHANNELS_ASKED_BY=mallory script -qefc 'hydra-channels reconcile --wait' /dev/null <&3"
       const ended = machine.run(typed, { as })
       await machine.until('it waits for the other one', async () => {
         const runs = await machine.hydra.sql`
           select from pg_stat_activity where application_name like 'hydra-channels reconcile%'`
         return runs.length === 2
       })
-      const environment = "systemctl show --property=Environment 'hydra-channels-shell-*'"
-      assert.match(
-        await machine.ok(environment),
-        / https_proxy=http:\/\/proxy\.example\.org:3128 no_proxy=\S+50%/,
-      )
+      const environment = await machine.ok("systemctl show --property=Environment 'hydra-channels-shell-*'")
+      assert.match(environment, / https_proxy=http:\/\/proxy\.example\.org:3128 no_proxy=\S+50%/)
+      assert.match(environment, new RegExp(` HYDRA_CHANNELS_ASKED_BY=${whom} `))
       writeFileSync(machine.path('/run/keys'), '\u0003')
       assert.equal((await ended).status, 130)
       await machine.ok(`systemctl stop ${RECONCILE}`)

@@ -2,7 +2,7 @@
 // health after the cause is gone, without anybody's help.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { bootMachine, type Machine, withoutMachine } from './machine.ts'
+import { bootMachine, type Machine, startsIn, withoutMachine } from './machine.ts'
 
 const RECONCILE = 'hydra-channels-reconcile'
 const PATH_UNIT = `${RECONCILE}.path`
@@ -100,7 +100,7 @@ const BROKEN: Trouble[] = [
     // else it is asked again for a quarter of an hour
     cause: `sed -i.kept 's/"deadlineSeconds": 900/"deadlineSeconds": 2/' ${CONFIG}; systemctl stop github.socket github`,
     cure: `mv ${CONFIG}.kept ${CONFIG}; systemctl start github.socket`,
-    said: /^cannot move nixos-tested-nas in alice\/dotfiles: |GitHub could not be asked/m,
+    said: /^alice\/dotfiles nixos-tested-nas: cannot be moved: |GitHub could not be asked/m,
   },
   {
     what: 'the kick’s folder is missing',
@@ -120,31 +120,15 @@ const BROKEN: Trouble[] = [
 
 describe('trouble', { skip: withoutMachine, concurrency: false }, () => {
   let machine: Machine
-  let commits: string[]
-  let next = 0
   before(async () => {
     machine = await bootMachine('detached')
     await machine.ok(`systemctl stop ${RECONCILE}.timer`)
-    commits = await machine.repo.history(40)
-    // a timer that does not let a test wait for a quarter of an hour, once it is started
-    const shorter =
-      '[Timer]\nOnActiveSec=\nOnUnitInactiveSec=\nOnActiveSec=1s\nOnUnitInactiveSec=3s\nAccuracySec=10ms\n'
-    machine.write(`/run/systemd/system/${RECONCILE}.timer.d/shorter.conf`, shorter)
-    await machine.ok('systemctl daemon-reload')
+    await machine.shortenTimer()
   })
   after(() => machine?.close())
 
-  const build = async () => {
-    const sha = commits[next++] ?? ''
-    await machine.repo.setBranch('main', sha)
-    await machine.evaluate(sha, ['nas'])
-    await machine.forget()
-    return sha
-  }
-  const tip = () => machine.repo.branch('nixos-tested-nas')
   /** As a hook does; what it says is tested elsewhere. */
   const kick = () => machine.run(`test -e ${KICK} || touch ${KICK}`, { as: 'hydra-queue-runner' })
-  const starts = (journal: string) => journal.match(/^Starting /gm)?.length ?? 0
 
   for (const { what, cause, cure, said, unstartable, harmless } of BROKEN) {
     test(`${what}: no loop, a clear journal, and health by itself when that is over`, async t => {
@@ -154,28 +138,28 @@ describe('trouble', { skip: withoutMachine, concurrency: false }, () => {
         isCured = true
       }
       t.after(mend)
-      const sha = await build()
+      const { sha } = await machine.build()
       await machine.ok(cause)
       await kick()
       await machine.run(`systemctl start ${RECONCILE}`)
       await machine.settled()
       const journal = await machine.journal(RECONCILE)
       assert.match(journal, said)
-      assert.ok(starts(journal) <= (unstartable ? MAX_STARTS : 2), journal)
+      assert.ok(startsIn(journal) <= (unstartable ? MAX_STARTS : 2), journal)
 
-      if (harmless) return assert.equal(await tip(), sha)
-      assert.notEqual(await tip(), sha)
+      if (harmless) return assert.equal(await machine.tip(), sha)
+      assert.notEqual(await machine.tip(), sha)
       if (unstartable) {
         // systemd has given the path unit up; the timer goes on while starts are refused, and brings it back
         await machine.ok(`systemctl start ${RECONCILE}.timer`)
         await machine.until(
           'the timer has tried',
-          async () => starts(await machine.journal(RECONCILE)) > MAX_STARTS,
+          async () => startsIn(await machine.journal(RECONCILE)) > MAX_STARTS,
         )
       }
       await mend()
       if (!unstartable) await kick()
-      await machine.until('the channel has moved', async () => (await tip()) === sha)
+      await machine.until('the channel has moved', async () => (await machine.tip()) === sha)
       await machine.ok(`systemctl stop ${RECONCILE}.timer`)
       await machine.settled()
       assert.equal((await machine.show(PATH_UNIT, 'ActiveState')).ActiveState, 'active')
