@@ -2,7 +2,7 @@
 
 import { systemClock } from '../base/clock.ts'
 import { DEFAULT_CONFIG_FILE } from '../base/defaults.ts'
-import { messageOf, OperatorError } from '../base/errors.ts'
+import { messageOf, OperatorError, UsageError } from '../base/errors.ts'
 import { createHttp, type Http } from '../base/http.ts'
 import { count, printable } from '../base/log.ts'
 import { writeAtomically } from '../base/write-atomically.ts'
@@ -57,7 +57,7 @@ const options = {
   metrics: {
     type: 'string',
     value: 'FILE',
-    about: "write metrics for node_exporter's textfile collector, and print no table",
+    about: "write metrics for node_exporter's textfile collector (-: to standard output), and print no table",
   },
   config: CONFIG,
 } as const satisfies Options
@@ -70,6 +70,11 @@ export const command: Command<typeof options> = {
   more,
   logTo: 'stderr',
   async run({ values, positionals, env, log, report, print, progress }) {
+    if (values.json && values.metrics === '-') {
+      throw new UsageError('--json and --metrics - both write to standard output', {
+        hint: 'leave one of them out, or name a file: --metrics FILE',
+      })
+    }
     const config = readConfig(configFile(values.config, env) ?? DEFAULT_CONFIG_FILE)
     const http = createHttp(env)
     const database = openDatabase(findConnection(config.database, env))
@@ -87,11 +92,15 @@ export const command: Command<typeof options> = {
       if (values.json) print(`${printable(JSON.stringify(status))}\n`)
       if (values.metrics !== undefined) {
         const { renderMetrics } = await import('../status/metrics.ts')
-        writeMetrics(values.metrics, renderMetrics(status))
-        const troubles = status.channels.filter(({ reason }) => isTroubling(reason)).length
-        log.line(
-          `wrote ${values.metrics}: ${count(status.channels.length, 'channel')}, ${troubles} in trouble`,
-        )
+        const metrics = renderMetrics(status)
+        if (values.metrics === '-') print(metrics)
+        else {
+          writeMetrics(values.metrics, metrics)
+          const troubles = status.channels.filter(({ reason }) => isTroubling(reason)).length
+          log.line(
+            `wrote ${values.metrics}: ${count(status.channels.length, 'channel')}, ${troubles} in trouble`,
+          )
+        }
       } else if (!values.json) {
         const { renderTable } = await import('../status/table.ts')
         // escaped already, and coloured
