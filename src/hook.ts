@@ -9,7 +9,7 @@ import { copyOutputs, startCopies } from './cache/copy.ts'
 import { blindUnit, type CacheOptions, cacheOptionsFor } from './cache/options.ts'
 import { createProver } from './cache/prove.ts'
 import { showJob } from './channels/candidate.ts'
-import { type Channel, channelKey } from './channels/channel.ts'
+import { type Channel, channelKey, channelName } from './channels/channel.ts'
 import { type PlannedChannel, planFleet, unnameable } from './channels/plan.ts'
 import { channelOfJob, type Rule } from './channels/rule.ts'
 import { describeRename } from './channels/safeguards.ts'
@@ -44,14 +44,15 @@ export async function handleBuild(event: BuildFinished, options: HookOptions): P
   const cacheOptions = isCacheConfigured(cache) ? cacheOptionsFor(cache, options) : undefined
   let ended: 'ok' | 'failed' = 'ok'
   if (cacheOptions && detached) ended = await startCopying(event, cacheOptions, options)
-  else if (cacheOptions) await copyOutputs(event.outputs, cacheOptions)
+  else if (cacheOptions) await copyOutputs(event.outputs, showJob(event), cacheOptions)
   else if (cache) log.line('cache has neither unit nor url in the configuration: nothing is copied or proven')
 
   const { channels, invalid } = channelsOf(event, config.channels)
   if (channels.length > 0) {
     if (detached) handOver(channels, options)
     else ended = await bringToCandidate(event, channels, cacheOptions, options)
-  } else if (invalid.length === 0) log.line(`no rule matches ${showJob(event)}: nothing to move`)
+  } else if (invalid.length === 0)
+    log.line(`${showJob(event)}: no rule matches it, so there is nothing to move`)
   for (const error of invalid) options.report(error)
   return invalid.length > 0 ? 'failed' : ended
 }
@@ -89,7 +90,7 @@ async function bringToCandidate(
     const facts = await looking
     if (!facts.good) {
       log.line(
-        `build ${event.build} is not good any more: it is being built again, or has failed since. Its next event will follow`,
+        `${showJob(event)}: build ${event.build} is not good any more: it is being built again, or has failed since. Its next event will follow`,
       )
     }
     const plan = (now: Facts) => planJob(event, channels, now, expectedHosts(config.github))
@@ -107,10 +108,10 @@ async function bringToCandidate(
         prove:
           prove &&
           remember(
-            async (outputs, build) => {
+            async (outputs, build, { name }) => {
               const missing = build === event.build ? notCopied(event, outputs) : outputs
               if (missing.length === 0) return 'seen'
-              return github.deadline.exclude(() => prove(missing, `build ${build}`))
+              return github.deadline.exclude(() => prove(missing, name))
             },
             { stateDirectory: config.stateDirectory, unit: blindUnit(cacheOptions), log },
           ),
@@ -170,7 +171,7 @@ function notCopied(event: BuildFinished, outputs: readonly Output[]): readonly O
   return outputs.filter(({ path }) => path !== null && !copied.has(path))
 }
 
-/** `eval 991: github:alice/dotfiles/3f2c9d1`: all channels of one job have the same candidate. */
+/** `dotfiles:main:nixos-nas: eval 991: github:alice/dotfiles/3f2c9d1`: all channels of one job have the same candidate. */
 function sayCandidate(
   event: BuildFinished,
   judged: readonly PlannedChannel[],
@@ -181,12 +182,13 @@ function sayCandidate(
     const { host } = new URL(webUrlFor(config.github))
     const newest = candidate.build === event.build ? '' : `, with the newest good build ${candidate.build}`
     const prefix = host === 'github.com' ? 'github:' : `${host}/`
-    log.line(`eval ${candidate.eval}${newest}: ${prefix}${channel.repository}/${short(candidate.sha)}`)
+    const flakeref = `${prefix}${channel.repository}/${short(candidate.sha)}`
+    log.line(`${showJob(event)}: eval ${candidate.eval}${newest}: ${flakeref}`)
     return
   }
 }
 
-/** In the order of the rules; the last line is a verdict. */
+/** In the order of the rules. */
 function tellAll(
   channels: readonly Channel[],
   verdicts: ReadonlyMap<string, Verdict>,
@@ -208,25 +210,25 @@ function tellAll(
  * the database nor GitHub nor the App's key, which is so out of reach of other hooks.
  */
 function handOver(channels: readonly Channel[], { config, log, mode }: HookOptions): void {
-  const names = listSome(channels.map(({ repository, branch }) => `${repository} ${branch}`))
+  const names = listSome(channels.map(channelName))
   if (mode === 'look') {
-    log.line(`would ask for a reconcile of ${names} (dry run)`)
+    log.line(`${names}: would ask for a reconcile (dry run)`)
     return
   }
   kick(config.hook.kickFile)
   log.line(
-    `asked for a reconcile of ${names}: the verdict is in its journal (journalctl -u hydra-channels-reconcile) and in hydra-channels status`,
+    `${names}: asked for a reconcile; the verdict is in its journal (journalctl -u hydra-channels-reconcile) and in hydra-channels status`,
   )
 }
 
 /** A copy that cannot be started is trouble, and keeps nobody from asking for a reconcile, which copies by itself. */
 async function startCopying(
-  { outputs }: BuildFinished,
+  event: BuildFinished,
   cacheOptions: CacheOptions,
   { report }: HookOptions,
 ): Promise<'ok' | 'failed'> {
   try {
-    await startCopies(outputs, cacheOptions)
+    await startCopies(event.outputs, showJob(event), cacheOptions)
     return 'ok'
   } catch (error) {
     report(operatorErrorOf(error))

@@ -76,8 +76,8 @@ export async function reconcile(options: ReconcileOptions): Promise<Reconciled> 
       prove:
         prove &&
         remember(
-          async (outputs, build) => {
-            const how = await github.deadline.exclude(() => prove(outputs, `build ${build}`))
+          async (outputs, _build, { name }) => {
+            const how = await github.deadline.exclude(() => prove(outputs, name))
             progress(`${++proven} proven`)
             return how
           },

@@ -10,7 +10,7 @@ interface OperatorErrorOptions extends ErrorOptions {
  * Something that the owner of this Hydra or repository has to know or to mend; ends a command with status 1.
  *
  * The message says what was tried, on what, and what came back:
- * `cannot move nixos-tested-nas in alice/dotfiles: the GitHub App is not installed on this repository`.
+ * `alice/dotfiles nixos-tested-nas: cannot be moved: the GitHub App is not installed on this repository`.
  */
 export class OperatorError extends Error {
   override name = 'OperatorError'

@@ -3,49 +3,61 @@ import { Semaphore } from 'async-mutex'
 import { OperatorError } from '../base/errors.ts'
 import { count, listSome } from '../base/log.ts'
 import type { Output } from '../base/output.ts'
+import type { CacheClient } from './client.ts'
 import { findProblem, waitFor } from './narinfo.ts'
 import type { CacheOptions } from './options.ts'
 
 /**
  * Copies the outputs of a build to the cache, and looks for them there.
  *
+ * @param of whose they are, with which each line begins: `dotfiles:main:nixos-nas.x86_64-linux`
  * @throws OperatorError if an output cannot be copied or is not seen; no channel may move then
  */
-export async function copyOutputs(outputs: readonly Output[], options: CacheOptions): Promise<void> {
-  const { config, client, log, secondMs } = options
-  const paths = pathsOf(outputs, log)
-  if (options.mode === 'look') return lookOnly(paths, options)
+export async function copyOutputs(
+  outputs: readonly Output[],
+  of: string,
+  options: CacheOptions,
+): Promise<void> {
+  const { config, client, secondMs } = options
+  const say = speakFor(of, options)
+  const paths = pathsOf(outputs, say.line)
+  if (options.mode === 'look') return lookOnly(paths, of, options)
   if (config.unit !== undefined) {
+    say.copying(paths.length)
     await copyBy(config.unit, paths, options)
-    log(`copied ${count(paths.length, 'output')} to the cache`)
   }
   if (client) {
     const slots = new Semaphore(config.parallel)
     const looks = await Promise.allSettled(
-      paths.map(path => slots.runExclusive(() => waitFor(path, client, secondMs))),
+      paths.map(path =>
+        slots.runExclusive(() => waitFor(path, client, { secondMs, onWait: () => say.waiting(path) })),
+      ),
     )
     const failed = looks.find(look => look.status === 'rejected')
     if (failed) throw failed.reason
-    log(`saw ${count(paths.length, 'output')} at ${client.url}`)
+    say.saw(paths.length, client)
   }
 }
 
 /** As {@link copyOutputs}, but does not wait for the copies: reconcile proves them before a channel moves. */
-export async function startCopies(outputs: readonly Output[], options: CacheOptions): Promise<void> {
-  const { config, mode, log } = options
+export async function startCopies(
+  outputs: readonly Output[],
+  of: string,
+  options: CacheOptions,
+): Promise<void> {
+  const { config, mode } = options
   if (config.unit === undefined) return
-  const paths = pathsOf(outputs, log)
-  if (mode === 'look') return log(`would copy ${count(paths.length, 'output')} to the cache (dry run)`)
+  const { line } = speakFor(of, options)
+  const paths = pathsOf(outputs, line)
+  if (mode === 'look') return line(`would copy ${count(paths.length, 'output')} to the cache (dry run)`)
   await copyBy(config.unit, paths, options, ['--no-block'])
-  log(`started to copy ${count(paths.length, 'output')} to the cache`)
+  line(`started to copy ${count(paths.length, 'output')} to the cache`)
 }
 
 /** A dry run: what the cache has already, and what would be copied. */
-export async function lookOnly(
-  paths: readonly string[],
-  { config, client, log }: CacheOptions,
-): Promise<void> {
-  const { unit } = config
+export async function lookOnly(paths: readonly string[], of: string, options: CacheOptions): Promise<void> {
+  const { client, config } = options
+  const { line } = speakFor(of, options)
   const looks = await Promise.all(
     paths.map(async path => ({
       path,
@@ -53,10 +65,26 @@ export async function lookOnly(
     })),
   )
   for (const { path, problem } of looks) {
-    if (client && !problem) log(`the cache has ${path} (dry run)`)
-    else if (!problem || (unit !== undefined && problem.copying === 'worthwhile'))
-      log(`would copy ${path} to the cache (dry run)`)
+    if (client && !problem) line(`the cache has ${path} (dry run)`)
+    else if (!problem || (config.unit !== undefined && problem.copying === 'worthwhile'))
+      line(`would copy ${path} to the cache (dry run)`)
     else throw problem.error
+  }
+}
+
+/** What is said of some outputs. What may take long is said before it begins, and its end is what the next line says. */
+export function speakFor(of: string, { log }: Pick<CacheOptions, 'log'>) {
+  const line = (text: string) => log(`${of}: ${text}`)
+  let isWaiting = false
+  return {
+    line,
+    copying: (outputs: number) => line(`copying ${count(outputs, 'output')} to the cache …`),
+    waiting(path: string) {
+      // the others are waited for at the same time
+      if (!isWaiting) line(`waiting for the cache to show ${path} …`)
+      isWaiting = true
+    },
+    saw: (outputs: number, { url }: CacheClient) => line(`saw ${count(outputs, 'output')} at ${url}`),
   }
 }
 

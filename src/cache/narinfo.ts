@@ -71,12 +71,22 @@ export function fieldOf(key: string, text: string): string | undefined {
   return line?.slice(key.length + 1).trim()
 }
 
-/** Asks for the path's narinfo until the cache has it, or answers that it never will. */
-export async function waitFor(path: string, client: CacheClient, secondMs: number): Promise<void> {
+/**
+ * Asks for the path's narinfo until the cache has it, or answers that it never will.
+ *
+ * @param onWait called once, before the first wait
+ */
+export async function waitFor(
+  path: string,
+  client: CacheClient,
+  { secondMs, onWait }: { secondMs: number; onWait: () => void },
+): Promise<void> {
+  let waits = 0
   for (const seconds of [...LOOK_WAITS_SECONDS, undefined]) {
     const found = await findProblem(path, client)
     if (!found) return
     if (seconds === undefined || found.passing === 'no') throw found.error
+    if (waits++ === 0) onWait()
     await new Promise(resolve => setTimeout(resolve, seconds * secondMs))
   }
 }

@@ -1,15 +1,14 @@
 // Proves that outputs are in the cache: looks for them there, and copies what is missing.
 import { Semaphore } from 'async-mutex'
-import { count } from '../base/log.ts'
 import type { Output } from '../base/output.ts'
-import { copyBy, lookOnly, pathsOf } from './copy.ts'
+import { copyBy, lookOnly, pathsOf, speakFor } from './copy.ts'
 import { findProblem, waitFor } from './narinfo.ts'
 import type { CacheOptions } from './options.ts'
 
 /**
  * Proves the outputs of several builds: looks in the cache first if it can, and copies what is missing,
  * `cache.parallel` at once and each path once, however many channels want it. `of` says whose outputs they are, for the
- * log: `build 4123`.
+ * log: `alice/dotfiles nixos-tested-nas`.
  *
  * @returns whether anything had to be copied, which takes its time
  * @throws OperatorError if an output cannot be copied or is not seen
@@ -17,43 +16,71 @@ import type { CacheOptions } from './options.ts'
 export function createProver(
   options: CacheOptions,
 ): (outputs: readonly Output[], of: string) => Promise<'copied' | 'seen'> {
-  const { config, client, log, secondMs } = options
+  const { config, client, secondMs } = options
   const { unit } = config
   const slots = new Semaphore(config.parallel)
-  const proofs = new Map<string, Promise<'copied' | 'seen'>>()
+  const looks = new Map<string, Promise<'there' | 'missing'>>()
+  const copies = new Map<string, Promise<void>>()
   const proven = new Set<string>()
 
-  async function prove(path: string): Promise<'copied' | 'seen'> {
-    if (client) {
-      const problem = await findProblem(path, client)
-      if (!problem) return 'seen'
-      if (problem.copying === 'useless') throw problem.error
+  async function look(path: string): Promise<'there' | 'missing'> {
+    const problem = client && (await findProblem(path, client))
+    if (problem?.copying === 'useless') throw problem.error
+    return client && !problem ? 'there' : 'missing'
+  }
+
+  async function copy(path: string, say: { copying: () => void; waiting: () => void }): Promise<void> {
+    if (unit !== undefined) {
+      say.copying()
+      await copyBy(unit, [path], options)
     }
-    if (unit !== undefined) await copyBy(unit, [path], options)
-    if (client) await waitFor(path, client, secondMs)
-    return unit === undefined ? 'seen' : 'copied'
+    if (client) await waitFor(path, client, { secondMs, onWait: say.waiting })
   }
 
   return async (outputs, of) => {
-    const paths = pathsOf(outputs, log)
+    const say = speakFor(of, options)
+    const paths = pathsOf(outputs, say.line)
     if (options.mode === 'look') {
-      await lookOnly(paths, options)
+      await lookOnly(paths, of, options)
       return 'seen'
     }
-    const looks = await Promise.allSettled(
-      paths.map(path => {
-        // what was proven before this call costs it no time
-        if (proven.has(path)) return 'seen'
-        const proof = proofs.get(path) ?? slots.runExclusive(() => prove(path))
-        proofs.set(path, proof)
-        return proof
-      }),
+    const found = await allOf(paths, path => {
+      // what was proven before this call costs it no time
+      if (proven.has(path)) return 'there'
+      return remembered(looks, path, () => slots.runExclusive(() => look(path)))
+    })
+    const missing = paths.filter((_, index) => found[index] === 'missing')
+    if (missing.length === 0 && client) say.saw(paths.length, client)
+    // not those that are on their way for another channel
+    let unsaid = missing.filter(path => !copies.has(path)).length
+    const copying = () => {
+      if (unsaid > 0) say.copying(unsaid)
+      unsaid = 0
+    }
+    await allOf(missing, path =>
+      remembered(copies, path, () =>
+        slots.runExclusive(() => copy(path, { copying, waiting: () => say.waiting(path) })),
+      ),
     )
-    for (const [index, path] of paths.entries()) if (looks[index]?.status === 'fulfilled') proven.add(path)
-    const failed = looks.find(look => look.status === 'rejected')
-    if (failed) throw failed.reason
-    const copied = looks.filter(look => look.status === 'fulfilled' && look.value === 'copied').length
-    log(`${of}: copied ${count(copied, 'output')} to the cache, saw ${paths.length - copied} there`)
-    return copied > 0 ? 'copied' : 'seen'
+    for (const path of paths) proven.add(path)
+    return missing.length > 0 && unit !== undefined ? 'copied' : 'seen'
   }
+}
+
+/** Waits for all of them, also if one of them fails. */
+async function allOf<T>(
+  paths: readonly string[],
+  work: (path: string) => T | Promise<T>,
+): Promise<readonly T[]> {
+  const ended = await Promise.allSettled(paths.map(work))
+  return ended.map(each => {
+    if (each.status === 'rejected') throw each.reason
+    return each.value
+  })
+}
+
+function remembered<T>(known: Map<string, Promise<T>>, path: string, work: () => Promise<T>): Promise<T> {
+  const found = known.get(path) ?? work()
+  known.set(path, found)
+  return found
 }

@@ -256,7 +256,7 @@ function lastOf(jobs: readonly Feeder[]): Feeder[] {
 }
 
 function twoRefs({ branch, repository }: Channel, { ref }: Rule): OperatorError {
-  return new OperatorError(`two rules make ${branch} in ${repository}, with different values of ref`, {
+  return new OperatorError(`${repository} ${branch}: two rules make it, with different values of ref`, {
     hint: `the first one counts (${ref === undefined ? 'without ref' : `ref ${ref}`}): remove one of the two rules`,
   })
 }
@@ -279,7 +279,7 @@ export function unnameable(
   { repository }: Rule,
   { why, formerly }: Extract<MadeChannel, { kind: 'invalid' }>,
 ): OperatorError {
-  return new OperatorError(`cannot name a channel for ${showJob(job)} in ${repository}: ${why}`, {
+  return new OperatorError(`${showJob(job)}: cannot name a channel in ${repository}: ${why}`, {
     hint: [
       'correct the rule, or make its job leave this one out',
       ...(formerly === undefined ? [] : [`if there is a branch ${formerly}, it is not moved any more`]),

@@ -14,7 +14,7 @@ import type { Output } from '../base/output.ts'
 import { advance, decide, look, lookFrom, type Seen, verdictOfWrite, type Write } from './advance.ts'
 import { getTip, listTips, type Prefix, prefixesIn, type Tips } from './branches.ts'
 import type { Candidate } from './candidate.ts'
-import { type Channel, channelKey } from './channel.ts'
+import { type Channel, channelKey, channelName } from './channel.ts'
 import type { BranchUpdate, Forge, NotAnswered } from './forge.ts'
 import { resolveNames } from './other-name.ts'
 import type { PlannedChannel } from './plan.ts'
@@ -41,9 +41,13 @@ export interface SettleTools {
   planAgain: () => Promise<readonly PlannedChannel[]>
   /** of builds, from Hydra's database */
   findOutputs: (builds: readonly number[]) => Promise<ReadonlyMap<number, readonly Output[]>>
-  /** the outputs of a channel's build are in the cache afterwards; undefined if there is no cache. Channels by their keys */
+  /** the outputs of a channel's build are in the cache afterwards; undefined if there is no cache */
   prove:
-    | ((outputs: readonly Output[], build: number, channel: string) => Promise<'copied' | 'seen'>)
+    | ((
+        outputs: readonly Output[],
+        build: number,
+        channel: { key: string; name: string },
+      ) => Promise<'copied' | 'seen'>)
     | undefined
   /** @throws OperatorError if this run may not write any more */
   checkLock: () => Promise<void>
@@ -225,7 +229,8 @@ class Settling {
 
   async #prove(mover: Mover, outputs: ReadonlyMap<number, readonly Output[]>): Promise<void> {
     const { build } = mover.candidate
-    const how = await this.#tools.prove?.(outputs.get(build) ?? [], build, channelKey(mover.channel))
+    const channel = { key: channelKey(mover.channel), name: channelName(mover.channel) }
+    const how = await this.#tools.prove?.(outputs.get(build) ?? [], build, channel)
     // an upload takes its time
     if (how === 'copied') this.#onWait()
     this.#ready.push(mover)

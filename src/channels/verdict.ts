@@ -5,7 +5,7 @@ import { compareUrl, forceCommand } from '../base/links.ts'
 import { count, type Log, short } from '../base/log.ts'
 import type { TrackedRef } from '../hydra/flakeref.ts'
 import { ambiguous, type Candidate, type JobName, showJob } from './candidate.ts'
-import type { Channel } from './channel.ts'
+import { type Channel, channelName } from './channel.ts'
 import { ifMoving } from './dry-run.ts'
 import { showTrackedRef } from './tracked-ref.ts'
 
@@ -102,7 +102,7 @@ export interface Voice {
   dryRun: boolean
 }
 
-/** The last line is the verdict. */
+/** The verdict, and then what explains it. Each line begins with the channel's name: lines of others may come between. */
 export function tellVerdict(channel: Channel, verdict: Verdict, voice: Voice): void {
   const error = errorOf(verdict)
   if (error !== undefined) voice.report(cannotMove(channel, error))
@@ -115,74 +115,78 @@ function errorOf(verdict: Verdict): unknown {
   return verdict.kind === 'failed' ? verdict.error : undefined
 }
 
-/** Adds to an operator's error what was tried; a bug keeps its own words and its stack. */
-export function cannotMove({ repository, branch }: Channel, error: unknown): unknown {
-  if (!(error instanceof OperatorError)) return error
-  return new OperatorError(`cannot move ${branch} in ${repository}: ${error.message}`, {
-    hint: error.hint,
+/** Adds to an error what was tried, and on what; a bug keeps its own words and its stack as the cause. */
+export function cannotMove(channel: Channel, error: unknown): Error {
+  const name = channelName(channel)
+  if (!(error instanceof OperatorError)) return new Error(`${name}: cannot be moved`, { cause: error })
+  return new OperatorError(`${name}: cannot be moved: ${error.message}`, {
+    hint: error.hint.map(line => `${name}: ${line}`),
     cause: error.cause,
   })
 }
 
-/** `alice/dotfiles nixos-tested-nas: fast-forwarded 1a2b3c4..3f2c9d1 (12 commits)`, below what explains it. */
+/** `alice/dotfiles nixos-tested-nas: fast-forwarded 1a2b3c4..3f2c9d1 (12 commits)`, above what explains it. */
 export function describeVerdict(
+  channel: Channel,
+  verdict: Verdict,
+  voice: Pick<Voice, 'webUrl' | 'dryRun'>,
+): string[] {
+  return inWords(channel, verdict, voice).map(line => `${channelName(channel)}: ${line}`)
+}
+
+function inWords(
   channel: Channel,
   verdict: Verdict,
   { webUrl, dryRun }: Pick<Voice, 'webUrl' | 'dryRun'>,
 ): string[] {
-  const name = `${channel.repository} ${channel.branch}: `
   switch (verdict.kind) {
     case 'created':
-      return [`${name}created at ${short(verdict.sha)}${lost(verdict)}`]
+      return [`created at ${short(verdict.sha)}${lost(verdict)}`]
     case 'would-create':
-      return [`${name}would be created at ${short(verdict.sha)} (dry run)`]
+      return [`would be created at ${short(verdict.sha)} (dry run)`]
     case 'fast-forwarded':
-      return [`${name}fast-forwarded ${range(verdict)}${lost(verdict)}`]
+      return [`fast-forwarded ${range(verdict)}${lost(verdict)}`]
     case 'would-fast-forward':
-      return [`${name}would be fast-forwarded ${range(verdict)} (dry run)`]
+      return [`would be fast-forwarded ${range(verdict)} (dry run)`]
     case 'already-there':
-      return [`${name}already there, at ${short(verdict.sha)}`]
+      return [`already there, at ${short(verdict.sha)}`]
     case 'already-contained':
       return [
+        `already contained: it is at ${short(verdict.tip)}, ${count(verdict.commits, 'commit')} after ${short(verdict.sha)}`,
         ...(verdict.notOn
-          ? [
-              `the commit ${verdict.tip} of the channel is not in the history of ${showTrackedRef(verdict.notOn)}`,
-            ]
+          ? [`its commit ${verdict.tip} is not in the history of ${showTrackedRef(verdict.notOn)}`]
           : []),
-        `${name}already contained: it is at ${short(verdict.tip)}, ${count(verdict.commits, 'commit')} after ${short(verdict.sha)}`,
       ]
     case 'diverged':
       return [
+        `diverged, not moved: it is at ${short(verdict.tip)}, the candidate is ${short(verdict.sha)}`,
         ...describeParting(channel, verdict, webUrl),
-        `${name}diverged, not moved: it is at ${short(verdict.tip)}, the candidate is ${short(verdict.sha)}`,
       ]
     case 'held':
       return [
-        `${name}held, not moved to ${short(verdict.sha)}: ${verdict.reason} (until ${verdict.until ?? 'it is released'})`,
+        `held, not moved to ${short(verdict.sha)}: ${verdict.reason} (until ${verdict.until ?? 'it is released'})`,
       ]
     case 'withdrawn':
     case 'not-on-branch':
       return [
+        `${verdict.kind}, not moved: ${short(verdict.sha)} is not in the history of ${showTrackedRef(verdict.tracked)}`,
         ...describeOffBranch(verdict, { dryRun }),
-        `${name}${verdict.kind}, not moved: ${short(verdict.sha)} is not in the history of ${showTrackedRef(verdict.tracked)}`,
       ]
     case 'no-good-build':
-      return [`${name}not moved: the job has no good build now`]
+      return [`not moved: the job has no good build now`]
     case 'job-gone': {
       const gone = `${showJob(verdict.job)} is not in the jobset any more`
       if (verdict.follows) {
-        return [`${name}not moved: ${gone}, and the channel follows ${showJob(verdict.follows)}`]
+        return [`not moved: ${gone}, and the channel follows ${showJob(verdict.follows)}`]
       }
       return [
         verdict.ignored
-          ? `${name}not moved: ${showJob(verdict.job)} is not in the newest eval, and channels[].ignore says that the branch is somebody else's`
-          : `${name}not created: ${gone}`,
+          ? `not moved: ${showJob(verdict.job)} is not in the newest eval, and channels[].ignore says that the branch is somebody else's`
+          : `not created: ${gone}`,
       ]
     }
     case 'candidate-changed':
-      return [
-        `${name}not moved: its candidate changed while it was copied or written; the next run looks again`,
-      ]
+      return [`not moved: its candidate changed while it was copied or written; the next run looks again`]
     case 'ambiguous':
     case 'failed':
       throw new Error(`${verdict.kind} is reported as an error`)
@@ -204,7 +208,7 @@ function describeParting(
   webUrl: string,
 ): string[] {
   return [
-    `the channel is at ${tip}`,
+    `it is at ${tip}`,
     `the candidate is ${sha}`,
     parted
       ? `they parted at ${parted.mergeBase}: ${count(parted.behindBy, 'commit')} only in the channel, ${count(parted.aheadBy, 'commit')} only in the candidate`

@@ -8,7 +8,7 @@ import { DRY_RUN, END_DRY_RUN } from '../channels/dry-run.ts'
 import { readConfig } from '../config.ts'
 import { findConnection } from '../hydra/connection.ts'
 import { openDatabase } from '../hydra/database.ts'
-import { acquireLock, type Holder } from '../hydra/lock.ts'
+import { acquireLock, anotherRuns, type Holder } from '../hydra/lock.ts'
 import { reconcile } from '../reconcile.ts'
 import { kick, type TakenKick, takeKick } from '../state/kick.ts'
 import {
@@ -67,7 +67,7 @@ export const command: Command<typeof options> = {
     if (config.dryRun) log.line(`${DRY_RUN}; ${END_DRY_RUN}`)
     const mode = isLook || config.dryRun ? 'look' : 'move'
     const connection = findConnection(config.database, env)
-    const waitFor = ({ name }: Holder) => log.line(`waits for another reconcile: ${name}`)
+    const waitFor = ({ program, details }: Holder) => log.line(`waiting for ${program} (${details})`)
     // runs that only look do not disturb each other
     const acquired =
       mode === 'look' ? undefined : await acquireLock(connection, values.wait ? waitFor : undefined)
@@ -75,7 +75,7 @@ export const command: Command<typeof options> = {
       // the other one may have looked already
       if (kicked.kind === 'taken') kick(kicked.file)
       if (values.wait) throw waitedInVain(acquired.by)
-      log.line(`another reconcile runs: ${acquired.by.name}`)
+      log.line(anotherRuns(acquired.by))
       return kicked.kind === 'stuck' ? 'failed' : 'ok'
     }
     const http = createHttp(env)
@@ -135,8 +135,8 @@ export const command: Command<typeof options> = {
   },
 }
 
-function waitedInVain({ name, pid }: Holder): OperatorError {
-  return new OperatorError(`waited 30 minutes for another reconcile: ${name}`, {
+function waitedInVain({ program, details, pid }: Holder): OperatorError {
+  return new OperatorError(`waited 30 minutes for ${program} (${details})`, {
     hint:
       pid === undefined
         ? LATER

@@ -6,6 +6,7 @@ import type { Log } from '../base/log.ts'
 import { ownerProblem, repositoryNameProblem } from '../base/repository-name.ts'
 import { advance } from '../channels/advance.ts'
 import { branchProblem } from '../channels/branch-name.ts'
+import { channelName } from '../channels/channel.ts'
 import { findHolds, type Hold } from '../channels/holds.ts'
 import { describeRename, heldVerdict } from '../channels/safeguards.ts'
 import { isTrouble, tellVerdict, type Verdict } from '../channels/verdict.ts'
@@ -59,8 +60,8 @@ async function update(
   const { channel, sha } = move
   const overridden = findHolds(stateDirectory, channel)
   for (const { reason, scope } of overridden) {
-    const what = scope === 'all' ? 'all channels are' : `${channel.repository} ${channel.branch} is`
-    log.line(`${what} held (${reason}): channel-update moves it all the same`)
+    const what = scope === 'all' ? 'all channels are held' : 'held'
+    log.line(`${channelName(channel)}: ${what} (${reason}); channel-update moves it all the same`)
   }
   try {
     return await advance({

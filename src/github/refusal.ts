@@ -1,5 +1,5 @@
 // What GitHub's refusals mean, and what mends them. GitHub has no machine codes for most: the status, the message and
-// one header must do. The texts are ends of a sentence that begins "cannot move nixos-tested-nas in alice/dotfiles: ".
+// one header must do. The texts are ends of a sentence that begins "alice/dotfiles nixos-tested-nas: cannot be moved: ".
 import { RequestError } from '@octokit/request-error'
 import { LATER, OperatorError, PermissionError } from '../base/errors.ts'
 import { HttpError } from '../base/http.ts'

@@ -68,6 +68,7 @@ export function openRepository(options: RepositoryOptions): Survey {
 
   async function pause(seconds: number): Promise<void> {
     if (seconds * secondMs >= deadline.remainingMs()) throw new DeadlineError()
+    options.onWait?.(seconds)
     await new Promise(resolve => setTimeout(resolve, seconds * secondMs))
   }
 

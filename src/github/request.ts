@@ -38,6 +38,8 @@ export interface RequestOptions {
   deadline: Deadline
   /** what plugin-retry's 1, 4 and 9 are multiplied with, and the seconds of a limit; 1,000 outside of tests */
   secondMs: number
+  /** called before each wait for a limit, or after a write that was not answered */
+  onWait?: (seconds: number) => void
 }
 
 export type GitHubClient = InstanceType<typeof Client>
@@ -54,7 +56,7 @@ export function createClient(options: RequestOptions, more: Record<string, unkno
     baseUrl: options.apiUrl,
     request: { fetch: fetchFor(options), log },
     retry: { doNotRetry: DO_NOT_RETRY, retryAfterBaseValue: options.secondMs },
-    limits: { deadline: options.deadline, secondMs: options.secondMs },
+    limits: options,
     log,
     ...more,
   })
@@ -124,13 +126,13 @@ export class DeadlineError extends LimitError {
 
 declare module '@octokit/core/types' {
   interface OctokitOptions {
-    limits?: { deadline: Deadline; secondMs: number }
+    limits?: Pick<RequestOptions, 'deadline' | 'secondMs' | 'onWait'>
   }
 }
 
 function limits(octokit: Core, { limits: options }: OctokitOptions): Record<string, never> {
   if (!options) return {}
-  const { deadline, secondMs } = options
+  const { deadline, secondMs, onWait } = options
   octokit.hook.error('request', (error, request) => {
     if (!(error instanceof RequestError) || isSentOnce(request)) throw error
     const waited = (request.request as { retryCount?: number }).retryCount ?? 0
@@ -145,6 +147,7 @@ function limits(octokit: Core, { limits: options }: OctokitOptions): Record<stri
           error,
         )
       }
+      onWait?.(seconds)
       const { retry } = octokit as Core & ReturnType<typeof import('@octokit/plugin-retry').retry>
       throw retry.retryRequest(error, waited + 1, seconds)
     }

@@ -7,6 +7,7 @@ import { hostname } from 'node:os'
 import * as z from 'zod/mini'
 import { systemClock } from '../base/clock.ts'
 import { codeOf, LATER, OperatorError } from '../base/errors.ts'
+import { clockTime } from '../base/time.ts'
 import type { Connection } from './connection.ts'
 import {
   begin,
@@ -21,8 +22,8 @@ import { parseRows } from './queries/rows.ts'
 const OPTIONS = {
   /** 63 bits: "hydra-ch" as a number, which no other program uses */
   key: '7528510797120398184',
-  /** how the connections that want the lock are called */
-  applicationName: `hydra-channels reconcile on ${hostname()}, process ${process.pid}`,
+  /** how the connections that want the lock are called; a host's name may be long, and PostgreSQL cuts the end */
+  applicationName: `hydra-channels reconcile, process ${process.pid} on ${hostname()}`,
   /** A server whose machine has gone, or that has stopped, says nothing at all. */
   answerTimeoutMs: 60_000,
   /** The longest wait for another run: any role of the database can keep the lock, for any time. */
@@ -56,8 +57,10 @@ export interface Lock {
 
 /** The connection that has the lock. */
 export interface Holder {
-  /** `hydra-channels reconcile on hydra, process 4711 (role hydra-channels), since 2026-11-24T12:00:00Z` */
-  name: string
+  /** `reconcile`; of a program that is not ours, its own name for itself: `psql` */
+  program: string
+  /** `process 4711 on hydra1, since 11:02`; of a program that is not ours, `role alice, since 11:02` */
+  details: string
   /** PostgreSQL's process; undefined if it has just ended */
   pid: number | undefined
 }
@@ -137,6 +140,7 @@ async function waitForLock(sql: Sql, key: string, ms: number): Promise<boolean> 
 const holderRow = z.object({
   pid: z.nullable(z.int('a number')),
   role: z.nullable(z.string('text')),
+  is_ours: z.nullable(z.boolean('true or false')),
   application_name: z.nullable(z.string('text')),
   since: z.nullable(z.string('text')),
 })
@@ -145,17 +149,45 @@ async function findHolder(sql: Sql, key: string): Promise<Holder> {
   const [row] = parseRows(
     holderRow,
     await sql`
-      select l.pid, a.usename as role, a.application_name,
+      select l.pid, a.usename as role, a.usename = current_user as is_ours, a.application_name,
         to_char(coalesce(a.xact_start, a.backend_start) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as since
       from pg_locks l left join pg_stat_activity a using (pid)
       where l.locktype = 'advisory' and l.granted and l.objsubid = 1
         and l.database = (select oid from pg_database where datname = current_database())
         and ((l.classid::bigint << 32) | l.objid::bigint) = ${key}::bigint`,
   )
-  if (!row) return { name: 'another run, which has just ended', pid: undefined }
-  if (row.pid === null) return { name: 'a prepared transaction (pg_prepared_xacts)', pid: undefined }
-  // any role may give itself our name
-  const name = `${row.application_name || 'a connection'} (role ${row.role})`
-  // of another role's connection the server does not say since when it is there
-  return { name: row.since === null ? name : `${name}, since ${row.since}`, pid: row.pid }
+  if (!row) return { program: RECONCILE, details: 'which ends just now', pid: undefined }
+  if (row.pid === null) {
+    return { program: 'a prepared transaction', details: 'pg_prepared_xacts', pid: undefined }
+  }
+  return { ...describeHolder(row), pid: row.pid }
+}
+
+const RECONCILE = 'reconcile'
+
+/** PgBouncer hands our name on, and may add where it comes from (application_name_add_host). */
+const OUR_NAME = /^hydra-channels reconcile, (process \d{1,10} on [^\s,()]+)/
+
+function describeHolder({
+  application_name: name,
+  role,
+  is_ours: isOurs,
+  since,
+}: z.infer<typeof holderRow>): Pick<Holder, 'program' | 'details'> {
+  const ours = OUR_NAME.exec(name ?? '')?.[1]
+  const details = [
+    ...(ours === undefined ? [] : [ours]),
+    // any role may give itself our name
+    ...(isOurs && ours !== undefined ? [] : [`role ${role}`]),
+    // of another role's connection the server does not say since when it is there
+    ...(since === null ? [] : [`since ${clockTime(Date.parse(since), systemClock.now())}`]),
+  ]
+  return { program: ours === undefined ? name || 'a connection' : RECONCILE, details: details.join(', ') }
+}
+
+/** `another reconcile runs (process 4711 on hydra1, since 11:02)` */
+export function anotherRuns({ program, details }: Holder): string {
+  return program === RECONCILE
+    ? `another reconcile runs (${details})`
+    : `${program} has the lock of reconcile (${details})`
 }

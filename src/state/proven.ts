@@ -18,12 +18,13 @@ interface Copied {
   outputs: readonly (string | null)[]
 }
 
-type Prove = (
-  outputs: readonly Output[],
-  build: number,
-  /** its key, `alice/dotfiles:nixos-tested-nas` */
-  channel: string,
-) => Promise<'copied' | 'seen'>
+/** `{ key: 'alice/dotfiles:nixos-tested-nas', name: 'alice/dotfiles nixos-tested-nas' }` */
+interface NamedChannel {
+  key: string
+  name: string
+}
+
+type Prove = (outputs: readonly Output[], build: number, channel: NamedChannel) => Promise<'copied' | 'seen'>
 
 /** Copies nothing again for a channel's build that was copied for it before. Without a unit, nothing is written down. */
 export function remember(
@@ -32,10 +33,10 @@ export function remember(
 ): Prove {
   if (unit === undefined) return prove
   return async (outputs, build, channel) => {
-    const file = join(stateDirectory, DIRECTORY, `${encodeURIComponent(channel)}.json`)
+    const file = join(stateDirectory, DIRECTORY, `${encodeURIComponent(channel.key)}.json`)
     const copied = { unit, build, outputs: outputs.map(({ path }) => path) }
     if (isIn(file, copied)) {
-      log.line(`build ${build}: copied to the cache before`)
+      log.line(`${channel.name}: build ${build} was copied to the cache before`)
       return 'seen'
     }
     const how = await prove(outputs, build, channel)

@@ -270,14 +270,14 @@ const DATABASE: Case[] = [
     event: flake(null),
     status: 1,
     message:
-      /^cannot move nixos-tested-odd in alice\/dotfiles: eval \d+ has no flakeref, so it names no commit$/m,
+      /^alice\/dotfiles nixos-tested-odd: cannot be moved: eval \d+ has no flakeref, so it names no commit$/m,
   },
   {
     what: 'the flakeref is of a dirty tree',
     event: flake('git+https://geheim-geheim@github.com/alice/dotfiles?ref=main'),
     status: 1,
     message:
-      /^cannot move .*: the flakeref of eval \d+ cannot be used: git\+https:\/\/github\.com\/alice\/dotfiles\?ref=main: it has no rev: a working tree with uncommitted changes was evaluated$/m,
+      /^.*: cannot be moved: the flakeref of eval \d+ cannot be used: git\+https:\/\/github\.com\/alice\/dotfiles\?ref=main: it has no rev: a working tree with uncommitted changes was evaluated$/m,
   },
   {
     what: 'the flakeref is a path',
@@ -296,7 +296,7 @@ const DATABASE: Case[] = [
     event: () => flake(flakeOf(sha, { owner: 'mallory' }))(),
     status: 1,
     message:
-      /^cannot move .*: the flakeref of eval \d+ is of another repository: github:mallory\/dotfiles\/.* is not github\.com\/alice\/dotfiles$/m,
+      /^.*: cannot be moved: the flakeref of eval \d+ is of another repository: github:mallory\/dotfiles\/.* is not github\.com\/alice\/dotfiles$/m,
   },
   {
     what: 'the flakeref is of another host',

@@ -54,7 +54,7 @@ test('a dry run moves nothing', async () => {
   assert.equal(unknown.status, 1)
   assert.match(
     unknown.log,
-    /^cannot move tested\/dry in alice\/dotfiles: GitHub has no commit 0{40} in this repository$/m,
+    /^alice\/dotfiles tested\/dry: cannot be moved: GitHub has no commit 0{40} in this repository$/m,
   )
 })
 

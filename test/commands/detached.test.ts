@@ -27,8 +27,8 @@ test('starts the copies without waiting, kicks, and needs neither database nor G
   const result = await stage.hook(build)
   assert.equal(result.status, 0, result.log)
   assert.deepEqual(result.log.trimEnd().split('\n').slice(2), [
-    'started to copy 1 output to the cache',
-    `asked for a reconcile of alice/dotfiles ${CHANNEL}: the verdict is in its journal (journalctl -u hydra-channels-reconcile) and in hydra-channels status`,
+    'dotfiles:main:nixos-nas.x86_64-linux: started to copy 1 output to the cache',
+    `alice/dotfiles ${CHANNEL}: asked for a reconcile; the verdict is in its journal (journalctl -u hydra-channels-reconcile) and in hydra-channels status`,
   ])
   assert.deepEqual(stage.systemd.calls()[0]?.slice(0, 4), ['--no-ask-password', '--no-block', 'start', '--'])
   assert.ok(existsSync(kickFile))

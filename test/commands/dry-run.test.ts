@@ -76,8 +76,8 @@ describe('the hook', () => {
     const { status, log } = await stage.hook(build)
     assert.deepEqual(linesOf(log), [
       FIRST_LINE,
-      `would copy ${PATH} to the cache (dry run)`,
-      `eval 1: github:alice/dotfiles/${c2.slice(0, 7)}`,
+      `dotfiles:main:${JOB}: would copy ${PATH} to the cache (dry run)`,
+      `dotfiles:main:${JOB}: eval 1: github:alice/dotfiles/${c2.slice(0, 7)}`,
       `alice/dotfiles ${CHANNEL}: would be fast-forwarded ${shorts(c1, c2)} (1 commit) (dry run)`,
     ])
     assert.equal(status, 0)
@@ -91,8 +91,8 @@ describe('the hook', () => {
     const { status, log } = await stage.hook(build)
     assert.deepEqual(linesOf(log), [
       FIRST_LINE,
-      'would copy 1 output to the cache (dry run)',
-      `would ask for a reconcile of alice/dotfiles ${CHANNEL} (dry run)`,
+      `dotfiles:main:${JOB}: would copy 1 output to the cache (dry run)`,
+      `alice/dotfiles ${CHANNEL}: would ask for a reconcile (dry run)`,
     ])
     assert.equal(status, 0)
     assert.deepEqual(stage.github.requests, [])
@@ -109,7 +109,7 @@ describe('the hook', () => {
     assert.equal(status, 1)
     assert.match(
       log,
-      /^without dryRun, the next good build of a commit in the history of the default branch moves the channel$/m,
+      /^alice\/dotfiles nixos-tested-nas: without dryRun, the next good build of a commit in the history of the default branch moves the channel$/m,
     )
     await assertNothingDone()
   })
@@ -122,7 +122,7 @@ describe('reconcile', () => {
     const { status, log } = await stage.command('hydra-channels', ['reconcile', '--wait'])
     assert.deepEqual(linesOf(log), [
       FIRST_LINE,
-      `would copy ${PATH} to the cache (dry run)`,
+      `alice/dotfiles ${CHANNEL}: would copy ${PATH} to the cache (dry run)`,
       `alice/dotfiles ${CHANNEL}: would be fast-forwarded ${shorts(c1, c2)} (1 commit) (dry run)`,
       '1 would-fast-forward',
     ])
@@ -174,7 +174,7 @@ describe('reconcile', () => {
     assert.equal(status, 1)
     assert.match(
       log,
-      new RegExp(`^cannot move ${CHANNEL} in alice/dotfiles: the branch ${CHANNEL}/old is in`, 'm'),
+      new RegExp(`^alice/dotfiles ${CHANNEL}: cannot be moved: the branch ${CHANNEL}/old is in`, 'm'),
     )
     const says = new RegExp(
       `^the last reconcile, a dry run at 20\\S+Z, could not have moved it to ${c2.slice(0, 7)}: the branch `,

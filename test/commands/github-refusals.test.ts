@@ -36,7 +36,7 @@ const TABLE: Case[] = [
     },
     status: 1,
     says: [
-      'cannot move tested in alice/dotfiles: the GitHub App is not installed on this repository, or there is no such repository',
+      'alice/dotfiles tested: cannot be moved: the GitHub App is not installed on this repository, or there is no such repository',
       /^install it at https:\/\/github\.com\/apps\/[\w-]+\/installations\/new$/,
     ],
   },
@@ -47,7 +47,7 @@ const TABLE: Case[] = [
     },
     status: 1,
     says: [
-      /^cannot move tested in alice\/dotfiles: the installation of the GitHub App is suspended since \d{4}-\d\d-\d\dT/,
+      /^alice\/dotfiles tested: cannot be moved: the installation of the GitHub App is suspended since \d{4}-\d\d-\d\dT/,
       'the owner of the repository can unsuspend it: Settings, Applications, Installed GitHub Apps',
     ],
   },
@@ -58,7 +58,7 @@ const TABLE: Case[] = [
     },
     status: 1,
     says: [
-      'cannot move tested in alice/dotfiles: the GitHub App lacks the permission contents: write',
+      'alice/dotfiles tested: cannot be moved: the GitHub App lacks the permission contents: write',
       'give the App contents: write (App settings, Permissions), then accept it in the installation',
     ],
   },
@@ -82,7 +82,7 @@ const TABLE: Case[] = [
     },
     status: 1,
     says: [
-      /^cannot move tested in alice\/dotfiles: GitHub refuses the write: the commit has files in \.github\/workflows that no branch has, and the App lacks the permission workflows: write \(PATCH /,
+      /^alice\/dotfiles tested: cannot be moved: GitHub refuses the write: the commit has files in \.github\/workflows that no branch has, and the App lacks the permission workflows: write \(PATCH /,
       'give the App workflows: write (App settings, Permissions), then accept it in the installation',
     ],
   },
@@ -91,7 +91,7 @@ const TABLE: Case[] = [
     given: ({ repository }) => repository.protect('tested', 'Changes must be made through a pull request.'),
     status: 1,
     says: [
-      /^cannot move tested in alice\/dotfiles: a rule of the repository forbids it: Changes must be made through a pull request\. \(PATCH API\/repos\/alice\/dotfiles\/git\/refs\/heads%2Ftested\)$/,
+      /^alice\/dotfiles tested: cannot be moved: a rule of the repository forbids it: Changes must be made through a pull request\. \(PATCH API\/repos\/alice\/dotfiles\/git\/refs\/heads%2Ftested\)$/,
       'let the App bypass the ruleset or branch protection, or let the rule leave this branch out',
     ],
   },
@@ -100,7 +100,7 @@ const TABLE: Case[] = [
     given: () => ['0123456789012345678901234567890123456789'],
     status: 1,
     says: [
-      'cannot move tested in alice/dotfiles: GitHub has no commit 0123456789012345678901234567890123456789 in this repository',
+      'alice/dotfiles tested: cannot be moved: GitHub has no commit 0123456789012345678901234567890123456789 in this repository',
       'Hydra may have fetched it from another repository, or it was removed since: was it pushed there?',
     ],
   },
@@ -113,7 +113,7 @@ const TABLE: Case[] = [
     status: 1,
     ends: 'missing',
     says: [
-      /^cannot move tested in alice\/dotfiles: GitHub has no (such )?commit/,
+      /^alice\/dotfiles tested: cannot be moved: GitHub has no (such )?commit/,
       'Hydra may have fetched it from another repository, or it was removed since: was it pushed there?',
     ],
   },
@@ -126,7 +126,7 @@ const TABLE: Case[] = [
     status: 1,
     ends: 'missing',
     says: [
-      /^cannot move tested in alice\/dotfiles: the repository is empty \(GET /,
+      /^alice\/dotfiles tested: cannot be moved: the repository is empty \(GET /,
       'push a first commit to it',
     ],
   },
@@ -137,7 +137,7 @@ const TABLE: Case[] = [
     },
     status: 1,
     says: [
-      /^cannot move tested in alice\/dotfiles: the repository is archived, so it is read-only/,
+      /^alice\/dotfiles tested: cannot be moved: the repository is archived, so it is read-only/,
       'unarchive it in its settings, or remove its rule',
     ],
   },
@@ -160,7 +160,7 @@ const TABLE: Case[] = [
     status: 1,
     ends: 'missing',
     says: [
-      'cannot move tested in alice/dotfiles: the branch tested/a is in the way: git cannot have both tested/a and tested',
+      'alice/dotfiles tested: cannot be moved: the branch tested/a is in the way: git cannot have both tested/a and tested',
       'choose another name for the channel (branch in its rule): hosts may follow the branch that is in the way',
     ],
   },
@@ -179,7 +179,7 @@ const TABLE: Case[] = [
       }),
     status: 1,
     says: [
-      /^cannot move tested in alice\/dotfiles: GitHub's rate limit is reached \(API rate limit exceeded for installation ID 1\.\): it asks to wait \d+ s, longer than the time left$/,
+      /^alice\/dotfiles tested: cannot be moved: GitHub's rate limit is reached \(API rate limit exceeded for installation ID 1\.\): it asks to wait \d+ s, longer than the time left$/,
       LATER,
     ],
   },
@@ -205,7 +205,7 @@ const TABLE: Case[] = [
     },
     status: 1,
     says: [
-      /^cannot move tested in alice\/dotfiles: GitHub refuses the App's key: A JSON web token could not be decoded \(GET /,
+      /^alice\/dotfiles tested: cannot be moved: GitHub refuses the App's key: A JSON web token could not be decoded \(GET /,
       /^check that App id and key belong to the same App/,
     ],
   },
@@ -214,12 +214,12 @@ const TABLE: Case[] = [
     given: async ({ repository }) => [await repository.commit({ parents: [] })],
     status: 1,
     says: [
-      'the channel is at SHA1',
+      /^alice\/dotfiles tested: diverged, not moved: it is at SHA1, the candidate is [0-9a-f]{7}$/,
+      'it is at SHA1',
       /^the candidate is [0-9a-f]{40}$/,
       'they have no common history',
       /^see https:\/\/github\.com\/alice\/dotfiles\/compare\//,
       /^to give up what only the channel has: gh api -X PATCH repos\/alice\/dotfiles\/git\/refs\/heads\/tested -f sha=[0-9a-f]{40} -F force=true$/,
-      /^alice\/dotfiles tested: diverged, not moved: it is at SHA1, the candidate is [0-9a-f]{7}$/,
     ],
   },
   {
@@ -254,7 +254,7 @@ const TABLE: Case[] = [
     },
     status: 1,
     says: [
-      /^cannot move tested in alice\/dotfiles: GitHub cannot compare the two commits: Server Error: Sorry, this diff is taking too long to generate\. \(GET API\/repos\/alice\/dotfiles\/compare\/\S+\)$/,
+      /^alice\/dotfiles tested: cannot be moved: GitHub cannot compare the two commits: Server Error: Sorry, this diff is taking too long to generate\. \(GET API\/repos\/alice\/dotfiles\/compare\/\S+\)$/,
       LATER,
       /^if it lasts, .* git push origin COMMIT:refs\/heads\/CHANNEL, which only goes forward; COMMIT must be one between the two that Hydra has built$/,
     ],
@@ -268,7 +268,7 @@ const TABLE: Case[] = [
     },
     status: 1,
     says: [
-      /^cannot move tested in alice\/dotfiles: GitHub answered 503.* \(GET API\/repos\/alice\/dotfiles\/installation\)$/,
+      /^alice\/dotfiles tested: cannot be moved: GitHub answered 503.* \(GET API\/repos\/alice\/dotfiles\/installation\)$/,
       LATER,
       'https://www.githubstatus.com says how GitHub is',
     ],
@@ -290,6 +290,11 @@ for (const { what, given, status, says, ends = 'c1' } of TABLE) {
       .split('\n')
       .slice(1)
       .map(text => text.replaceAll(stage.github.apiUrl, 'API'))
+    // each line has the channel's name, which the table has once
+    for (const line of lines) assert.match(line, /^alice\/dotfiles tested: /, result.log)
+    for (const [index, line] of lines.entries()) {
+      if (index > 0) lines[index] = line.slice('alice/dotfiles tested: '.length)
+    }
     for (const [index, expected] of says.entries()) {
       const line = lines[index] ?? ''
       if (typeof expected === 'string') {

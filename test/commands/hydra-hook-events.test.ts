@@ -21,7 +21,7 @@ interface Expected {
 const NOT_SUCCESSFUL = { status: 0, verdict: 'no successful build: nothing to do' }
 const noRule = (job: string, copied = 1) => ({
   status: 0,
-  verdict: `no rule matches dotfiles:main:${job}: nothing to move`,
+  verdict: `dotfiles:main:${job}: no rule matches it, so there is nothing to move`,
   copied,
 })
 const created = (branch: string) => ({

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { flakeOf } from '../helpers/hydra.ts'
 import { CHANNEL, JOB, type Stage, stageFor } from '../helpers/stage.ts'
 import { until } from '../helpers/until.ts'
+import { verdictOf } from '../helpers/verdict.ts'
 
 /** A line of commits on main, `main: c1 - c2 - … - cN`. */
 async function line(stage: Stage, length: number): Promise<string[]> {
@@ -32,8 +33,8 @@ test('creates a channel, fast-forwards it, and leaves it where an old build fini
   const first = await stage.hook(build1)
   assert.deepEqual(words(first.log), [
     `build ${build1} dotfiles:main:${JOB} succeeded`,
-    'copied 1 output to the cache',
-    `eval 1: github:alice/dotfiles/${short(c1)}`,
+    `dotfiles:main:${JOB}: copying 1 output to the cache …`,
+    `dotfiles:main:${JOB}: eval 1: github:alice/dotfiles/${short(c1)}`,
     `alice/dotfiles ${CHANNEL}: created at ${short(c1)}`,
   ])
   assert.equal(first.status, 0)
@@ -66,7 +67,7 @@ test('an older build that finishes late finds the newer candidate', async t => {
   const newer = await stage.built(c2)
   const result = await stage.hook(old)
   assert.deepEqual(words(result.log).slice(1), [
-    `eval 2, with the newest good build ${newer}: github:alice/dotfiles/${short(c2)}`,
+    `dotfiles:main:${JOB}: eval 2, with the newest good build ${newer}: github:alice/dotfiles/${short(c2)}`,
     `alice/dotfiles ${CHANNEL}: created at ${short(c2)}`,
   ])
   assert.equal(await stage.repository.branch(CHANNEL), c2)
@@ -84,10 +85,11 @@ test('a candidate of another build is copied and proven before the channel moves
 
   const failing = await stage.hook(old)
   assert.equal(failing.status, 1)
-  assert.match(failing.log, /^copied 1 output to the cache$/m)
+  assert.match(failing.log, /^dotfiles:main:nixos-nas\.x86_64-linux: copying 1 output to the cache …$/m)
+  assert.match(failing.log, /^alice\/dotfiles nixos-tested-nas: copying 1 output to the cache …$/m)
   assert.match(
     failing.log,
-    /^cannot move nixos-tested-nas in alice\/dotfiles: cannot copy to the cache: systemctl start ended with status 1$/m,
+    /^alice\/dotfiles nixos-tested-nas: cannot be moved: cannot copy to the cache: systemctl start ended with status 1$/m,
   )
   assert.equal(await stage.repository.branch(CHANNEL), undefined)
 
@@ -109,7 +111,7 @@ test('a build that is built again: the channel stays, and exit 0', async t => {
   const result = await stage.hook(event)
   assert.equal(result.status, 0)
   assert.deepEqual(words(result.log).slice(1), [
-    `build ${build} is not good any more: it is being built again, or has failed since. Its next event will follow`,
+    `dotfiles:main:${JOB}: build ${build} is not good any more: it is being built again, or has failed since. Its next event will follow`,
     `alice/dotfiles ${CHANNEL}: not moved: the job has no good build now`,
   ])
   assert.equal(await stage.repository.branch(CHANNEL), undefined)
@@ -187,9 +189,9 @@ test('a commit that was taken back moves nothing', async t => {
   const result = await stage.hook(build)
   assert.equal(result.status, 1)
   assert.deepEqual(words(result.log).slice(-3), [
-    `the commit ${c2} of eval 1 was taken back: it is not in the history of the default branch, and the newest eval 2 is of ${d2}`,
-    'the next good build of a commit in the history of the default branch moves the channel',
     `alice/dotfiles ${CHANNEL}: withdrawn, not moved: ${short(c2)} is not in the history of the default branch`,
+    `alice/dotfiles ${CHANNEL}: the commit ${c2} of eval 1 was taken back: it is not in the history of the default branch, and the newest eval 2 is of ${d2}`,
+    `alice/dotfiles ${CHANNEL}: the next good build of a commit in the history of the default branch moves the channel`,
   ])
   assert.equal(await stage.repository.branch(CHANNEL), undefined)
 })
@@ -203,14 +205,17 @@ test('a diverged channel is refused, and the log says how to get out', async t =
   await stage.repository.setBranch(CHANNEL, x)
   const result = await stage.hook(await stage.built(c2))
   assert.equal(result.status, 1)
-  assert.deepEqual(words(result.log).slice(-6), [
-    `the channel is at ${x}`,
-    `the candidate is ${c2}`,
-    `they parted at ${c1}: 1 commit only in the channel, 1 commit only in the candidate`,
-    `see https://github.com/alice/dotfiles/compare/${x}...${c2}`,
-    `to give up what only the channel has: gh api -X PATCH repos/alice/dotfiles/git/refs/heads/${CHANNEL} -f sha=${c2} -F force=true`,
-    `alice/dotfiles ${CHANNEL}: diverged, not moved: it is at ${short(x)}, the candidate is ${short(c2)}`,
-  ])
+  assert.deepEqual(
+    words(result.log).slice(-6),
+    [
+      `diverged, not moved: it is at ${short(x)}, the candidate is ${short(c2)}`,
+      `it is at ${x}`,
+      `the candidate is ${c2}`,
+      `they parted at ${c1}: 1 commit only in the channel, 1 commit only in the candidate`,
+      `see https://github.com/alice/dotfiles/compare/${x}...${c2}`,
+      `to give up what only the channel has: gh api -X PATCH repos/alice/dotfiles/git/refs/heads/${CHANNEL} -f sha=${c2} -F force=true`,
+    ].map(text => `alice/dotfiles ${CHANNEL}: ${text}`),
+  )
   assert.equal(await stage.repository.branch(CHANNEL), x)
 })
 
@@ -222,9 +227,9 @@ test('two jobs that lead to one channel are refused by name, until one of them h
   const both = await stage.hook(50)
   assert.equal(both.status, 1)
   assert.deepEqual(words(both.log).slice(1), [
-    `cannot move ${CHANNEL} in alice/dotfiles: ambiguous: 2 jobs lead to this channel: dotfiles:main:${arm}, dotfiles:main:${JOB}`,
-    'a channel follows one job: put {system} (or another group) into the branch, make job narrower, or let one aggregate job stand for all of them',
-    'if that gives the branch another name, the old one stays where it is, and so do the hosts that follow it: let them follow the new one',
+    `alice/dotfiles ${CHANNEL}: cannot be moved: ambiguous: 2 jobs lead to this channel: dotfiles:main:${arm}, dotfiles:main:${JOB}`,
+    `alice/dotfiles ${CHANNEL}: a channel follows one job: put {system} (or another group) into the branch, make job narrower, or let one aggregate job stand for all of them`,
+    `alice/dotfiles ${CHANNEL}: if that gives the branch another name, the old one stays where it is, and so do the hosts that follow it: let them follow the new one`,
   ])
 
   // the host changed its system: the old job's late event does not move the channel, the new job's does
@@ -252,9 +257,9 @@ test('one job may feed several channels, and the trouble of one does not hold up
   const result = await stage.hook(await stage.built(c1))
   assert.equal(result.status, 1)
   assert.deepEqual(words(result.log).slice(1), [
-    `eval 1: github:alice/dotfiles/${short(c1)}`,
-    `cannot move ${CHANNEL} in alice/elsewhere: the flakeref of eval 1 is of another repository: ${flakeOf(c1)} is not github.com/alice/elsewhere`,
-    'correct the rule (repository, github.host), or the flake of the jobset',
+    `dotfiles:main:${JOB}: eval 1: github:alice/dotfiles/${short(c1)}`,
+    `alice/elsewhere ${CHANNEL}: cannot be moved: the flakeref of eval 1 is of another repository: ${flakeOf(c1)} is not github.com/alice/elsewhere`,
+    `alice/elsewhere ${CHANNEL}: correct the rule (repository, github.host), or the flake of the jobset`,
     `alice/dotfiles second-nas: created at ${short(c1)}`,
     `alice/dotfiles ${CHANNEL}: created at ${short(c1)}`,
   ])
@@ -273,7 +278,7 @@ test('a rule that makes no channel of a job is an error, though another rule mov
   assert.equal(await stage.repository.branch(CHANNEL), c1)
   assert.match(
     result.log,
-    /created at .*\ncannot name a channel for .*: the group more of the rule “.*” is empty for this job\n/,
+    /created at .*\n\S+: cannot name a channel .*: the group more of the rule “.*” is empty for this job\n/,
   )
 })
 
@@ -296,7 +301,7 @@ test('what changes while a candidate is copied is seen before its channel moves'
   const stage = await stageFor(t)
   const [c1 = '', c2 = ''] = await line(stage, 2)
   const old = await stage.built(c1)
-  const candidate = await stage.built(c2)
+  await stage.built(c2)
   stage.config.cache = { unit: 'copy-cache@.service' }
   stage.systemd.ends('waits for a file', 'aaa2')
   const running = stage.hook(old)
@@ -307,11 +312,8 @@ test('what changes while a candidate is copied is seen before its channel moves'
   stage.systemd.release()
   const result = await running
   assert.equal(result.status, 1, result.log)
-  assert.match(result.log, new RegExp(`^build ${candidate}: copied 1 output to the cache, saw 0 there$`, 'm'))
-  assert.equal(
-    verdict(result.log),
-    `alice/dotfiles ${CHANNEL}: withdrawn, not moved: ${short(c2)} is not in the history of the default branch`,
-  )
+  assert.match(result.log, new RegExp(`^alice/dotfiles ${CHANNEL}: copying 1 output to the cache …$`, 'm'))
+  assert.equal(verdictOf(result.log).kind, 'withdrawn')
   assert.equal(await stage.repository.branch(CHANNEL), undefined)
 })
 
@@ -355,8 +357,8 @@ test('a dry run copies nothing, looks in the cache, and moves nothing', async t 
   stage.config.cache = { unit: 'copy-cache@.service', url: stage.cache.url }
   const missing = await stage.hook(build, ['--dry-run'])
   assert.deepEqual(words(missing.log).slice(1), [
-    `would copy ${path} to the cache (dry run)`,
-    `eval 1: github:alice/dotfiles/${short(c1)}`,
+    `dotfiles:main:${JOB}: would copy ${path} to the cache (dry run)`,
+    `dotfiles:main:${JOB}: eval 1: github:alice/dotfiles/${short(c1)}`,
     `alice/dotfiles ${CHANNEL}: would be created at ${short(c1)} (dry run)`,
   ])
   stage.cache.paths.add(path)
@@ -364,8 +366,8 @@ test('a dry run copies nothing, looks in the cache, and moves nothing', async t 
   await stage.eval(c2)
   const there = await stage.hook(build, ['--dry-run'])
   assert.deepEqual(words(there.log).slice(1), [
-    `the cache has ${path} (dry run)`,
-    `eval 2: github:alice/dotfiles/${short(c2)}`,
+    `dotfiles:main:${JOB}: the cache has ${path} (dry run)`,
+    `dotfiles:main:${JOB}: eval 2: github:alice/dotfiles/${short(c2)}`,
     `alice/dotfiles ${CHANNEL}: would be fast-forwarded ${short(c1)}..${short(c2)} (1 commit) (dry run)`,
   ])
   assert.deepEqual(stage.systemd.calls(), [])
@@ -389,7 +391,7 @@ test('the proof is looked for at the URL of the cache, before the channel moves'
 
   stage.cache.paths.add(path)
   const seen = await stage.hook(build)
-  assert.equal(words(seen.log)[1], `saw 1 output at ${stage.cache.url}`)
+  assert.equal(words(seen.log)[1], `dotfiles:main:${JOB}: saw 1 output at ${stage.cache.url}`)
   assert.equal(seen.status, 0)
   assert.equal(await stage.repository.branch(CHANNEL), c1)
 })
@@ -403,8 +405,8 @@ test('the default branch is no channel', async t => {
   const result = await stage.hook(await stage.built(c2))
   assert.equal(result.status, 1)
   assert.deepEqual(words(result.log).slice(-2), [
-    'cannot move main in alice/dotfiles: main is the default branch of the repository, and no channel',
-    'give the channel another name in the rule (branch)',
+    'alice/dotfiles main: cannot be moved: main is the default branch of the repository, and no channel',
+    'alice/dotfiles main: give the channel another name in the rule (branch)',
   ])
   assert.equal(await stage.repository.branch('main'), c1)
 })
@@ -416,7 +418,7 @@ test('a job that makes no valid branch, or leaves a group empty, is refused for 
   assert.equal(empty.status, 1)
   assert.match(
     empty.log,
-    /^cannot name a channel for dotfiles:main:nixos-\.x86_64-linux in alice\/dotfiles: the group host of the rule “.*” is empty for this job$/m,
+    /^dotfiles:main:nixos-\.x86_64-linux: cannot name a channel in alice\/dotfiles: the group host of the rule “.*” is empty for this job$/m,
   )
   const bad = await stage.hook(await stage.built(c1, { job: 'nixos-a..b.x86_64-linux' }))
   assert.equal(bad.status, 1)
@@ -433,8 +435,8 @@ test('a job that no rule matches is copied all the same, and asks neither the da
   const result = await stage.hook(build)
   assert.equal(result.status, 0)
   assert.deepEqual(words(result.log).slice(1), [
-    'copied 1 output to the cache',
-    'no rule matches dotfiles:main:package-hello: nothing to move',
+    'dotfiles:main:package-hello: copying 1 output to the cache …',
+    'dotfiles:main:package-hello: no rule matches it, so there is nothing to move',
   ])
   assert.deepEqual(stage.github.requests, [])
 })

@@ -164,8 +164,8 @@ test('after main is reset, a channel stays ahead of a good build of the older co
     await it.channel(it[at])
     const { status, says } = await it.reconcile()
     const contained = [
-      'the commit c3 of the channel is not in the history of the default branch',
       `alice/dotfiles ${CHANNEL}: already contained: it is at c3, 2 commits after c1`,
+      `alice/dotfiles ${CHANNEL}: its commit c3 is not in the history of the default branch`,
       '1 already-contained',
     ]
     assert.deepEqual([status, says], [0, at === 'c1' ? ['1 already-there'] : contained])
@@ -184,9 +184,9 @@ test('a good build of a commit that was taken back moves nothing', async t => {
     if (at === 'c1') await it.channel(it.c1)
     const { status, says, asks } = await it.reconcile()
     assert.deepEqual(says, [
-      `the commit c3 of eval ${taken} was taken back: it is not in the history of the default branch, and the newest eval ${newest} is of c1`,
-      'the next good build of a commit in the history of the default branch moves the channel',
       `alice/dotfiles ${CHANNEL}: withdrawn, not moved: c3 is not in the history of the default branch`,
+      `alice/dotfiles ${CHANNEL}: the commit c3 of eval ${taken} was taken back: it is not in the history of the default branch, and the newest eval ${newest} is of c1`,
+      `alice/dotfiles ${CHANNEL}: the next good build of a commit in the history of the default branch moves the channel`,
       '1 withdrawn',
     ])
     // a “no” is asked once more
@@ -238,8 +238,8 @@ test('a jobset whose flake is another repository by now moves nothing', async t 
     assert.deepEqual(result, {
       status: 1,
       says: [
-        `cannot move ${CHANNEL} in alice/dotfiles: the flakeref of ${which} is of another repository: ${it.named(flake)} is not github.com/alice/dotfiles`,
-        'correct the rule (repository, github.host), or the flake of the jobset',
+        `alice/dotfiles ${CHANNEL}: cannot be moved: the flakeref of ${which} is of another repository: ${it.named(flake)} is not github.com/alice/dotfiles`,
+        `alice/dotfiles ${CHANNEL}: correct the rule (repository, github.host), or the flake of the jobset`,
         '1 failed',
       ],
       asks: [LIST, 'GET /repos/alice/other'],
@@ -275,9 +275,9 @@ test('two systems of one host are ambiguous, until {system} is in the branch', a
   assert.deepEqual(await it.reconcile(), {
     status: 1,
     says: [
-      `cannot move ${CHANNEL} in alice/dotfiles: ambiguous: 2 jobs lead to this channel: dotfiles:main:nixos-nas.aarch64-linux, dotfiles:main:${JOB}`,
-      'a channel follows one job: put {system} (or another group) into the branch, make job narrower, or let one aggregate job stand for all of them',
-      'if that gives the branch another name, the old one stays where it is, and so do the hosts that follow it: let them follow the new one',
+      `alice/dotfiles ${CHANNEL}: cannot be moved: ambiguous: 2 jobs lead to this channel: dotfiles:main:nixos-nas.aarch64-linux, dotfiles:main:${JOB}`,
+      `alice/dotfiles ${CHANNEL}: a channel follows one job: put {system} (or another group) into the branch, make job narrower, or let one aggregate job stand for all of them`,
+      `alice/dotfiles ${CHANNEL}: if that gives the branch another name, the old one stays where it is, and so do the hosts that follow it: let them follow the new one`,
       '1 ambiguous',
     ],
     asks: [LIST],
@@ -377,12 +377,12 @@ test('a channel that the new history of main does not have stays, and the way ou
   assert.deepEqual(await it.reconcile(), {
     status: 1,
     says: [
-      'the channel is at c3',
-      'the candidate is d2',
-      'they parted at c1: 2 commits only in the channel, 1 commit only in the candidate',
-      'see https://github.com/alice/dotfiles/compare/c3...d2',
-      `to give up what only the channel has: gh api -X PATCH repos/alice/dotfiles/git/refs/heads/${CHANNEL} -f sha=d2 -F force=true`,
       `alice/dotfiles ${CHANNEL}: diverged, not moved: it is at c3, the candidate is d2`,
+      `alice/dotfiles ${CHANNEL}: it is at c3`,
+      `alice/dotfiles ${CHANNEL}: the candidate is d2`,
+      `alice/dotfiles ${CHANNEL}: they parted at c1: 2 commits only in the channel, 1 commit only in the candidate`,
+      `alice/dotfiles ${CHANNEL}: see https://github.com/alice/dotfiles/compare/c3...d2`,
+      `alice/dotfiles ${CHANNEL}: to give up what only the channel has: gh api -X PATCH repos/alice/dotfiles/git/refs/heads/${CHANNEL} -f sha=d2 -F force=true`,
       '1 diverged',
     ],
     asks: [LIST, 'GET compare/c3...d2'],
@@ -397,9 +397,12 @@ test('a history that was rewritten from its first commit on is said to have noth
   await it.channel(it.c3)
   await it.eval(await it.force('r1', []), [build(2)])
   const { status, says } = await it.reconcile()
-  assert.deepEqual([says[2], says.at(-1)], ['they have no common history', '1 diverged'])
+  assert.deepEqual(
+    [says[3], says.at(-1)],
+    [`alice/dotfiles ${CHANNEL}: they have no common history`, '1 diverged'],
+  )
   assert.ok(
-    says[4]?.endsWith(
+    says[5]?.endsWith(
       `gh api -X PATCH repos/alice/dotfiles/git/refs/heads/${CHANNEL} -f sha=r1 -F force=true`,
     ),
   )

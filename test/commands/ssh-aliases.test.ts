@@ -31,7 +31,10 @@ for (const host of [ALIAS, ['github.com', ALIAS]]) {
 
     const moved = await stage.hook(build)
     assert.equal(verdictOf(moved.log).kind, 'created')
-    assert.match(moved.log, new RegExp(`\\neval 1: github:alice/dotfiles/${c2.slice(0, 7)}\\n`))
+    assert.match(
+      moved.log,
+      new RegExp(`\\ndotfiles:main:\\S+: eval 1: github:alice/dotfiles/${c2.slice(0, 7)}\\n`),
+    )
 
     const x = await stage.repository.commit({ parents: [c1] })
     await stage.repository.setBranch(CHANNEL, x)

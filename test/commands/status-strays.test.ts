@@ -104,7 +104,7 @@ test('channels whose names Nix does not accept in a flakeref: what became of eac
     message: `${successor}; when no host follows it any more, name it in channels[].ignore, and it is no longer shown`,
   })
   const refused =
-    'cannot name a channel for dotfiles:main:hosts.a$b in alice/dotfiles: “nixos-tested-a$b” is no valid branch name: it contains “$”, which Nix does not accept in a flakeref'
+    'dotfiles:main:hosts.a$b: cannot name a channel in alice/dotfiles: “nixos-tested-a$b” is no valid branch name: it contains “$”, which Nix does not accept in a flakeref'
   const { reason, sha, message } = of('nixos-tested-a$b')
   assert.deepEqual([reason, sha], ['unknown', c1])
   assert.equal(

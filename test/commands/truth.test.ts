@@ -129,7 +129,7 @@ describe('a repository that was renamed', () => {
     assert.equal(status, 1)
     assert.match(
       log,
-      /^cannot move nixos-tested-nas in alice\/nixos: the flakeref of eval \d+ is of another repository/m,
+      /^alice\/nixos nixos-tested-nas: cannot be moved: the flakeref of eval \d+ is of another repository/m,
     )
     assert.equal(await stage.repository.branch(NAS), c1)
     assert.equal(find(await statusOf(stage), NAS).reason, 'unusable-flakeref')
@@ -164,7 +164,7 @@ test('a detached hook that cannot start its copies asks for a reconcile all the 
   const { status, log } = await stage.hook(await stage.built(c2))
   assert.equal(status, 1)
   assert.match(log, /^cannot copy to the cache: systemctl start ended with status 5$/m)
-  assert.match(log, /^asked for a reconcile of alice\/dotfiles nixos-tested-nas/m)
+  assert.match(log, /^alice\/dotfiles nixos-tested-nas: asked for a reconcile; /m)
   assert.ok(existsSync(kickFile))
 })
 
@@ -201,7 +201,7 @@ describe('without a cache to look at', () => {
     const c2 = await unchanged(stage, c1)
     const { status, log } = await reconcile(stage)
     assert.equal(status, 0, log)
-    assert.match(log, /^build \d+: copied to the cache before$/m)
+    assert.match(log, /^alice\/dotfiles nixos-tested-nas: build \d+ was copied to the cache before$/m)
     assert.equal(await stage.repository.branch(NAS), c2)
     assert.equal(copies(stage), 1)
     assert.deepEqual(readdirSync(join(stage.directory, 'state', 'proven')), [

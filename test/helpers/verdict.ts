@@ -23,14 +23,17 @@ export interface Verdict {
   said: string
 }
 
-/** The last word of a log, standard error's lines among it. */
+/** The verdict in a log, standard error's lines among it. */
 export function verdictOf(log: string, branch = CHANNEL): Verdict {
   const lines = log.split('\n')
-  const error = lines.find(line => line.startsWith(`cannot move ${branch} in `))
-  if (error !== undefined) return { kind: 'failed', said: error }
   const begin = `alice/dotfiles ${branch}: `
-  const said = lines.findLast(line => line.startsWith(begin))?.slice(begin.length)
-  if (said !== undefined) return { kind: KINDS.find(([, is]) => is.test(said))?.[0] ?? said, said }
+  const own = lines.filter(line => line.startsWith(begin)).map(line => line.slice(begin.length))
+  const error = own.find(line => line.startsWith('cannot be moved: '))
+  if (error !== undefined) return { kind: 'failed', said: error }
+  const kindOf = (line: string) => KINDS.find(([, is]) => is.test(line))?.[0]
+  // before it there may be what was done meanwhile, and below it what explains it
+  const said = own.findLast(line => kindOf(line) !== undefined) ?? own.at(-1)
+  if (said !== undefined) return { kind: kindOf(said) ?? said, said }
   const summary = lines.findLast(line => line !== '') ?? ''
   return { kind: QUIET.find(kind => summary.includes(` ${kind}`)) ?? 'none', said: summary }
 }

@@ -273,7 +273,7 @@ const flake = (text: string) => `update jobsetevals set flake = ${text} where id
 /** An eval that names no commit: no channel moves for it, and the message names the flakeref. */
 function nameless(what: string, sql: string, shown: string, why: string): Row {
   const moved = new RegExp(
-    `^cannot move ${CHANNEL} in alice/dotfiles: the flakeref of eval 2 cannot be used: ${quote(shown)}: ${why}\n${quote(FLAKE_HINT)}$`,
+    `^alice/dotfiles ${CHANNEL}: cannot be moved: the flakeref of eval 2 cannot be used: ${quote(shown)}: ${why}\n${quote(FLAKE_HINT)}$`,
   )
   const found = new RegExp(`has no flake commit: the flakeref of eval 2 is ${quote(shown)}: ${why}$`)
   return {
@@ -290,7 +290,7 @@ function nameless(what: string, sql: string, shown: string, why: string): Row {
 
 function foreign(what: string, flakeref: string, shown = flakeref): Row {
   const said = new RegExp(
-    `^cannot move ${CHANNEL} in alice/dotfiles: the flakeref of eval 2 is of another repository: ${quote(shown)} is not github\\.com/alice/dotfiles\ncorrect the rule`,
+    `^alice/dotfiles ${CHANNEL}: cannot be moved: the flakeref of eval 2 is of another repository: ${quote(shown)} is not github\\.com/alice/dotfiles\ncorrect the rule`,
   )
   // get-flake-commit knows no repository
   return {
@@ -301,7 +301,7 @@ function foreign(what: string, flakeref: string, shown = flakeref): Row {
 }
 
 function withoutFlakeref(what: string, sql: string, evalId: number): Row {
-  const said = new RegExp(`^cannot move .*: eval ${evalId} has no flakeref, so it names no commit$`)
+  const said = new RegExp(`^.*: cannot be moved: eval ${evalId} has no flakeref, so it names no commit$`)
   return {
     what,
     sql,
@@ -356,14 +356,14 @@ function output(
   }
 }
 
-const UNNAMEABLE = /^cannot name a channel for dotfiles:main:.* it contains a control character\n/
+const UNNAMEABLE = /^dotfiles:main:.*: cannot name a channel .* it contains a control character\n/
 const NOT_UNDERSTOOD =
   /^this program does not understand an answer of Hydra's database: .*build: is "2", expected an id\nif this Hydra is newer/
-const NO_FLAKE = /^cannot move .*: the jobset dotfiles:main is no flake, so its evals name no commit\n/
-const UNKNOWN = /^cannot move .*: GitHub has no commit f{40} in this repository\n/
+const NO_FLAKE = /^.*: cannot be moved: the jobset dotfiles:main is no flake, so its evals name no commit\n/
+const UNKNOWN = /^.*: cannot be moved: GitHub has no commit f{40} in this repository\n/
 const NO_BRANCH =
-  /^cannot move .*: the flake of the jobset cannot be read as this repository's, .*\n.*channels\[\]\.ref/
-const NO_STORE_PATH = /^cannot move .*: the output .* is no store path, so it is not copied$/s
+  /^.*: cannot be moved: the flake of the jobset cannot be read as this repository's, .*\n.*channels\[\]\.ref/
+const NO_STORE_PATH = /^.*: cannot be moved: the output .* is no store path, so it is not copied$/s
 
 const ROWS: readonly Row[] = [
   withoutFlakeref('an eval without flakeref', flake('null'), 2),
@@ -511,7 +511,7 @@ const ROWS: readonly Row[] = [
       'get-flake-commit': { said: NOT_UNDERSTOOD },
     },
   },
-  output('no text', 'null', /^cannot move .*: no output of the build has a path/, ['hook', 'reconcile']),
+  output('no text', 'null', /^.*: cannot be moved: no output of the build has a path/, ['hook', 'reconcile']),
   output('an empty text', "''", NO_STORE_PATH),
   output('garbage', "'--help'", NO_STORE_PATH),
   output('another file', "'/etc/passwd'", NO_STORE_PATH),
@@ -520,7 +520,7 @@ const ROWS: readonly Row[] = [
   output(
     'a path of elsewhere',
     `'/nix/store/${'a'.repeat(32)}-elsewhere'`,
-    /^cannot move .*: the cache does not have \/nix\/store\/a{32}-elsewhere: .* answers 404\n/,
+    /^.*: cannot be moved: the cache does not have \/nix\/store\/a{32}-elsewhere: .* answers 404\n/,
   ),
 ]
 
@@ -666,7 +666,7 @@ const CELLS: readonly Cell[] = [
     args: ['reconcile'],
     status: 1,
     point: { connection: 0, round: 2, cut: 'terminated' },
-    said: /^cannot move nixos-tested-nas in alice\/dotfiles: the lock in Hydra's database was lost: its connection has ended\nnothing more is moved; the next run tries again$/m,
+    said: /^alice\/dotfiles nixos-tested-nas: cannot be moved: the lock in Hydra's database was lost: its connection has ended\nnothing more is moved; the next run tries again$/m,
   },
   {
     what: 'a flakeref with control characters',
@@ -890,7 +890,7 @@ describe('PostgreSQL', { concurrency: 2 }, () => {
           else if (round === 2 || (round === 1 && cut === 'after the answer')) {
             cells++
             const lost =
-              "cannot move nixos-tested-nas in alice/dotfiles: the lock in Hydra's database was lost: its connection has ended\nnothing more is moved; the next run tries again"
+              "alice/dotfiles nixos-tested-nas: cannot be moved: the lock in Hydra's database was lost: its connection has ended\nnothing more is moved; the next run tries again"
             assert.deepEqual([ran.ended, ran.said, ran.moves], ['failed', [lost], []], what)
           } else problems.push(...judge('reconcile', what, cut === 'silent' ? SILENT_LOCK : LOST, ran))
         }

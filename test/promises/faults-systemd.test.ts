@@ -199,7 +199,7 @@ function judge(
   return problems
 }
 
-const cannotMove = (branch: string) => `cannot move ${branch} in alice/dotfiles: `
+const cannotMove = (branch: string) => `alice/dotfiles ${branch}: cannot be moved: `
 
 describe('systemctl and systemd-escape meet everything', { concurrency: true }, () => {
   for (const half of [0, 1]) {

@@ -324,7 +324,7 @@ class Story {
     for (const error of reports) {
       if (!(error instanceof OperatorError)) throw error
       const { message } = error
-      const named = channels.find(({ channel }) => message.startsWith(`cannot move ${channel} in `))
+      const named = channels.find(({ channel }) => message.includes(` ${channel}: cannot be moved: `))
       const isTrue =
         (/ambiguous: \d+ jobs/.test(message) && (named?.jobs.length ?? 0) > 1) ||
         (/is of another repository/.test(message) && named?.foreign === true) ||

@@ -224,7 +224,7 @@ export async function openRuns(t: TestContext, hydra: TestHydra): Promise<Runs> 
           const acquired = await acquireLock(how.lockConnection ?? connection, undefined, {
             ...{ answerTimeoutMs: how.lockTimeoutMs ?? 60_000, waitMs: 0, turnMs: 0 },
           })
-          if (acquired.kind === 'taken') throw new Error(`the lock is taken: ${acquired.by.name}`)
+          if (acquired.kind === 'taken') throw new Error(`the lock is taken: ${acquired.by.details}`)
           const database = openDatabase(connection, timeouts)
           try {
             const { lock } = acquired

@@ -15,7 +15,12 @@ import { startCache, type TestCache } from '../../helpers/cache.ts'
 import { createSystemd, type TestSystemd } from '../../helpers/systemd.ts'
 
 const OUT = '/nix/store/00000000000000000000000000000001-nixos-system-nas-26.05'
+const DOC = '/nix/store/00000000000000000000000000000003-nixos-system-nas-26.05-doc'
 const DEV = '/other/store/00000000000000000000000000000002-multi+dev_1.0'
+
+const JOB = 'dotfiles:main:nixos-nas.x86_64-linux'
+const NAS = 'alice/dotfiles nixos-tested-nas'
+const WEB = 'alice/dotfiles nixos-tested-web'
 
 interface Scene {
   systemd: TestSystemd
@@ -50,7 +55,7 @@ async function scene(t: TestContext, configure: (url: string) => object): Promis
     systemd,
     cache,
     lines,
-    copy: (outputs, more = {}) => copyOutputs(outputs, { ...options, ...more }),
+    copy: (outputs, more = {}) => copyOutputs(outputs, JOB, { ...options, ...more }),
     prover: () => createProver(options),
     directory,
   }
@@ -81,7 +86,10 @@ test('every output is one instance of the unit, in one systemctl, and what has n
       'copy-cache@-other-store-00000000000000000000000000000002\\x2dmulti\\x2bdev_1.0.service',
     ],
   ])
-  assert.deepEqual(lines, ['skipped output doc: Hydra knows no path of it', 'copied 2 outputs to the cache'])
+  assert.deepEqual(lines, [
+    `${JOB}: skipped output doc: Hydra knows no path of it`,
+    `${JOB}: copying 2 outputs to the cache …`,
+  ])
 })
 
 test('what systemctl says is shown, without its control characters', async t => {
@@ -134,7 +142,11 @@ test('a path that the cache denies just after the copy is asked for again', asyn
   cache.next.push(404, 403, 500, 404)
   await copy([{ name: 'out', path: OUT }])
   assert.deepEqual(cache.requests, Array(5).fill('GET /00000000000000000000000000000001.narinfo'))
-  assert.deepEqual(lines, [`saw 1 output at ${cache.url}`])
+  // once, however often it is looked at
+  assert.deepEqual(lines, [
+    `${JOB}: waiting for the cache to show ${OUT} …`,
+    `${JOB}: saw 1 output at ${cache.url}`,
+  ])
 })
 
 test('a path that the cache never has is an error after six looks', async t => {
@@ -169,7 +181,7 @@ test('a cache that wants a login is an error at once, and nothing is copied that
     'name a netrc file in cache.netrcFile that has the line: machine 127.0.0.1 login NAME password PASSWORD',
   ]
   const outputs = [{ name: 'out', path: OUT }]
-  await rejects(prover()(outputs, 'build 7'), message, hint)
+  await rejects(prover()(outputs, NAS), message, hint)
   await rejects(copy(outputs, { mode: 'look' }), message, hint)
   assert.deepEqual(systemd.calls(), [])
   // the hook's own build is copied first, whatever the cache says
@@ -185,9 +197,9 @@ test('with the login of cache.netrcFile, the cache shows what it has', async t =
   cache.wants = 'nix:geheim'
   const outputs = [{ name: 'out', path: OUT }]
   await copy(outputs)
-  assert.equal(await prover()(outputs, 'build 7'), 'seen')
+  assert.equal(await prover()(outputs, NAS), 'seen')
   assert.deepEqual(cache.logins, ['nix:geheim', 'nix:geheim'])
-  assert.equal(lines[0], `saw 1 output at ${cache.url}`)
+  assert.deepEqual(lines, [`${JOB}: saw 1 output at ${cache.url}`, `${NAS}: saw 1 output at ${cache.url}`])
 })
 
 test('a login that the cache refuses is refused by name', async t => {
@@ -236,26 +248,65 @@ test('a proof by the URL alone needs no systemd', async t => {
 })
 
 test('what the cache has already is not copied, and what several builds share is copied once', async t => {
-  const { cache, systemd, prover } = await scene(t, url => ({ unit: 'copy@.service', url }))
+  const { cache, systemd, lines, prover } = await scene(t, url => ({ unit: 'copy@.service', url }))
   cache.paths.add(OUT)
   const prove = prover()
-  await prove([{ name: 'out', path: OUT }], 'build 7')
+  await prove([{ name: 'out', path: OUT }], NAS)
   assert.deepEqual(systemd.calls(), [])
 
   cache.next.push(404)
   cache.paths.add(DEV)
   await Promise.all([
-    prove([{ name: 'dev', path: DEV }], 'build 7'),
+    prove([{ name: 'dev', path: DEV }], NAS),
     prove(
       [
         { name: 'out', path: OUT },
         { name: 'dev', path: DEV },
       ],
-      'build 7',
+      WEB,
     ),
   ])
   assert.equal(systemd.calls().length, 1)
+  // said once, for whom it was begun
+  assert.deepEqual(lines, [`${NAS}: saw 1 output at ${cache.url}`, `${NAS}: copying 1 output to the cache …`])
   assert.equal(cache.requests.filter(request => request.includes('00002')).length, 2)
+})
+
+test('a copy is said while it runs, once for all that is missing, and so is a wait for the cache', async t => {
+  const { cache, systemd, lines, prover } = await scene(t, url => ({
+    unit: 'copy@.service',
+    url,
+    parallel: 1,
+  }))
+  const outputs = [
+    { name: 'out', path: OUT },
+    { name: 'dev', path: DEV },
+    { name: 'doc', path: DOC },
+  ]
+  for (const { path } of outputs) cache.paths.add(path)
+  // OUT and DEV are missing, and OUT still is after its copy
+  cache.next.push(404, 404, `StorePath: ${DOC}\n`, 404)
+  const saidAt: number[] = []
+  const { push } = lines
+  lines.push = line => {
+    saidAt.push(systemd.calls().length)
+    return push.call(lines, line)
+  }
+  assert.equal(await prover()(outputs, NAS), 'copied')
+  assert.deepEqual(
+    [...lines],
+    [`${NAS}: copying 2 outputs to the cache …`, `${NAS}: waiting for the cache to show ${OUT} …`],
+  )
+  assert.deepEqual([saidAt, systemd.calls().length], [[0, 1], 2])
+})
+
+test('what was copied for another channel of this run is not said again', async t => {
+  const { lines, systemd, prover } = await scene(t, () => ({ unit: 'copy@.service' }))
+  const prove = prover()
+  assert.equal(await prove([{ name: 'out', path: OUT }], NAS), 'copied')
+  assert.equal(await prove([{ name: 'out', path: OUT }], WEB), 'seen')
+  assert.deepEqual(lines, [`${NAS}: copying 1 output to the cache …`])
+  assert.equal(systemd.calls().length, 1)
 })
 
 test('a path that cannot be copied fails every build that needs it, and no other', async t => {
@@ -263,14 +314,14 @@ test('a path that cannot be copied fails every build that needs it, and no other
   systemd.ends('failed', '00002')
   const prove = prover()
   const [out, dev, both] = await Promise.allSettled([
-    prove([{ name: 'out', path: OUT }], 'build 7'),
-    prove([{ name: 'dev', path: DEV }], 'build 7'),
+    prove([{ name: 'out', path: OUT }], NAS),
+    prove([{ name: 'dev', path: DEV }], NAS),
     prove(
       [
         { name: 'out', path: OUT },
         { name: 'dev', path: DEV },
       ],
-      'build 7',
+      NAS,
     ),
   ])
   assert.deepEqual([out.status, dev.status, both.status], ['fulfilled', 'rejected', 'rejected'])

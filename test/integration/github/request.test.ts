@@ -37,6 +37,19 @@ test('every request says who asks, and for which version of the API', async t =>
   assert.equal(scene.github.records.length, 3)
 })
 
+test('before each wait that GitHub asks for, it is said how long it is', async t => {
+  const scene = await sceneFor(t)
+  const c1 = await draw(scene)
+  const waits: number[] = []
+  const repository = scene.open({ onWait: seconds => waits.push(seconds) })
+  await repository.findBranch('main')
+  assert.deepEqual(waits, [])
+  scene.github.fault({ kind: 'status', status: 429, headers: { 'retry-after': '60' }, path: '/compare/' })
+  await repository.compare(c1, 'heads/main')
+  await repository.pause(25)
+  assert.deepEqual(waits, [60, 25])
+})
+
 const PAGE = '<html><head><title>t</title><style>p {}</style></head>\n<body><h1>Bad</h1> <p>Gateway</body>'
 
 const AGAIN: { what: string; fault: Fault; message: string; hints?: string[]; attemptTimeoutMs?: number }[] =

@@ -1,7 +1,8 @@
 // One reconcile at a time, and no wait without an end: any role of the database can keep the lock.
 import assert from 'node:assert/strict'
+import { hostname } from 'node:os'
 import { after, before, test } from 'node:test'
-import { acquireLock, type Holder } from '../../../src/hydra/lock.ts'
+import { acquireLock, anotherRuns, type Holder } from '../../../src/hydra/lock.ts'
 import { type DatabaseScene, openScene } from '../../helpers/database.ts'
 
 const LOCK = '7528510797120398184'
@@ -18,11 +19,15 @@ async function acquire(told: Holder[] | undefined, times = TIMES) {
   return acquireLock(scene.configured(), wait, times)
 }
 
+const OURS = new RegExp(
+  `^another reconcile runs \\(process ${process.pid} on ${hostname()}, since (?:\\w{3} )?\\d\\d:\\d\\d\\)$`,
+)
+
 /** Somebody else's connection that keeps the lock. */
-async function keep() {
+async function keep(name = 'psql') {
   const other = await scene.hydra.sql.reserve()
   const [row] = await other<{ pid: number }[]>`
-    select pg_backend_pid() as pid, pg_advisory_lock(${LOCK}::bigint), set_config('application_name', 'psql', false)`
+    select pg_backend_pid() as pid, pg_advisory_lock(${LOCK}::bigint), set_config('application_name', ${name}, false)`
   const release = async () => {
     await other`select pg_advisory_unlock(${LOCK}::bigint)`
     other.release()
@@ -30,21 +35,49 @@ async function keep() {
   return { pid: row?.pid, release }
 }
 
-test('who has the lock is said: the program, the role if it is not ours, and the process to end', async () => {
+test('who has the lock is said: our process and its host, the role of another program, and the process to end', async () => {
   const mine = await acquire(undefined)
   assert.ok(mine.kind === 'held')
   const second = await acquire(undefined)
   assert.ok(second.kind === 'taken')
-  assert.match(second.by.name, /^hydra-channels reconcile on \S+, process \d+ \(role \S+\), since \d{4}-/)
+  assert.match(anotherRuns(second.by), OURS)
   await mine.lock.release()
 
   const { pid, release } = await keep()
   const third = await acquire(undefined)
   await release()
   assert.ok(third.kind === 'taken')
-  assert.match(third.by.name, /^psql \(role \S+\)/)
+  assert.match(anotherRuns(third.by), /^psql has the lock of reconcile \(role postgres\)$/)
   assert.equal(third.by.pid, pid)
 })
+
+const NAMES: [application: string, said: RegExp][] = [
+  // PgBouncer adds the address with application_name_add_host
+  [
+    'hydra-channels reconcile, process 7 on hydra1 - unix(4711):6432',
+    /^another reconcile runs \(process 7 on hydra1, /,
+  ],
+  // cut by PostgreSQL after 63 bytes
+  [
+    `hydra-channels reconcile, process 7 on ${'h'.repeat(40)}`,
+    /^another reconcile runs \(process 7 on h{24}, /,
+  ],
+  [
+    'hydra-channels reconcile, process x on hydra1',
+    /^hydra-channels reconcile, process x on hydra1 has the lock/,
+  ],
+  ['', /^a connection has the lock of reconcile \(role postgres\)$/],
+]
+
+for (const [application, said] of NAMES) {
+  test(`a connection that calls itself “${application}”: ${said.source}`, async () => {
+    const { release } = await keep(application)
+    const acquired = await acquire(undefined)
+    await release()
+    assert.ok(acquired.kind === 'taken')
+    assert.match(anotherRuns(acquired.by), said)
+  })
+}
 
 test('a wait says once whom it waits for, goes on over many turns, and has the lock in the end', async () => {
   const { release } = await keep()

@@ -117,7 +117,7 @@ describe('a stray is a branch that a rule could make', () => {
 
 test('trouble with a job of a rule is none of its other branches', () => {
   const rules = [rule()]
-  const error = new OperatorError('cannot name a channel for dotfiles:main:nixos- x')
+  const error = new OperatorError('dotfiles:main:nixos- x: cannot name a channel')
   const troubleOf = (of: 'the rule' | 'its jobs') => {
     const plan: Plan = { channels: [], problems: rules.map(each => ({ rule: each, of, error })) }
     return strayBranches(plan, tipsOf(rules, ['nixos-tested-old']), rules).map(stray => stray.ruleTrouble)
@@ -185,7 +185,7 @@ describe('a branch with a name that Nix does not accept, which was a channel onc
       job: REFUSED,
       stray: 'nixos-tested-a$b',
       expected:
-        /^trouble: cannot name a channel for dotfiles:main:hosts\.a\$b .*; if there is a branch nixos-tested-a\$b, it is not moved any more$/,
+        /^trouble: dotfiles:main:hosts\.a\$b: cannot name a channel .*; if there is a branch nixos-tested-a\$b, it is not moved any more$/,
     },
     {
       what: 'also of a rule without a prefix, whose other branches are not looked at',

@@ -250,7 +250,7 @@ describe('the channels of a fleet', () => {
       jobsets: [{ jobs: [present('nixos-'), present(NAS)] }],
       expected: [
         nas,
-        'cannot name a channel for dotfiles:main:nixos- in alice/dotfiles: the group host of the rule “nixos-(?<host>.*?)(?:\\.x86_64-linux)?” is empty for this job',
+        'dotfiles:main:nixos-: cannot name a channel in alice/dotfiles: the group host of the rule “nixos-(?<host>.*?)(?:\\.x86_64-linux)?” is empty for this job',
       ],
     },
     {
@@ -264,7 +264,7 @@ describe('the channels of a fleet', () => {
       jobsets: [{ jobs: [present('nixos-$nas.x86_64-linux'), present(NAS)] }],
       expected: [
         nas,
-        'cannot name a channel for dotfiles:main:nixos-$nas.x86_64-linux in alice/dotfiles: “nixos-tested-$nas” is no valid branch name: it contains “$”, which Nix does not accept in a flakeref',
+        'dotfiles:main:nixos-$nas.x86_64-linux: cannot name a channel in alice/dotfiles: “nixos-tested-$nas” is no valid branch name: it contains “$”, which Nix does not accept in a flakeref',
       ],
     },
     {
@@ -298,7 +298,7 @@ test('of a rule that has trouble with many jobs, ten are named and the others co
   assert.equal(said.length, 11)
   assert.match(
     said[0] ?? '',
-    /^cannot name a channel for dotfiles:main:nixos-a b0\.x86_64-linux in alice\/dotfiles: /,
+    /^dotfiles:main:nixos-a b0\.x86_64-linux: cannot name a channel in alice\/dotfiles: /,
   )
   assert.equal(
     said[10],
@@ -308,5 +308,5 @@ test('of a rule that has trouble with many jobs, ten are named and the others co
     [{}, { ref: 'main' }],
     [{ jobs: jobs.map((_, n) => present(`nixos-h${n}.x86_64-linux`)) }],
   )
-  assert.equal(refs.filter(line => /^two rules make/.test(line)).length, 10)
+  assert.equal(refs.filter(line => /: two rules make it,/.test(line)).length, 10)
 })

@@ -4,7 +4,6 @@ import { describe, test } from 'node:test'
 import { OperatorError } from '../../../src/base/errors.ts'
 import { createLog } from '../../../src/base/log.ts'
 import {
-  cannotMove,
   describeVerdict,
   isTrouble,
   offBranch,
@@ -57,24 +56,24 @@ const VERDICTS: { verdict: Verdict; lines: string[]; trouble?: boolean }[] = [
     },
     trouble: true,
     lines: [
-      `the channel is at ${TIP}`,
-      `the candidate is ${SHA}`,
-      `they parted at ${BASE}: 1 commit only in the channel, 3 commits only in the candidate`,
-      `see https://github.com/alice/dotfiles/compare/${TIP}...${SHA}`,
-      `to give up what only the channel has: gh api -X PATCH repos/alice/dotfiles/git/refs/heads/nixos-tested-nas -f sha=${SHA} -F force=true`,
       `${NAME}: diverged, not moved: it is at 1a2b3c4, the candidate is 3f2c9d1`,
+      `${NAME}: it is at ${TIP}`,
+      `${NAME}: the candidate is ${SHA}`,
+      `${NAME}: they parted at ${BASE}: 1 commit only in the channel, 3 commits only in the candidate`,
+      `${NAME}: see https://github.com/alice/dotfiles/compare/${TIP}...${SHA}`,
+      `${NAME}: to give up what only the channel has: gh api -X PATCH repos/alice/dotfiles/git/refs/heads/nixos-tested-nas -f sha=${SHA} -F force=true`,
     ],
   },
   {
     verdict: { kind: 'diverged', tip: TIP, sha: SHA },
     trouble: true,
     lines: [
-      `the channel is at ${TIP}`,
-      `the candidate is ${SHA}`,
-      'they have no common history',
-      `see https://github.com/alice/dotfiles/compare/${TIP}...${SHA}`,
-      `to give up what only the channel has: gh api -X PATCH repos/alice/dotfiles/git/refs/heads/nixos-tested-nas -f sha=${SHA} -F force=true`,
       `${NAME}: diverged, not moved: it is at 1a2b3c4, the candidate is 3f2c9d1`,
+      `${NAME}: it is at ${TIP}`,
+      `${NAME}: the candidate is ${SHA}`,
+      `${NAME}: they have no common history`,
+      `${NAME}: see https://github.com/alice/dotfiles/compare/${TIP}...${SHA}`,
+      `${NAME}: to give up what only the channel has: gh api -X PATCH repos/alice/dotfiles/git/refs/heads/nixos-tested-nas -f sha=${SHA} -F force=true`,
     ],
   },
   {
@@ -88,8 +87,8 @@ const VERDICTS: { verdict: Verdict; lines: string[]; trouble?: boolean }[] = [
   {
     verdict: { kind: 'already-contained', tip: TIP, sha: SHA, commits: 2, notOn: MAIN },
     lines: [
-      `the commit ${TIP} of the channel is not in the history of main`,
       `${NAME}: already contained: it is at 1a2b3c4, 2 commits after 3f2c9d1`,
+      `${NAME}: its commit ${TIP} is not in the history of main`,
     ],
   },
   {
@@ -112,27 +111,27 @@ const VERDICTS: { verdict: Verdict; lines: string[]; trouble?: boolean }[] = [
     verdict: { kind: 'withdrawn', sha: SHA, eval: 991, newest: { eval: 993, sha: TIP }, tracked } as const,
     trouble: true,
     lines: [
-      `the commit ${SHA} of eval 991 was taken back: it is not in the history of ${name}, and the newest eval 993 is of ${TIP}`,
-      `the next good build of a commit in the history of ${name} moves the channel`,
       `${NAME}: withdrawn, not moved: 3f2c9d1 is not in the history of ${name}`,
+      `${NAME}: the commit ${SHA} of eval 991 was taken back: it is not in the history of ${name}, and the newest eval 993 is of ${TIP}`,
+      `${NAME}: the next good build of a commit in the history of ${name} moves the channel`,
     ],
   })),
   {
     verdict: { kind: 'not-on-branch', sha: SHA, eval: 991, tracked: MAIN, missing: false },
     trouble: true,
     lines: [
-      `the commit ${SHA} of eval 991 is not in the history of main, as GitHub has it now`,
-      "if the branch was reset, Hydra's next evaluation settles it; else the commit must be merged first",
       `${NAME}: not-on-branch, not moved: 3f2c9d1 is not in the history of main`,
+      `${NAME}: the commit ${SHA} of eval 991 is not in the history of main, as GitHub has it now`,
+      `${NAME}: if the branch was reset, Hydra's next evaluation settles it; else the commit must be merged first`,
     ],
   },
   {
     verdict: { kind: 'not-on-branch', sha: SHA, eval: 991, tracked: MAIN, missing: true },
     trouble: true,
     lines: [
-      'the jobset or the rule follows main, and GitHub has no such branch or tag',
-      'correct the flake of the jobset, or ref in the rule (channels[].ref)',
       `${NAME}: not-on-branch, not moved: 3f2c9d1 is not in the history of main`,
+      `${NAME}: the jobset or the rule follows main, and GitHub has no such branch or tag`,
+      `${NAME}: correct the flake of the jobset, or ref in the rule (channels[].ref)`,
     ],
   },
   {
@@ -145,9 +144,9 @@ const VERDICTS: { verdict: Verdict; lines: string[]; trouble?: boolean }[] = [
     },
     trouble: true,
     lines: [
-      'the jobset follows pull request 7, and its commits are on no branch',
-      'let the jobset follow a branch, or name the branch in the rule (channels[].ref)',
       `${NAME}: not-on-branch, not moved: 3f2c9d1 is not in the history of pull request 7`,
+      `${NAME}: the jobset follows pull request 7, and its commits are on no branch`,
+      `${NAME}: let the jobset follow a branch, or name the branch in the rule (channels[].ref)`,
     ],
   },
   { verdict: { kind: 'no-good-build' }, lines: [`${NAME}: not moved: the job has no good build now`] },
@@ -176,7 +175,7 @@ const VERDICTS: { verdict: Verdict; lines: string[]; trouble?: boolean }[] = [
 ]
 
 for (const { verdict, lines, trouble = false } of VERDICTS) {
-  test(`${verdict.kind} is ${trouble ? 'trouble' : 'an expected ending'}: “${lines.at(-1)}”`, () => {
+  test(`${verdict.kind} is ${trouble ? 'trouble' : 'an expected ending'}: “${lines[0]}”`, () => {
     assert.deepEqual(describeVerdict(CHANNEL, verdict, { webUrl: WEB, dryRun: false }), lines)
     assert.equal(isTrouble(verdict), trouble)
   })
@@ -187,8 +186,8 @@ test('with dryRun in the configuration, a commit that was taken back promises no
   const verdict = { kind: 'withdrawn', sha: SHA, eval: 991, newest, tracked: MAIN } as const
   const lines = describeVerdict(CHANNEL, verdict, { webUrl: WEB, dryRun: true })
   assert.equal(
-    lines[1],
-    'without dryRun, the next good build of a commit in the history of main moves the channel',
+    lines[2],
+    'alice/dotfiles nixos-tested-nas: without dryRun, the next good build of a commit in the history of main moves the channel',
   )
 })
 
@@ -200,6 +199,14 @@ function told(verdict: Verdict): { lines: string[]; errors: unknown[] } {
   tellVerdict(CHANNEL, verdict, { log, report: error => errors.push(error), webUrl: WEB, dryRun: false })
   return { lines, errors }
 }
+
+test('each line of each verdict begins with the name of the channel', () => {
+  for (const { verdict } of VERDICTS) {
+    for (const line of describeVerdict(CHANNEL, verdict, { webUrl: WEB, dryRun: false })) {
+      assert.ok(line.startsWith(`${NAME}: `), line)
+    }
+  }
+})
 
 describe('a verdict is told', () => {
   test('on the log, if it is no error', () => {
@@ -222,11 +229,11 @@ describe('a verdict is told', () => {
     assert.ok(error instanceof OperatorError)
     assert.equal(
       error.message,
-      'cannot move nixos-tested-nas in alice/dotfiles: ambiguous: 2 jobs lead to this channel: dotfiles:main:nixos-nas.aarch64-linux, dotfiles:main:nixos-nas.x86_64-linux',
+      'alice/dotfiles nixos-tested-nas: cannot be moved: ambiguous: 2 jobs lead to this channel: dotfiles:main:nixos-nas.aarch64-linux, dotfiles:main:nixos-nas.x86_64-linux',
     )
     assert.deepEqual(error.hint, [
-      'a channel follows one job: put {system} (or another group) into the branch, make job narrower, or let one aggregate job stand for all of them',
-      'if that gives the branch another name, the old one stays where it is, and so do the hosts that follow it: let them follow the new one',
+      `${NAME}: a channel follows one job: put {system} (or another group) into the branch, make job narrower, or let one aggregate job stand for all of them`,
+      `${NAME}: if that gives the branch another name, the old one stays where it is, and so do the hosts that follow it: let them follow the new one`,
     ])
     assert.throws(
       () => describeVerdict(CHANNEL, verdict, { webUrl: WEB, dryRun: false }),
@@ -245,9 +252,9 @@ describe('a verdict is told', () => {
     assert.ok(reported instanceof OperatorError)
     assert.equal(
       reported.message,
-      'cannot move nixos-tested-nas in alice/dotfiles: GitHub could not be asked',
+      'alice/dotfiles nixos-tested-nas: cannot be moved: GitHub could not be asked',
     )
-    assert.deepEqual(reported.hint, ['try again'])
+    assert.deepEqual(reported.hint, [`${NAME}: try again`])
     assert.equal(reported.cause, cause)
     assert.throws(
       () => describeVerdict(CHANNEL, verdict, { webUrl: WEB, dryRun: false }),
@@ -255,10 +262,13 @@ describe('a verdict is told', () => {
     )
   })
 
-  test('as it is, if it is a bug', () => {
+  test('with its own words and stack as the cause, if it is a bug', () => {
     const bug = new TypeError('x is undefined')
-    assert.deepEqual(told({ kind: 'failed', error: bug }), { lines: [], errors: [bug] })
-    assert.equal(cannotMove(CHANNEL, bug), bug)
+    const { lines, errors } = told({ kind: 'failed', error: bug })
+    assert.deepEqual(lines, [])
+    assert.deepEqual(errors, [new Error(`${NAME}: cannot be moved`, { cause: bug })])
+    assert.ok(!(errors[0] instanceof OperatorError))
+    assert.equal((errors[0] as Error).cause, bug)
   })
 })
 
