@@ -273,7 +273,7 @@ const flake = (text: string) => `update jobsetevals set flake = ${text} where id
 /** An eval that names no commit: no channel moves for it, and the message names the flakeref. */
 function nameless(what: string, sql: string, shown: string, why: string): Row {
   const moved = new RegExp(
-    `^alice/dotfiles ${CHANNEL}: cannot be moved: the flakeref of eval 2 cannot be used: ${quote(shown)}: ${why}\n${quote(FLAKE_HINT)}$`,
+    `^alice/dotfiles ${CHANNEL}: cannot be moved: the flakeref of eval 2 cannot be used: ${quote(shown)}: ${why}\nalice/dotfiles ${CHANNEL}: ${quote(FLAKE_HINT)}$`,
   )
   const found = new RegExp(`has no flake commit: the flakeref of eval 2 is ${quote(shown)}: ${why}$`)
   return {
@@ -290,7 +290,7 @@ function nameless(what: string, sql: string, shown: string, why: string): Row {
 
 function foreign(what: string, flakeref: string, shown = flakeref): Row {
   const said = new RegExp(
-    `^alice/dotfiles ${CHANNEL}: cannot be moved: the flakeref of eval 2 is of another repository: ${quote(shown)} is not github\\.com/alice/dotfiles\ncorrect the rule`,
+    `^alice/dotfiles ${CHANNEL}: cannot be moved: the flakeref of eval 2 is of another repository: ${quote(shown)} is not github\\.com/alice/dotfiles\nalice/dotfiles ${CHANNEL}: correct the rule`,
   )
   // get-flake-commit knows no repository
   return {
@@ -666,7 +666,7 @@ const CELLS: readonly Cell[] = [
     args: ['reconcile'],
     status: 1,
     point: { connection: 0, round: 2, cut: 'terminated' },
-    said: /^alice\/dotfiles nixos-tested-nas: cannot be moved: the lock in Hydra's database was lost: its connection has ended\nnothing more is moved; the next run tries again$/m,
+    said: /^alice\/dotfiles nixos-tested-nas: cannot be moved: the lock in Hydra's database was lost: its connection has ended\nalice\/dotfiles nixos-tested-nas: nothing more is moved; the next run tries again$/m,
   },
   {
     what: 'a flakeref with control characters',
@@ -890,7 +890,7 @@ describe('PostgreSQL', { concurrency: 2 }, () => {
           else if (round === 2 || (round === 1 && cut === 'after the answer')) {
             cells++
             const lost =
-              "alice/dotfiles nixos-tested-nas: cannot be moved: the lock in Hydra's database was lost: its connection has ended\nnothing more is moved; the next run tries again"
+              "alice/dotfiles nixos-tested-nas: cannot be moved: the lock in Hydra's database was lost: its connection has ended\nalice/dotfiles nixos-tested-nas: nothing more is moved; the next run tries again"
             assert.deepEqual([ran.ended, ran.said, ran.moves], ['failed', [lost], []], what)
           } else problems.push(...judge('reconcile', what, cut === 'silent' ? SILENT_LOCK : LOST, ran))
         }
