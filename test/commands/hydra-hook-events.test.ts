@@ -42,7 +42,7 @@ const TABLE: Record<string, Expected> = {
   'git-https.json': created('git-tested-fsn0'),
   'legacy.json': {
     status: 1,
-    verdict: 'a channel needs a flake jobset (jobset settings, Type: Flake)',
+    verdict: 'alice/dotfiles tested-hello: a channel needs a flake jobset (jobset settings, Type: Flake)',
     copied: 1,
   },
   // the same build as cached-success.json: its branch is there by then
