@@ -101,7 +101,7 @@ test('moves a channel that was held before, by itself or with all others, and sa
   assert.equal(result.status, 0, result.log)
   assert.match(
     result.log,
-    /^all channels are held \(moving house\): channel-update moves it all the same\nalice\/dotfiles nixos-tested-nas is held \(kernel\): channel-update moves it all the same$/m,
+    /^alice\/dotfiles nixos-tested-nas: all channels are held \(moving house\); channel-update moves it all the same\nalice\/dotfiles nixos-tested-nas: held \(kernel\); channel-update moves it all the same$/m,
   )
   assert.equal(await own.repository.branch(CHANNEL), c2)
 })
