@@ -55,6 +55,9 @@ async function begin(): Promise<void> {
   event = await stage.hydra.eventOf(build)
 }
 
+/** What they print on standard output is no log. */
+const TABLES = ['status', 'explain', 'history']
+
 /** Runs a command with bash's `time` around it. */
 async function run(what: string, name: CommandName, args: string[], more: Record<string, string> = {}) {
   const file = join(stage.directory, 'megabyte.json')
@@ -74,7 +77,8 @@ async function run(what: string, name: CommandName, args: string[], more: Record
   times.push([`${[name, ...args].join(' ')}: ${what}`, Number(user) + Number(system)])
   assert.ok([0, 1, 2].includes(status), `${what}: ${status}\n${err.slice(-2_000)}`)
   assert.doesNotMatch(err.slice(-MAX_LINE), /unexpected error/, what)
-  const log = name === 'hydra-channels' && args[0] === 'status' ? err : out + err
+  const isTable = name === 'hydra-channels' && TABLES.includes(args[0] ?? '')
+  const log = isTable ? err : out + err
   assert.ok(log.length < MAX_LOG, `${what}: a log of ${log.length} characters`)
   const longest = Math.max(...log.split('\n').map(line => line.length))
   assert.ok(longest < MAX_LINE, `${what}: a line of ${longest} characters`)
@@ -84,6 +88,8 @@ async function runAll(what: string) {
   await run(what, 'hydra-hook', [], { HYDRA_JSON: await stage.hydra.writeEvent(build, stage.directory) })
   await run(what, 'hydra-channels', ['reconcile', '--dry-run'])
   await run(what, 'hydra-channels', ['status'])
+  await run(what, 'hydra-channels', ['explain', CHANNEL])
+  await run(what, 'hydra-channels', ['history', CHANNEL])
 }
 
 describe('of the event', () => {
@@ -165,7 +171,7 @@ describe('of an answer', () => {
   for (const [what, answer] of Object.entries({ 'a page': PAGE, 'a message': JSONS })) {
     test(`GitHub’s: ${what}`, async () => {
       stage.github.strictClient = false
-      for (const path of ['/compare/', '/matching-refs/']) {
+      for (const path of ['/compare/', '/matching-refs/', '/activity']) {
         const fault: Fault = { kind: 'status', path, ...answer, times: Number.POSITIVE_INFINITY }
         stage.github.fault(fault)
         await runAll(`GitHub, ${what} at ${path}`)
