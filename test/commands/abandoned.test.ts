@@ -75,7 +75,7 @@ test('the template is changed, and changed back', async t => {
 
   const table = await stage.command('hydra-channels', ['status'])
   assert.match(table.log, new RegExp(`^${NAS} .* abandoned$`, 'm'))
-  assert.match(table.log, new RegExp(`^${NAS} and ${WEB}: no job leads to it now, `, 'm'))
+  assert.match(table.log, new RegExp(`^${WEB} .*\\n    \\(these 2\\) no job leads to it now, `, 'm'))
   assert.match(table.log, /^4 channels: 2 abandoned, 2 up-to-date; /m)
   const file = join(stage.directory, 'metrics.prom')
   const metrics = await stage.command('hydra-channels', ['status', '--metrics', file])

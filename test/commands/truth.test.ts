@@ -27,7 +27,7 @@ describe('what the last reconcile could not do is what status says', () => {
     assert.equal(reason, 'failed')
     assert.match(
       message ?? '',
-      /^the last reconcile, at 20\S+Z, could not move it to \w{7}: cannot copy to the cache: systemctl start ended with status 1; /,
+      /^the last reconcile, (?:just now|\d+ min ago), could not move it to \w{7}: cannot copy to the cache: systemctl start ended with status 1; /,
     )
     assert.equal(find(await statusOf(stage), WEB).reason, 'up-to-date')
 
