@@ -6,8 +6,8 @@ import type { PlannedChannel } from '../channels/plan.ts'
 import { IDENTICAL } from '../channels/relation.ts'
 import { channelOfJob, type Rule } from '../channels/rule.ts'
 import type { EvalOfJobs } from '../hydra/queries/last-evals.ts'
-import { type ChannelFacts, commitOf, explain, newestCommit, type Surroundings } from './explain.ts'
-import { findFacts, type LookOptions } from './find-facts.ts'
+import { commitOf, explain, newestCommit, type Surroundings } from './explain.ts'
+import { type FoundChannel, findFacts, type LookOptions } from './find-facts.ts'
 import { EVALS_LOOKED_AT, findBetween, findGates, type Gate, type OnTracked } from './gates.ts'
 import type { Reason } from './shape.ts'
 import type { DescribedCommit, Survey } from './survey.ts'
@@ -83,8 +83,8 @@ export async function findExplanation(
   const isOne = planned?.jobs.length === 1
   const [evals, onCandidate, onNewest] = await Promise.all([
     isOne ? findEvals(planned, options) : undefined,
-    standOnTracked(candidate?.sha, facts, repository, report),
-    standOnTracked(newest?.sha, facts, repository, report),
+    standOnTracked(candidate?.sha, found, report),
+    standOnTracked(newest?.sha, found, report),
   ])
   const between =
     evals && isOne ? findBetween(evals, { job: planned.job.job, candidate }, { hydraUrl }) : undefined
@@ -186,15 +186,14 @@ async function findEvals(
 
 async function standOnTracked(
   sha: string | undefined,
-  { tracked, tip, stands, away }: ChannelFacts,
-  repository: Survey,
+  { facts: { tracked, tip, stands, away }, compareFrom }: FoundChannel,
   report: (error: unknown) => void,
 ): Promise<OnTracked> {
   if (sha === undefined || !tracked || away) return undefined
   if (sha === tracked.sha) return IDENTICAL
   if (sha === tip && stands.tracked) return stands.tracked
   try {
-    const comparison = await repository.compare(sha, tracked.sha)
+    const comparison = await compareFrom?.(sha)
     return comparison === 'not-found' ? 'unknown commit' : comparison
   } catch (error) {
     report(operatorErrorOf(error))

@@ -72,6 +72,8 @@ export interface FoundChannel {
   committedAt: string | undefined
   /** since when there is something newer than its commit; ISO 8601 */
   since: string | undefined
+  /** how the tracked branch stands to a commit; undefined: there is none, or GitHub could not be asked */
+  compareFrom: TrackedFound['compareFrom'] | undefined
 }
 
 export interface FoundFleet {
@@ -190,7 +192,7 @@ async function findChannels(
       const answer = answers.get(channelKey(channel))
       const repository = github.repository(channel.repository)
       const onGitHub = await factsOf(entry, answer, tracked, repository, hosts).catch(operatorErrorOf)
-      const known: GitHubFacts =
+      const { compareFrom, ...known }: GitHubFacts =
         onGitHub instanceof OperatorError ? { ...notKnown(entry), away: onGitHub } : onGitHub
       const { tip, stands } = known
       const candidate = candidateOf(planned)
@@ -213,7 +215,7 @@ async function findChannels(
         failing: planned && hydra.failing(planned),
         looked: toCopy ? await lookFor(hydra.outputs.get(candidate.build), look) : undefined,
       }
-      return { facts, committedAt: answer?.committedAt, since: sinceOf(facts, evaluated) }
+      return { facts, committedAt: answer?.committedAt, since: sinceOf(facts, evaluated), compareFrom }
     }),
   )
   return { channels, around }
@@ -287,7 +289,8 @@ async function compareEntries(
   return compareAll(questions.flat(), github, report)
 }
 
-type GitHubFacts = Pick<ChannelFacts, 'tip' | 'stands' | 'tracked' | 'offBranch' | 'forbidden' | 'away'>
+type GitHubFacts = Pick<ChannelFacts, 'tip' | 'stands' | 'tracked' | 'offBranch' | 'forbidden' | 'away'> &
+  Pick<FoundChannel, 'compareFrom'>
 
 /** GitHub told at most where the branch is. */
 function notKnown({ tip }: Entry): GitHubFacts {
@@ -295,6 +298,7 @@ function notKnown({ tip }: Entry): GitHubFacts {
     tip: typeof tip === 'string' ? tip : undefined,
     stands: { tracked: undefined, newest: undefined, candidate: undefined },
     tracked: undefined,
+    compareFrom: undefined,
     offBranch: undefined,
     forbidden: undefined,
   }
@@ -321,7 +325,7 @@ async function factsOf(
     planned && candidate && findOffBranch(planned, candidate, { tip, stands, tracked }),
     whyForbidden(channel, answer, repository),
   ])
-  return { tip, stands, tracked, offBranch: off, forbidden }
+  return { tip, stands, tracked, offBranch: off, forbidden, compareFrom: tracked?.compareFrom }
 }
 
 /** What the engine asks before a write (channels/safeguards.ts), from what is known already if that is enough. */

@@ -437,7 +437,7 @@ const BREAKAGES: Breakage[] = [
     breaks: ({ stage, commits, build }) =>
       stage.eval(commits[1] ?? '', [build, { job: 'nixos-a"b".x86_64-linux' }]),
     failed: {
-      jobs: /^channels\[0\]: cannot name a channel .*: “nixos-tested-a"b"” is no valid branch name: it contains “"”, which Nix does not accept in a flakeref \/ correct the rule, .* \/ if there is a branch nixos-tested-a"b", it is not moved any more/,
+      jobs: /^channels\[0\]: dotfiles:main:nixos-a"b"\.x86_64-linux: cannot name a channel .*: “nixos-tested-a"b"” is no valid branch name: it contains “"”, which Nix does not accept in a flakeref \/ correct the rule, .* \/ if there is a branch nixos-tested-a"b", it is not moved any more/,
     },
   },
   {

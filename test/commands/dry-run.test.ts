@@ -223,12 +223,14 @@ test('doctor notes it, also without a network, and what to remove', async t => {
       streams: 'apart',
     })
     const [first] = JSON.parse(stdout).checks as Check[]
-    assert.deepEqual(first, {
-      name: 'configuration',
-      result: 'note',
-      message: `${stage.env.HYDRA_CHANNELS_CONFIG} has 1 rule; ${NOTHING_MOVES}`,
-      hint: ['to start, remove dryRun from the configuration (NixOS: services.hydra-channels.dryRun)'],
-    })
+    assert.deepEqual([first?.name, first?.result], ['configuration', 'note'])
+    // offline, the address of the test's GitHub is noted too
+    const message = `${stage.env.HYDRA_CHANNELS_CONFIG} has 1 rule; ${NOTHING_MOVES}`
+    assert.ok(first?.message.startsWith(message), first?.message)
+    assert.equal(
+      first?.hint[0],
+      'to start, remove dryRun from the configuration (NixOS: services.hydra-channels.dryRun)',
+    )
   }
   const { status } = await stage.command('hydra-channels', ['doctor', '--offline'])
   assert.equal(status, 0)

@@ -136,7 +136,7 @@ test('one channel asks GitHub about itself alone, however large the fleet', asyn
       .replace(/\/\d+\//, '/ID/'),
   )
   assert.deepEqual(requests.sort(), [
-    'GET /repos/alice/dotfiles/compare/c2...c3',
+    'GET /repos/alice/dotfiles/compare/c2...refs/heads/main',
     'GET /repos/alice/dotfiles/git/matching-refs/heads/nixos-tested-',
     'GET /repos/alice/dotfiles/installation',
     'POST /app/installations/ID/access_tokens',
