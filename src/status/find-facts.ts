@@ -178,7 +178,8 @@ async function findChannels(
   github: Surveys,
   options: LookOptions,
 ): Promise<Pick<FoundFleet, 'channels' | 'around'>> {
-  const { hosts, webUrl, hydraUrl, stateDirectory, dryRun, look, now, report } = options
+  const { hosts, webUrl, hydraUrl, stateDirectory, dryRun, look, now } = options
+  const report = onceEach(options.report)
   const tracked = createFindTracked(github, hosts)
   const [answers, hydra] = await Promise.all([
     compareEntries(entries, tracked, github, hosts, report),
@@ -227,6 +228,17 @@ async function lookFor(
   look: LookOptions['look'],
 ): Promise<Look | undefined> {
   return outputs && look?.(outputs)
+}
+
+/** Where GraphQL is away, several questions get the same answer. */
+function onceEach(report: LookOptions['report']): LookOptions['report'] {
+  const said = new Set<string>()
+  return error => {
+    const { message } = operatorErrorOf(error)
+    if (said.has(message)) return
+    said.add(message)
+    report(error)
+  }
 }
 
 /** Of the commits that a failure began with: people know a commit by its subject, and ask its author. */

@@ -60,7 +60,7 @@ test('an alias that github.host does not have moves nothing, and the value is sa
   assert.equal(verdictOf(log).kind, 'failed')
   assert.match(
     log,
-    /\nif github\.com-dotfiles leads to the same GitHub, .*: set github\.host to \["github\.com", "github\.com-dotfiles"\]\n/,
+    /\nalice\/dotfiles nixos-tested-nas: if github\.com-dotfiles leads to the same GitHub, .*: set github\.host to \["github\.com", "github\.com-dotfiles"\]\n/,
   )
   assert.equal(await stage.repository.branch(CHANNEL), undefined)
 })
