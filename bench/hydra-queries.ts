@@ -8,6 +8,7 @@ import { findBuild } from '../src/hydra/queries/build.ts'
 import { findCandidate, findJobStates } from '../src/hydra/queries/candidates.ts'
 import { findEvalsOfCommits } from '../src/hydra/queries/evals-of-commits.ts'
 import { findFailingSince } from '../src/hydra/queries/failing-since.ts'
+import { findFirstBuilds } from '../src/hydra/queries/first-builds.ts'
 import { findJobset } from '../src/hydra/queries/jobset.ts'
 import { findJobsetFacts } from '../src/hydra/queries/jobset-facts.ts'
 import { findLastEvals } from '../src/hydra/queries/last-evals.ts'
@@ -63,6 +64,7 @@ const queries: [name: string, ask: (sql: Sql) => Promise<unknown>][] = [
   ],
   ['findEvalsOfCommits, an unknown commit', sql => findEvalsOfCommits(sql, jobset, ['0'.repeat(40)])],
   ['findFailingSince', sql => findFailingSince(sql, jobset, [...candidates.keys()])],
+  ['findFirstBuilds', sql => findFirstBuilds(sql, jobset, [...candidates.keys()])],
   ['findFailingSince, of two', sql => findFailingSince(sql, jobset, [jobs.longBad, jobs.neverGood])],
   ['findLastEvals, of one job', sql => findLastEvals(sql, jobset, [jobs.usual], 30)],
   ['findLastEvals', sql => findLastEvals(sql, jobset, [...candidates.keys()], 30)],

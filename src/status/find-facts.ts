@@ -26,6 +26,7 @@ import { lookUpFleet } from '../channels/snapshot.ts'
 import { offBranch } from '../channels/verdict.ts'
 import type { Database } from '../hydra/database.ts'
 import type { FailingSince } from '../hydra/queries/failing-since.ts'
+import type { FirstBuild } from '../hydra/queries/first-builds.ts'
 import { readStamp } from '../state/last-reconcile.ts'
 import { type Answer, compareAll } from './comparisons.ts'
 import { type ChannelFacts, commitOf, couldMove, newestCommit, type Surroundings } from './explain.ts'
@@ -216,7 +217,7 @@ async function findChannels(
         failing: planned && hydra.failing(planned),
         looked: toCopy ? await lookFor(hydra.outputs.get(candidate.build), look) : undefined,
       }
-      return { facts, committedAt: answer?.committedAt, since: sinceOf(facts, evaluated), compareFrom }
+      return { facts, committedAt: answer?.committedAt, since: sinceOf(facts, { evaluated, first: planned && hydra.first(planned) }), compareFrom }
     }),
   )
   return { channels, around }
@@ -386,12 +387,15 @@ interface MoreOfHydra {
   outputs: ReadonlyMap<number, Output[]>
   /** since when its job fails; undefined if it does not */
   failing: (planned: PlannedChannel) => FailingSince | undefined
+  /** of a channel that has no branch: the first build of its job */
+  first: (planned: PlannedChannel) => FirstBuild | undefined
 }
 
 const NOTHING_MORE: MoreOfHydra = {
   newer: () => undefined,
   outputs: new Map(),
   failing: () => undefined,
+  first: () => undefined,
 }
 
 async function lookAgain(
@@ -401,21 +405,25 @@ async function lookAgain(
   const tips = new Map<number, Set<string>>()
   const builds = new Set<number>()
   const bad = new Map<number, Set<string>>()
+  const unborn = new Map<number, Set<string>>()
   for (const { planned, tip } of entries) {
     if (!planned) continue
     const { id } = planned.facts.jobset
     const { job, newest } = planned.facts.job
     if (newest?.finished && newest.status !== 0) bad.set(id, (bad.get(id) ?? new Set()).add(job))
     if (tip instanceof Error) continue
-    if (tip !== undefined) tips.set(id, (tips.get(id) ?? new Set()).add(tip))
+    if (tip === undefined) unborn.set(id, (unborn.get(id) ?? new Set()).add(job))
+    else tips.set(id, (tips.get(id) ?? new Set()).add(tip))
     const candidate = candidateOf(planned)
     if (candidate && candidate.sha !== tip && look) builds.add(candidate.build)
   }
-  const [{ findEvalsOfCommits }, { findFailingSince }, { findOutputsOfBuilds }] = await Promise.all([
-    import('../hydra/queries/evals-of-commits.ts'),
-    import('../hydra/queries/failing-since.ts'),
-    import('../hydra/queries/outputs.ts'),
-  ])
+  const [{ findEvalsOfCommits }, { findFailingSince }, { findFirstBuilds }, { findOutputsOfBuilds }] =
+    await Promise.all([
+      import('../hydra/queries/evals-of-commits.ts'),
+      import('../hydra/queries/failing-since.ts'),
+      import('../hydra/queries/first-builds.ts'),
+      import('../hydra/queries/outputs.ts'),
+    ])
   try {
     return await database.look(async sql => {
       const each = [...tips].map(
@@ -424,16 +432,22 @@ async function lookAgain(
       const eachBad = [...bad].map(
         async ([id, jobs]) => [id, await findFailingSince(sql, id, [...jobs])] as const,
       )
-      const [outputs, newer, failing] = await Promise.all([
+      const eachUnborn = [...unborn].map(
+        async ([id, jobs]) => [id, await findFirstBuilds(sql, id, [...jobs])] as const,
+      )
+      const [outputs, newer, failing, first] = await Promise.all([
         findOutputsOfBuilds(sql, [...builds]),
         Promise.all(each),
         Promise.all(eachBad),
+        Promise.all(eachUnborn),
       ])
       const byJobset = new Map(newer)
       const failingByJobset = new Map(failing)
+      const firstByJobset = new Map(first)
       return {
         outputs,
         failing: ({ facts }) => failingByJobset.get(facts.jobset.id)?.get(facts.job.job),
+        first: ({ facts }) => firstByJobset.get(facts.jobset.id)?.get(facts.job.job),
         newer({ facts }, tip) {
           const evals = byJobset.get(facts.jobset.id)
           const found = evals?.get(tip)
@@ -454,23 +468,22 @@ function candidateOf(planned: PlannedChannel | undefined): Candidate | undefined
 
 /**
  * The first eval after those of the channel's commit, else the first commit after it: a quiet repository is never stale. Of a
- * channel that has no branch yet, since when its job fails or waits.
+ * channel that has no branch yet, since when there has been its job: whatever became of its builds, and how many there are.
  */
 function sinceOf(
-  { tip, tracked, stands, planned, failing, away }: ChannelFacts,
-  evaluated: { since: number | undefined } | undefined,
+  { tip, tracked, stands, planned, away }: ChannelFacts,
+  { evaluated, first }: { evaluated: { since: number | undefined } | undefined; first: FirstBuild | undefined },
 ): string | undefined {
   if (tip === undefined) {
-    const { newestEval } = planned?.facts.jobset ?? {}
-    const { newest } = planned?.facts.job ?? {}
-    const since = failing?.first?.eval?.timestamp ?? newest?.queuedTime ?? newestEval?.timestamp
+    // a job that never could be evaluated has no build
+    const since = first?.queuedTime ?? planned?.facts.jobset.newestEval?.timestamp
     return away || since === undefined ? undefined : isoTime(since)
   }
   if (tip === tracked?.sha) return undefined
   if (evaluated?.since !== undefined) return isoTime(evaluated.since)
   const stand = stands.tracked
-  const first = typeof stand === 'object' && stand.aheadBy > 0 ? stand.firstCommittedAt : undefined
-  return first === undefined ? undefined : new Date(first).toISOString()
+  const ahead = typeof stand === 'object' && stand.aheadBy > 0 ? stand.firstCommittedAt : undefined
+  return ahead === undefined ? undefined : new Date(ahead).toISOString()
 }
 
 function isoTime(seconds: number): string {

@@ -11,6 +11,7 @@ import { findBuildsInEvals } from '../../../src/hydra/queries/builds-in-evals.ts
 import { findCandidate, findGoodOnce, findJobStates } from '../../../src/hydra/queries/candidates.ts'
 import { findEvalsOfCommits } from '../../../src/hydra/queries/evals-of-commits.ts'
 import { findFailingSince } from '../../../src/hydra/queries/failing-since.ts'
+import { findFirstBuilds } from '../../../src/hydra/queries/first-builds.ts'
 import { findJobset, findNewName } from '../../../src/hydra/queries/jobset.ts'
 import { findJobsetFacts } from '../../../src/hydra/queries/jobset-facts.ts'
 import { findLastEvals } from '../../../src/hydra/queries/last-evals.ts'
@@ -161,6 +162,11 @@ const cases: Record<string, Case> = {
       'jobsetevalmembers_pkey (eval, build)',
     ],
     rows: FEW,
+  },
+  findFirstBuilds: {
+    ask: sql => findFirstBuilds(sql, large.jobset, [...builds.keys()]),
+    indexes: ['indexbuildsonjobsetidfinishedid (jobset_id, job, finished)'],
+    rows: 2 * JOBS + FEW,
   },
   findBuildsInEvals: {
     ask: sql => findBuildsInEvals(sql, large.jobset, large.jobs.usual, evalIds),

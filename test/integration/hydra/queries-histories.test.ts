@@ -10,6 +10,7 @@ import { findBuildsInEvals } from '../../../src/hydra/queries/builds-in-evals.ts
 import { findCandidate, findJobStates } from '../../../src/hydra/queries/candidates.ts'
 import { findEvalsOfCommits } from '../../../src/hydra/queries/evals-of-commits.ts'
 import { findFailingSince } from '../../../src/hydra/queries/failing-since.ts'
+import { findFirstBuilds } from '../../../src/hydra/queries/first-builds.ts'
 import { findLastEvals } from '../../../src/hydra/queries/last-evals.ts'
 import { findNewestEval } from '../../../src/hydra/queries/newest-eval.ts'
 import { findNewestEvalOfBuild } from '../../../src/hydra/queries/newest-eval-of-build.ts'
@@ -101,6 +102,7 @@ async function compare(sql: Sql, jobset: { id: number; history: History }): Prom
   assert.deepEqual(states, expectedStates.sort(byJob), 'states of all jobs')
   await compareCommits(sql, jobset)
   await compareFailing(sql, jobset)
+  await compareFirstBuilds(sql, jobset)
   await compareLastEvals(sql, jobset)
   await compareBuildsInEvals(sql, jobset)
 }
@@ -162,6 +164,15 @@ async function compareFailing(sql: Sql, { id, history }: { id: number; history: 
     )
   }
   assert.deepEqual(await findFailingSince(sql, id, []), new Map(), 'nothing fails')
+}
+
+async function compareFirstBuilds(sql: Sql, { id, history }: { id: number; history: History }) {
+  const expected = JOBS.flatMap(job => {
+    const builds = buildsOf(history).flatMap(build => (build.job === job ? [build.id] : []))
+    return builds.length === 0 ? [] : [[job, { build: Math.min(...builds), queuedTime: 1_760_000_000 }] as const]
+  })
+  assert.deepEqual(await findFirstBuilds(sql, id, [...JOBS, 'of no jobset']), new Map(expected), 'first builds')
+  assert.deepEqual(await findFirstBuilds(sql, id, []), new Map())
 }
 
 function failingSince(history: History, job: string, limit: number) {
