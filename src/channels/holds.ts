@@ -44,25 +44,15 @@ export function holdFile(stateDirectory: string, of: Channel | typeof ALL): stri
 }
 
 /**
- * What holds the channel: its own hold, or that of all channels; of both the one that ends last. Undefined if there is none, or
- * if it has ended.
+ * What holds the channel: its own hold, that of all channels, or both, the one that ends last first. None that has ended.
  *
  * @throws OperatorError for everything but a missing file: a hold that cannot be read may be one
  */
-export function findHold(
-  stateDirectory: string,
-  channel: Channel,
-  now: number = systemClock.now(),
-): Hold | undefined {
-  const [first, second] = findHolds(stateDirectory, channel, now)
-  return first && second && endOf(second) > endOf(first) ? second : first
-}
-
-/** As {@link findHold}: all that hold it. */
 export function findHolds(stateDirectory: string, channel: Channel, now: number = systemClock.now()): Hold[] {
-  return [readHold(stateDirectory, ALL), readHold(stateDirectory, channel)].filter(
-    hold => hold !== undefined && endOf(hold) > now,
-  ) as Hold[]
+  return [readHold(stateDirectory, ALL), readHold(stateDirectory, channel)]
+    .filter(hold => hold !== undefined)
+    .filter(hold => endOf(hold) > now)
+    .sort((a, b) => Number(endOf(a) < endOf(b)) - Number(endOf(a) > endOf(b)))
 }
 
 const endOf = ({ until }: Hold) => (until === null ? Number.POSITIVE_INFINITY : Date.parse(until))
@@ -70,7 +60,7 @@ const endOf = ({ until }: Hold) => (until === null ? Number.POSITIVE_INFINITY : 
 /**
  * What its file says, also if it has ended; undefined if there is none.
  *
- * @throws OperatorError as {@link findHold}
+ * @throws OperatorError as {@link findHolds}
  */
 export function readHold(stateDirectory: string, of: Channel | typeof ALL): Hold | undefined {
   const file = holdFile(stateDirectory, of)

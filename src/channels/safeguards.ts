@@ -7,7 +7,7 @@ import type { TrackedRef } from '../hydra/flakeref.ts'
 import type { Candidate } from './candidate.ts'
 import type { Channel } from './channel.ts'
 import { ARCHIVED, type Forge, NotComparedError } from './forge.ts'
-import { findHold, type Hold } from './holds.ts'
+import { findHolds } from './holds.ts'
 import { contains } from './relation.ts'
 import { refsOf } from './tracked-ref.ts'
 import { offBranch, type Verdict } from './verdict.ts'
@@ -92,12 +92,8 @@ export async function checkWritable(forge: Pick<Forge, 'facts'>, { branch }: Cha
  * @throws OperatorError if a hold cannot be read: it may be one
  */
 export function findHeld(channel: Channel, sha: string, stateDirectory: string): Verdict | undefined {
-  const hold = findHold(stateDirectory, channel)
-  return hold && heldVerdict(sha, hold)
-}
-
-export function heldVerdict(sha: string, { reason, until }: Hold): Verdict {
-  return { kind: 'held', sha, reason, until }
+  const [hold] = findHolds(stateDirectory, channel)
+  return hold && { kind: 'held', sha, hold }
 }
 
 /** A line for the log if the repository has another name now. GitHub redirects until somebody takes the old name. */

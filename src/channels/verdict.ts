@@ -7,6 +7,7 @@ import type { TrackedRef } from '../hydra/flakeref.ts'
 import { ambiguous, type Candidate, type JobName, showJob } from './candidate.ts'
 import { type Channel, channelName } from './channel.ts'
 import { ifMoving } from './dry-run.ts'
+import type { Hold } from './holds.ts'
 import { showTrackedRef } from './tracked-ref.ts'
 
 export type Verdict =
@@ -18,8 +19,8 @@ export type Verdict =
   | { kind: 'already-there'; sha: string }
   /** the channel is further than the commit, by that many; `notOn`: what its tip is not in the history of */
   | { kind: 'already-contained'; tip: string; sha: string; commits: number; notOn?: TrackedRef }
-  /** an operator holds the channel; `until` is ISO 8601, or null: until it is released */
-  | { kind: 'held'; sha: string; reason: string; until: string | null }
+  /** somebody holds the channel, or all channels */
+  | { kind: 'held'; sha: string; hold: Hold }
   | {
       kind: 'diverged'
       tip: string
@@ -163,9 +164,7 @@ function inWords(
         ...describeParting(channel, verdict, webUrl),
       ]
     case 'held':
-      return [
-        `held, not moved to ${short(verdict.sha)}: ${verdict.reason} (until ${verdict.until ?? 'it is released'})`,
-      ]
+      return [heldInWords(verdict.sha, verdict.hold)]
     case 'withdrawn':
     case 'not-on-branch':
       return [
@@ -219,6 +218,12 @@ function describeParting(
 }
 
 /** What is wrong and what settles it; status puts the lines into one. */
+/** Of the log: it is read at any time, and the hook's by anybody, whom the names of users are no business of. */
+function heldInWords(sha: string, { reason, until, scope }: Hold): string {
+  const what = scope === 'all' ? 'all channels are held' : 'held'
+  return `${what}, not moved to ${short(sha)}: ${reason} (until ${until ?? 'it is released'})`
+}
+
 export function describeOffBranch(verdict: OffBranch, { dryRun }: { dryRun: boolean }): string[] {
   const { sha, eval: evalId, tracked } = verdict
   const followed = showTrackedRef(tracked)

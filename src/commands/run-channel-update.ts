@@ -8,7 +8,7 @@ import { advance } from '../channels/advance.ts'
 import { branchProblem } from '../channels/branch-name.ts'
 import { channelName } from '../channels/channel.ts'
 import { findHolds, type Hold } from '../channels/holds.ts'
-import { describeRename, heldVerdict } from '../channels/safeguards.ts'
+import { describeRename } from '../channels/safeguards.ts'
 import { isTrouble, tellVerdict, type Verdict } from '../channels/verdict.ts'
 import { type Config, findConfig } from '../config.ts'
 import { findApiUrl, webUrlFor } from '../github/config.ts'
@@ -69,7 +69,7 @@ async function update(
       async clear() {
         const isOverridden = (hold: Hold) => overridden.some(each => isDeepStrictEqual(each, hold))
         const hold = findHolds(stateDirectory, channel).find(each => !isOverridden(each))
-        return hold && heldVerdict(sha, hold)
+        return hold && { kind: 'held', sha, hold }
       },
     })
   } catch (error) {

@@ -59,8 +59,8 @@ export interface ChannelFacts {
   successor?: string | undefined
   /** no rule names the repository any more */
   unruled?: boolean
-  /** an error if it cannot be read: then it may be a hold */
-  hold: Hold | null | OperatorError
+  /** the one that ends last first; an error if one cannot be read: then it may be one */
+  holds: readonly Hold[] | OperatorError
   /** what could not be asked, so that all that follows is not known */
   away?: OperatorError | undefined
   /** undefined if there is no such branch */
@@ -144,17 +144,28 @@ export function noTrackedBranch(facts: ChannelFacts): string {
 }
 
 export function held(facts: ChannelFacts, around: Surroundings): Found {
-  const { hold, channel, away } = facts
-  if (!hold) return undefined
+  const { holds, channel, away } = facts
+  if (!(holds instanceof OperatorError) && holds.length === 0) return undefined
   const left = abandoned(facts)
   const more = away ? `; ${lineOfError(away)}` : left ? `; ${left.message}` : ''
-  if (hold instanceof OperatorError) return { message: `${lineOfError(hold)}${more}` }
-  const [what, command, it] =
-    hold.scope === 'all'
-      ? ['all channels are held', RELEASE_ALL, 'them']
-      : ['held', releaseCommand(nameChannel(channel)), 'it']
-  const release = left ? `${command} ends that` : ifMoving(`${command} lets ${it} move again`, around)
-  return { message: `${what} ${describeHold(hold, around.now.getTime())}: ${release}${more}` }
+  if (holds instanceof OperatorError) return { message: `${lineOfError(holds)}${more}` }
+  const isOfAll = ({ scope }: Hold) => scope === 'all'
+  const what = holds
+    .map(
+      each =>
+        `${isOfAll(each) ? 'all channels are held' : 'held'} ${describeHold(each, around.now.getTime())}`,
+    )
+    .join(', and ')
+  const commands = holds
+    .map(each => (isOfAll(each) ? RELEASE_ALL : releaseCommand(nameChannel(channel))))
+    .join(' and ')
+  const [end, let_, it] = [
+    holds.length > 1 ? 'end that' : 'ends that',
+    holds.length > 1 ? 'let' : 'lets',
+    holds.every(isOfAll) ? 'them' : 'it',
+  ]
+  const release = left ? `${commands} ${end}` : ifMoving(`${commands} ${let_} ${it} move again`, around)
+  return { message: `${what}: ${release}${more}` }
 }
 
 function notKnown({ away, forbidden, planned, ruleTrouble }: ChannelFacts): Found {

@@ -15,7 +15,7 @@ import type { Candidate } from '../channels/candidate.ts'
 import { type Channel, channelKey } from '../channels/channel.ts'
 import { selectChannels } from '../channels/channel-name.ts'
 import { BYPASS } from '../channels/forge.ts'
-import { findHold, type Hold } from '../channels/holds.ts'
+import { findHolds, type Hold } from '../channels/holds.ts'
 import { resolveNames } from '../channels/other-name.ts'
 import { type Plan, type PlannedChannel, planFleet, prefixesOf } from '../channels/plan.ts'
 import { findRecorded, isRuled, type RecordedBranch } from '../channels/recorded.ts'
@@ -200,7 +200,6 @@ async function findChannels(
       const candidate = candidateOf(planned)
       const evaluated = planned && tip !== undefined ? hydra.newer(planned, tip) : undefined
       const toCopy = candidate && !known.away && couldMove(tip, stands.candidate)
-      const hold = readHold(channel, stateDirectory)
       const failure = stamp?.failures[channelKey(channel)]
       const facts: ChannelFacts = {
         ...known,
@@ -209,7 +208,7 @@ async function findChannels(
         ruleTrouble: entry.ruleTrouble,
         successor: entry.successor,
         unruled: !isRuled(channel, options.rules),
-        hold,
+        holds: readHolds(channel, stateDirectory),
         away: known.away ?? databaseAway,
         forbidden: known.away instanceof PermissionError ? known.away : known.forbidden,
         evaluated: evaluated !== undefined,
@@ -217,7 +216,12 @@ async function findChannels(
         failing: planned && hydra.failing(planned),
         looked: toCopy ? await lookFor(hydra.outputs.get(candidate.build), look) : undefined,
       }
-      return { facts, committedAt: answer?.committedAt, since: sinceOf(facts, { evaluated, first: planned && hydra.first(planned) }), compareFrom }
+      return {
+        facts,
+        committedAt: answer?.committedAt,
+        since: sinceOf(facts, { evaluated, first: planned && hydra.first(planned) }),
+        compareFrom,
+      }
     }),
   )
   return { channels, around }
@@ -271,9 +275,9 @@ async function describeCommits(
 }
 
 /** A hold that cannot be read may be one: nothing moves the channel until it can. */
-function readHold(channel: Channel, stateDirectory: string): Hold | null | OperatorError {
+function readHolds(channel: Channel, stateDirectory: string): Hold[] | OperatorError {
   try {
-    return findHold(stateDirectory, channel) ?? null
+    return findHolds(stateDirectory, channel)
   } catch (error) {
     return operatorErrorOf(error)
   }
@@ -472,7 +476,10 @@ function candidateOf(planned: PlannedChannel | undefined): Candidate | undefined
  */
 function sinceOf(
   { tip, tracked, stands, planned, away }: ChannelFacts,
-  { evaluated, first }: { evaluated: { since: number | undefined } | undefined; first: FirstBuild | undefined },
+  {
+    evaluated,
+    first,
+  }: { evaluated: { since: number | undefined } | undefined; first: FirstBuild | undefined },
 ): string | undefined {
   if (tip === undefined) {
     // a job that never could be evaluated has no build

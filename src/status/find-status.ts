@@ -18,7 +18,7 @@ export async function findStatus(options: LookOptions): Promise<FleetStatus> {
 }
 
 export function statusOf({ facts, committedAt, since }: FoundChannel, around: Surroundings): ChannelStatus {
-  const { channel, planned, tip, stands, hold } = facts
+  const { channel, planned, tip, stands, holds } = facts
   const candidate = planned?.candidate instanceof OperatorError ? undefined : planned?.candidate
   return {
     repository: channel.repository,
@@ -33,7 +33,7 @@ export function statusOf({ facts, committedAt, since }: FoundChannel, around: Su
     behindBranch: aheadBy(stands.tracked),
     since: since ?? null,
     failing: failingOf(facts, around),
-    hold: hold instanceof OperatorError || hold === null ? null : shapeOf(hold),
+    hold: holds instanceof OperatorError || !holds[0] ? null : shapeOf(holds[0]),
     ...explain(facts, around),
   }
 }

@@ -294,9 +294,10 @@ function noSuchCommit(sha: string): string {
   return `not known: GitHub does not have ${short(sha)}`
 }
 
-function askHold({ facts, around }: Asked): Answer {
-  if (facts.hold instanceof OperatorError) return unknown(lineOfError(facts.hold))
-  const found = held({ ...facts, away: undefined }, around)
+function askHold({ facts, around, databaseAway }: Asked): Answer {
+  if (facts.holds instanceof OperatorError) return unknown(lineOfError(facts.holds))
+  // whether a job leads to it is another gate's, and not known without Hydra
+  const found = held({ ...facts, away: undefined, ruleTrouble: facts.ruleTrouble ?? databaseAway }, around)
   return found ? shut(found) : open('nobody holds it')
 }
 

@@ -215,7 +215,7 @@ describe('all channels', () => {
 
     const hook = await stage.hook(build)
     assert.equal(hook.status, 0)
-    assert.match(hook.log, /nixos-tested-nas: held, not moved to \S+: moving house \(until /)
+    assert.match(hook.log, /nixos-tested-nas: all channels are held, not moved to \S+: moving house \(until /)
     const fleet = await say(['reconcile'])
     assert.match(fleet.log, /^2 held$/m)
     // one to come is not made either

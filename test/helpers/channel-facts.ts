@@ -44,7 +44,7 @@ type Found = NonNullable<JobsetFacts['found']>
 
 /** The facts one by one, each with the value of a channel that is up to date: at c4, as main and the newest eval. */
 export interface Spec {
-  hold?: Hold | OperatorError
+  hold?: Hold | Hold[] | OperatorError
   /** what could not be asked */
   away?: OperatorError
   ruleTrouble?: OperatorError
@@ -162,7 +162,7 @@ export function factsOf(spec: Spec, hosts: readonly string[] = ['github.com']): 
           },
     ruleTrouble: spec.ruleTrouble,
     unruled: spec.unruled ?? false,
-    hold: spec.hold ?? null,
+    holds: spec.hold instanceof OperatorError ? spec.hold : [spec.hold ?? []].flat(),
     away: spec.away,
     tip: all.tip,
     stands: { tracked: all.standTracked, newest: all.standNewest, candidate: all.standCandidate },

@@ -7,7 +7,7 @@ const KINDS = [
   ['already-there', /^already there, /],
   ['already-contained', /^already contained: /],
   ['candidate-changed', /^not moved: its candidate changed/],
-  ['held', /^held, not moved/],
+  ['held', /^(all channels are )?held, not moved/],
   ['diverged', /^diverged, not moved/],
   ['withdrawn', /^withdrawn, not moved/],
   ['not-on-branch', /^not-on-branch, not moved/],

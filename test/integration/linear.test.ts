@@ -110,7 +110,7 @@ function explainAll({ channels }: ReturnType<typeof planOf>): unknown {
   return channels.map(planned =>
     explain(
       {
-        ...{ channel: planned.channel, planned, hold: null, tip: 'a'.repeat(40), evaluated: true },
+        ...{ channel: planned.channel, planned, holds: [], tip: 'a'.repeat(40), evaluated: true },
         stands: { tracked: undefined, newest: undefined, candidate: undefined },
         ...{ offBranch: undefined, forbidden: undefined, looked: undefined },
         tracked: { kind: 'branch', name: 'main', sha, unevaluated },

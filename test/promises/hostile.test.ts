@@ -499,7 +499,7 @@ test(`${CASES} fleets of Hydra's, with what status says of them`, t => {
         assert.match(sha, /^[0-9a-f]{40}$/)
         const say = (verdict: Verdict) =>
           describeVerdict(channel, verdict, { webUrl: 'https://github.com', dryRun: text.length % 2 > 0 })
-        assertPlain(say({ kind: 'held', sha, reason: text, until: text }))
+        assertPlain(say({ kind: 'held', sha, hold: { reason: text, since: text, until: text, by: text } }))
         assertPlain(say({ kind: 'diverged', sha, tip: SHA }))
         assertPlain(say(offBranch(planned.candidate, planned.tracked, text.length % 2 === 0)))
         const notOn = planned.tracked
@@ -511,7 +511,7 @@ test(`${CASES} fleets of Hydra's, with what status says of them`, t => {
         {
           channel,
           planned,
-          hold: null,
+          holds: [],
           tip,
           stands: { tracked, newest, candidate },
           evaluated: text.length % 2 === 0,

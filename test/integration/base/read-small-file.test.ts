@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join, relative } from 'node:path'
 import { describe, test } from 'node:test'
 import { readSmallFile } from '../../../src/base/read-small-file.ts'
-import { findHold, holdFile } from '../../../src/channels/holds.ts'
+import { findHolds, holdFile } from '../../../src/channels/holds.ts'
 import { openTokenCache } from '../../../src/github/token-cache.ts'
 import { readStamp, writeStamp } from '../../../src/state/last-reconcile.ts'
 
@@ -69,7 +69,7 @@ describe('where a small file should be', () => {
 
       const hold = await place(holdFile(directory, CHANNEL))
       assert.throws(
-        () => findHold(directory, CHANNEL),
+        () => findHolds(directory, CHANNEL),
         ({ message, hint }) => message.startsWith(`cannot read the hold ${hold}: `) && hint.length > 0,
       )
 

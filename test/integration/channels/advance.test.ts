@@ -4,6 +4,7 @@ import { describe, type TestContext, test } from 'node:test'
 import { advance, decide, type Move, type Seen } from '../../../src/channels/advance.ts'
 import type { Verdict } from '../../../src/channels/verdict.ts'
 import type { Survey } from '../../../src/status/survey.ts'
+import { HOLD } from '../../helpers/channel-facts.ts'
 import type { TestRepository } from '../../helpers/github/github.ts'
 import { type Scene, sceneFor } from '../../helpers/scene.ts'
 
@@ -284,7 +285,7 @@ describe('a commit that GitHub compares, and does not have when it writes', () =
       let held: Verdict | undefined
       const clear = async () => {
         const verdict = held
-        held = { kind: 'held', sha: NOWHERE, reason: 'x', until: null }
+        held = { kind: 'held', sha: NOWHERE, hold: HOLD }
         return verdict
       }
       assert.equal((await move({ clear })).kind, 'held')
@@ -462,7 +463,7 @@ describe('immediately before each write, clearance', () => {
       const run = () => repo.deleteBranch('channel')
       scene.github.fault({ ...(fault.kind === 'hook' ? { ...fault, run } : fault), method: 'PATCH' })
       let asked = 0
-      const held: Verdict = { kind: 'held', sha: '3', reason: 'by hand', until: null }
+      const held: Verdict = { kind: 'held', sha: '3', hold: HOLD }
       assert.deepEqual(await move({ clear: async () => (asked++ === 0 ? undefined : held) }), held)
       assert.equal(asked, 2)
       assert.equal(await repo.branch('channel'), fault.kind === 'hook' ? undefined : c1)

@@ -169,9 +169,15 @@ async function compareFailing(sql: Sql, { id, history }: { id: number; history: 
 async function compareFirstBuilds(sql: Sql, { id, history }: { id: number; history: History }) {
   const expected = JOBS.flatMap(job => {
     const builds = buildsOf(history).flatMap(build => (build.job === job ? [build.id] : []))
-    return builds.length === 0 ? [] : [[job, { build: Math.min(...builds), queuedTime: 1_760_000_000 }] as const]
+    return builds.length === 0
+      ? []
+      : [[job, { build: Math.min(...builds), queuedTime: 1_760_000_000 }] as const]
   })
-  assert.deepEqual(await findFirstBuilds(sql, id, [...JOBS, 'of no jobset']), new Map(expected), 'first builds')
+  assert.deepEqual(
+    await findFirstBuilds(sql, id, [...JOBS, 'of no jobset']),
+    new Map(expected),
+    'first builds',
+  )
   assert.deepEqual(await findFirstBuilds(sql, id, []), new Map())
 }
 

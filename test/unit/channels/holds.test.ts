@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import {
   ALL,
   describeHold,
-  findHold,
+  findHolds,
   type Hold,
   holdFile,
   listHolds,
@@ -27,16 +27,16 @@ function directoryFor(t: { after(work: () => void): void }): string {
 
 test('a hold is a file of its channel that everybody may read, and ends by time or release', t => {
   const directory = directoryFor(t)
-  assert.equal(findHold(directory, CHANNEL), undefined)
+  assert.deepEqual(findHolds(directory, CHANNEL), [])
   writeHold(directory, CHANNEL, HOLD)
   const file = holdFile(directory, CHANNEL)
   assert.equal(file, join(directory, 'holds', 'alice%2Fdotfiles%3Anixos%2Ftested-nas.json'))
   assert.equal(statSync(file).mode & 0o777, 0o644)
   assert.deepEqual(readdirSync(dirname(file)).length, 1)
-  assert.deepEqual(findHold(directory, { ...CHANNEL, repository: 'alice/DOTFILES' }, NOW), HOLD)
-  assert.equal(findHold(directory, CHANNEL, Date.parse(HOLD.until)), undefined)
+  assert.deepEqual(findHolds(directory, { ...CHANNEL, repository: 'alice/DOTFILES' }, NOW), [HOLD])
+  assert.deepEqual(findHolds(directory, CHANNEL, Date.parse(HOLD.until)), [])
   writeHold(directory, CHANNEL, { ...HOLD, until: null })
-  assert.equal(findHold(directory, CHANNEL, NOW + 1e12)?.until, null)
+  assert.equal(findHolds(directory, CHANNEL, NOW + 1e12)[0]?.until, null)
   assert.equal(removeHold(directory, CHANNEL), 'released')
   assert.equal(removeHold(directory, CHANNEL), 'none')
 })
@@ -51,12 +51,12 @@ test('whatever is no hold, and not absent either, is an error: it may be one', t
     [JSON.stringify({ ...HOLD, until: 'soon' }), /until: is "soon", expected a time such as/],
   ] as const) {
     writeFileSync(file, content)
-    assert.throws(() => findHold(directory, CHANNEL, NOW), { message })
+    assert.throws(() => findHolds(directory, CHANNEL, NOW), { message })
   }
   rmSync(file)
   rmSync(dirname(file), { recursive: true })
   writeFileSync(dirname(file), '')
-  assert.throws(() => findHold(directory, CHANNEL, NOW), /^OperatorError: cannot read the hold .*: ENOTDIR/)
+  assert.throws(() => findHolds(directory, CHANNEL, NOW), /^OperatorError: cannot read the hold .*: ENOTDIR/)
   assert.throws(() => writeHold(directory, CHANNEL, HOLD), /^OperatorError: cannot write the hold /)
   chmodSync(directory, 0o755)
 })
@@ -64,7 +64,7 @@ test('whatever is no hold, and not absent either, is an error: it may be one', t
 test('a channel whose name is too long for a file has no hold, and cannot get one', t => {
   const directory = directoryFor(t)
   const long = { ...CHANNEL, branch: 'ü'.repeat(100) }
-  assert.equal(findHold(directory, long), undefined)
+  assert.deepEqual(findHolds(directory, long), [])
   assert.throws(
     () => writeHold(directory, long, HOLD),
     /^OperatorError: cannot write the hold .*: ENAMETOOLONG/,
@@ -77,35 +77,36 @@ test('the hold of all channels holds each, and single ones stay beside it', t =>
   writeHold(directory, ALL, all)
   assert.equal(holdFile(directory, ALL), join(directory, 'holds', 'all.json'))
   for (const branch of ['all', 'nixos-to-come']) {
-    assert.deepEqual(findHold(directory, { ...CHANNEL, branch }, NOW), { ...all, scope: 'all' })
+    assert.deepEqual(findHolds(directory, { ...CHANNEL, branch }, NOW), [{ ...all, scope: 'all' }])
   }
-  assert.equal(findHold(directory, CHANNEL, Date.parse(HOLD.until)), undefined)
-  // both: the one that ends last
-  for (const [untilAll, untilOwn, scope] of [
-    [null, null, 'all'],
-    [HOLD.until, null, undefined],
-    [null, HOLD.until, 'all'],
-    ['2026-11-24T12:00:00Z', HOLD.until, undefined],
+  assert.deepEqual(findHolds(directory, CHANNEL, Date.parse(HOLD.until)), [])
+  // both: the one that ends last is the first
+  for (const [untilAll, untilOwn, scopes] of [
+    [null, null, ['all', undefined]],
+    [HOLD.until, null, [undefined, 'all']],
+    [null, HOLD.until, ['all', undefined]],
+    ['2026-11-24T12:00:00Z', HOLD.until, [undefined]],
   ] as const) {
     writeHold(directory, ALL, { ...all, until: untilAll })
     writeHold(directory, CHANNEL, { ...HOLD, until: untilOwn })
-    assert.equal(findHold(directory, CHANNEL, NOW)?.scope, scope)
+    const found = findHolds(directory, CHANNEL, NOW).map(({ scope }) => scope)
+    assert.deepEqual(found, scopes)
   }
   assert.deepEqual(listHolds(directory), ['alice/dotfiles:nixos/tested-nas', 'all'])
   assert.equal(removeHold(directory, ALL), 'released')
-  assert.equal(findHold(directory, CHANNEL, NOW)?.reason, HOLD.reason)
+  assert.equal(findHolds(directory, CHANNEL, NOW)[0]?.reason, HOLD.reason)
   writeFileSync(holdFile(directory, ALL), '{')
   const message = /^the hold .*all\.json is not JSON$/
-  assert.throws(() => findHold(directory, { ...CHANNEL, branch: 'other' }, NOW), { message })
+  assert.throws(() => findHolds(directory, { ...CHANNEL, branch: 'other' }, NOW), { message })
 })
 
 test('who asked is text of others, and of older holds nobody knows', t => {
   const directory = directoryFor(t)
   writeHold(directory, CHANNEL, { ...HOLD, by: 'a'.repeat(1000) })
-  const hold = findHold(directory, CHANNEL, NOW)
+  const [hold] = findHolds(directory, CHANNEL, NOW)
   assert.equal(hold?.by, `${'a'.repeat(64)}…`)
   writeHold(directory, CHANNEL, HOLD)
-  assert.equal(findHold(directory, CHANNEL, NOW)?.by, undefined)
+  assert.equal(findHolds(directory, CHANNEL, NOW)[0]?.by, undefined)
 })
 
 test('a hold in words', () => {

@@ -11,6 +11,7 @@ import {
   type Verdict,
 } from '../../../src/channels/verdict.ts'
 import type { TrackedRef } from '../../../src/hydra/flakeref.ts'
+import { HOLD } from '../../helpers/channel-facts.ts'
 
 const TIP = '1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d'
 const SHA = '3f2c9d1e5a7b8c6d4e3f2a1b0c9d8e7f6a5b4c3d'
@@ -92,12 +93,16 @@ const VERDICTS: { verdict: Verdict; lines: string[]; trouble?: boolean }[] = [
     ],
   },
   {
-    verdict: { kind: 'held', sha: SHA, reason: 'does not boot', until: null },
+    verdict: { kind: 'held', sha: SHA, hold: HOLD },
     lines: [`${NAME}: held, not moved to 3f2c9d1: does not boot (until it is released)`],
   },
   {
-    verdict: { kind: 'held', sha: SHA, reason: 'does not boot', until: '2026-11-24T12:00:00Z' },
+    verdict: { kind: 'held', sha: SHA, hold: { ...HOLD, until: '2026-11-24T12:00:00Z', by: 'alice' } },
     lines: [`${NAME}: held, not moved to 3f2c9d1: does not boot (until 2026-11-24T12:00:00Z)`],
+  },
+  {
+    verdict: { kind: 'held', sha: SHA, hold: { ...HOLD, scope: 'all' } },
+    lines: [`${NAME}: all channels are held, not moved to 3f2c9d1: does not boot (until it is released)`],
   },
   ...(
     [

@@ -118,6 +118,19 @@ describe('where it is, whose it is and who may move it', () =>
       message:
         'all channels are held for 4 days by alice, until it is released, because “does not boot”: hydra-channels release --all lets them move again',
     },
+    {
+      what: 'held by itself, and with all channels',
+      facts: {
+        ...ONE_BEHIND,
+        hold: [
+          { ...HOLD, by: 'alice', scope: 'all' },
+          { ...HOLD, reason: 'disk', until: '2026-12-01T12:00:00Z' },
+        ],
+      },
+      reason: 'held',
+      message:
+        'all channels are held for 4 days by alice, until it is released, because “does not boot”, and held for 4 days, until 2026-12-01 12:00, because “disk”: hydra-channels release --all and hydra-channels release alice/dotfiles:nixos-tested-nas let it move again',
+    },
 
     // withdrawn
     {

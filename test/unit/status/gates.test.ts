@@ -344,6 +344,16 @@ const cases: Case[] = [
       build: ["not known: cannot ask Hydra's database"],
     },
   },
+  {
+    what: 'the database is away, and the channel is held: whether a job leads to it is not known',
+    facts: { plan: 'none', away: DATABASE_AWAY, hold: HOLD },
+    gates: { databaseAway: DATABASE_AWAY },
+    candidate: '––––––✗✓–',
+    newestEval: '––––––✗✓–',
+    texts: {
+      hold: [/^held for 4 days, [^;]*: hydra-channels release \S+ lets it move again$/],
+    },
+  },
 ]
 
 /** GitHub has compared nothing. */
