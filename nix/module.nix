@@ -271,7 +271,13 @@ in
     {
       services.hydra-channels.settings = {
         dryRun = lib.mkDefault cfg.dryRun;
-        reconcile.interval = mkIf cfg.reconcile.enable (lib.mkDefault cfg.reconcile.interval);
+        # status does not know all that systemd.time(7) has: 900, 1month, 500ms
+        reconcile.interval = mkIf (
+          cfg.reconcile.enable
+          &&
+            builtins.match "([0-9]{1,6} *(s|sec|seconds?|m|min|minutes?|h|hr|hours?|d|days?|w|weeks?) *)+" cfg.reconcile.interval
+            != null
+        ) (lib.mkDefault cfg.reconcile.interval);
       };
 
       assertions = [

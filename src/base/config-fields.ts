@@ -11,15 +11,17 @@ export const seconds = z
   .number('a number of seconds')
   .check(z.positive('more than 0 seconds'), z.maximum(MAX_SECONDS, `at most ${MAX_SECONDS} seconds`))
 
+function spanOf(text: string): number {
+  const parsed = parseSpan(text)
+  return parsed.kind === 'span' ? parsed.ms : 0
+}
+
 /** `15min`, `1h`: a timer's interval, as systemd.time(7) has it; in milliseconds */
 export const span = z.pipe(
   z
     .string('a span such as 15min')
-    .check(z.refine(value => parseSpan(value).kind === 'span', 'a span such as 15min, 1h or 1h30m')),
-  z.transform(value => {
-    const parsed = parseSpan(value)
-    return parsed.kind === 'span' ? parsed.ms : 0
-  }),
+    .check(z.refine(value => spanOf(value) > 0, 'a span such as 15min, 1h or 1h30m')),
+  z.transform(spanOf),
 )
 
 const PORT = 'a port from 1 to 65535'

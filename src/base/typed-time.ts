@@ -10,6 +10,9 @@ const MAX_MS = Date.UTC(9999, 11, 31)
 const POINT =
   /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,9})?)?(?: ?(?:(Z)|([+-])(\d\d):?(\d\d)))?)?$/i
 
+/** `3D`, `1.5h`, `1month` */
+const ALMOST_A_SPAN = /^\d{1,6}(?:[.,]\d{1,6})? *[a-z]/i
+
 /** `why` and `hint` go into a message. */
 export type TypedTime = { kind: 'at'; at: Date } | { kind: 'unusable'; why: string; hint: string }
 
@@ -48,6 +51,12 @@ function parsePoint(
   if (kind === 'no unit') {
     const example = /^\d{1,6}$/.test(text) ? `${text}m, ${text}h or ${text}d` : examples
     return unusable('it has a number without a unit', `write ${example}`)
+  }
+  if (ALMOST_A_SPAN.test(text)) {
+    return unusable(
+      'a span has whole numbers, and units in small letters: s, m, h, d, w',
+      `write ${examples}`,
+    )
   }
   const point = POINT.exec(text)
   if (!point) return unusable(`it is neither ${what} nor a date`, `write ${examples}`)

@@ -81,5 +81,7 @@ export const command: Command<typeof options> = {
 export function oneChannel(positionals: readonly string[]): string {
   const [name, extra] = positionals
   if (name !== undefined && extra === undefined) return name
-  throw new UsageError(`expected one CHANNEL, but got ${positionals.length}`)
+  throw new UsageError(`expected one CHANNEL, but got ${positionals.length}`, {
+    hint: 'hydra-channels status lists the channels',
+  })
 }

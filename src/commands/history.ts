@@ -6,8 +6,9 @@ import { UsageError } from '../base/errors.ts'
 import { createHttp } from '../base/http.ts'
 import { printable } from '../base/log.ts'
 import { parseSince } from '../base/typed-time.ts'
+import type { Channel } from '../channels/channel.ts'
 import { findMakeableChannel } from '../channels/channel-name.ts'
-import { readConfig } from '../config.ts'
+import { type Config, readConfig } from '../config.ts'
 import { findConnection } from '../hydra/connection.ts'
 import { openDatabase } from '../hydra/database.ts'
 import { readStamp } from '../state/last-reconcile.ts'
@@ -57,7 +58,7 @@ export const command: Command<typeof options> = {
     const now = new Date(systemClock.now())
     const sinceMs = sinceOf(values.since, now.getTime())
     const config = readConfig(configFile(values.config, env) ?? DEFAULT_CONFIG_FILE)
-    const channel = findMakeableChannel(config.channels, name, readStamp(config.stateDirectory)?.channels)
+    const channel = await findChannel(name, config, env)
     const http = createHttp(env)
     const database = openDatabase(findConnection(config.database, env))
     progress('asking GitHub and Hydra…')
@@ -79,6 +80,21 @@ export const command: Command<typeof options> = {
       await database.close()
     }
   },
+}
+
+/** Hydra is asked only for a name that neither the rules nor the last reconcile make anything of. */
+async function findChannel(
+  name: string,
+  config: Config,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<Channel> {
+  try {
+    return findMakeableChannel(config.channels, name, readStamp(config.stateDirectory)?.channels)
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    const { askAbout } = await import('./ask-about-channels.ts')
+    return (await askAbout(name, config, { env, held: [] })).channel
+  }
 }
 
 function sinceOf(text: string | undefined, now: number): number | undefined {

@@ -5,7 +5,7 @@ import { DEFAULT_CONFIG_FILE } from '../base/defaults.ts'
 import { operatorErrorOf, UsageError } from '../base/errors.ts'
 import { RELEASE_ALL } from '../base/links.ts'
 import { cut, listSome, printable } from '../base/log.ts'
-import { clockTime } from '../base/time.ts'
+import { clockTime, relativeTime } from '../base/time.ts'
 import { isoTime, parseUntil } from '../base/typed-time.ts'
 import type { Channel } from '../channels/channel.ts'
 import { nameChannel, parseChannelName, selectChannel } from '../channels/channel-name.ts'
@@ -121,7 +121,8 @@ ${CHANNEL.slice(1)}`,
     const of = name === ALL ? ALL : await findHeld(name.text, config, invocation)
     const hold = tryHold(stateDirectory, of)
     const was = removeHold(stateDirectory, of)
-    log.line(`${show(of)}: ${was === 'none' ? 'was not held' : describeReleased(hold, of, now)}`)
+    const none = of === ALL ? 'were not held' : 'was not held'
+    log.line(`${show(of)}: ${was === 'none' ? none : describeReleased(hold, of, now)}`)
     if (of === ALL) {
       const others = listHolds(stateDirectory).filter(each => each !== ALL)
       if (others.length > 0) log.line(`still held by themselves: ${listSome(others)}`)
@@ -142,6 +143,9 @@ type Asked = Pick<Invocation<typeof releaseOptions>, 'values' | 'positionals' | 
 function operandOf({ values, positionals }: Asked, verb: string): { text: string } | typeof ALL {
   const [name, extra] = positionals
   if (values.all) {
+    if ('force' in values && values.force) {
+      throw new UsageError('--all holds every channel, also those to come: --force is for one of them')
+    }
     if (name === undefined) return ALL
     throw new UsageError(`--all is for every channel, and takes no CHANNEL, but got “${name}”`, {
       hint: `hydra-channels ${verb} --all, or hydra-channels ${verb} ${name}`,
@@ -210,7 +214,9 @@ function describeReleased(
 ): string {
   if (hold === 'unreadable') return 'released; the hold could not be read'
   if (!hold) return 'released'
-  if (hasEnded(hold, now)) return `released, but the hold had ended (${hold.until})`
+  if (hold.until !== null && hasEnded(hold, now)) {
+    return `released, but the hold had ended ${relativeTime(Date.parse(hold.until), now)}`
+  }
   return `released; ${of === ALL ? 'they were' : 'it was'} held ${describeHold(hold, now)}`
 }
 

@@ -4,8 +4,9 @@ import { dirname } from 'node:path'
 import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
 import { journalCommand, RELEASE_ALL, releaseCommand } from '../base/links.ts'
 import { count } from '../base/log.ts'
+import { relativeTime } from '../base/time.ts'
 import { parseChannelName } from '../channels/channel-name.ts'
-import { ALL, type Hold, listHolds, readHold } from '../channels/holds.ts'
+import { ALL, describeHold, type Hold, listHolds, readHold } from '../channels/holds.ts'
 import type { Config } from '../config.ts'
 import { removeKick } from '../state/kick.ts'
 import { readStamp } from '../state/last-reconcile.ts'
@@ -44,13 +45,13 @@ export function checkHolds({ stateDirectory }: Config, now: number): Answer<neve
       unreadable.push(hold)
       continue
     }
-    const { reason, until, by } = hold
-    const isOver = until !== null && Date.parse(until) <= now
-    if (isOver) ended.push(name)
-    const end =
-      until === null ? 'until it is released' : isOver ? `until ${until}, which has passed` : `until ${until}`
-    const who = by === undefined ? '' : ` by ${by}`
-    listed.push(`${name === ALL ? 'all channels' : name}${who} ${end} (${reason})`)
+    const what = name === ALL ? 'all channels' : name
+    const end = hold.until === null ? Number.POSITIVE_INFINITY : Date.parse(hold.until)
+    if (end > now) listed.push(`${what} ${describeHold(hold, now)}`)
+    else {
+      ended.push(name)
+      listed.push(`${what}, which ended ${relativeTime(end, now)} (“${hold.reason}”)`)
+    }
   }
   const releases = ended.map(name => (name === ALL ? RELEASE_ALL : releaseCommand(name)))
   const [first, ...more] = unreadable

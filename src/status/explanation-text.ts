@@ -37,7 +37,7 @@ export function renderExplanation(explanation: ChannelExplanation, options: Tabl
       ? [
           '',
           ...wrap(
-            'evals after the candidate that did not become it, newest first, without the newest:',
+            `evals ${explanation.candidate === null ? '' : 'after the candidate '}that did not become ${explanation.candidate === null ? 'the candidate' : 'it'}, newest first, without the newest:`,
             width,
           ),
         ]

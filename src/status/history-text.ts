@@ -44,13 +44,16 @@ function nothing({ moreBefore }: ChannelHistory, since: string): string {
     : `GitHub tells of no change: ${why}`
 }
 
-function moreOf({ leftOut, moreBefore, since }: ChannelHistory): string | undefined {
+function moreOf({ leftOut, moreBefore, since, changes }: ChannelHistory): string | undefined {
   if (leftOut === 0 && !moreBefore) return undefined
+  if (since !== null) {
+    return `there are more since then: these are the newest ${changes.length}, and GitHub is asked for no more`
+  }
   const what =
     leftOut === 0
       ? 'there are older changes'
       : `${moreBefore ? 'at least ' : ''}${count(leftOut, 'older change')} left out`
-  return `${what}${since === null ? ': --since says how far back to go' : ''}`
+  return `${what}: --since says how far back to go`
 }
 
 function changeLines(change: Change, width: number, { now, colour, links }: TableOptions): string[] {

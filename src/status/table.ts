@@ -206,7 +206,9 @@ function coloured(reason: Reason): string {
 
 /** https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda */
 export function linked(text: string, url: string | null): string {
-  return url === null ? text : `\u001b]8;;${encodeURI(clean(url))}\u001b\\${text}\u001b]8;;\u001b\\`
+  return url === null
+    ? text
+    : `\u001b]8;;${clean(url).replace(/[^\x21-\x7e]/gu, encodeURIComponent)}\u001b\\${text}\u001b]8;;\u001b\\`
 }
 
 function widthOf(cells: string[]): number {

@@ -655,7 +655,7 @@ const BREAKAGES: Breakage[] = [
     },
     noted: {
       holds:
-        /^2 holds: alice\/dotfiles:nixos-tested-nas until 2026-01-02T00:00:00Z, which has passed \(kernel\); alice\/dotfiles:nixos-tested-web until it is released \(kernel\) \/ hydra-channels release alice\/dotfiles:nixos-tested-nas$/,
+        /^2 holds: alice\/dotfiles:nixos-tested-nas, which ended \d+ (days|years?) ago \(“kernel”\); alice\/dotfiles:nixos-tested-web for \d+ (days|years?), until it is released, because “kernel” \/ hydra-channels release alice\/dotfiles:nixos-tested-nas$/,
     },
   },
   {
@@ -671,7 +671,7 @@ const BREAKAGES: Breakage[] = [
     },
     noted: {
       holds:
-        /^1 hold: all channels by alice until 2026-01-02T00:00:00Z, which has passed \(moving\) \/ hydra-channels release --all$/,
+        /^1 hold: all channels, which ended \d+ (days|years?) ago \(“moving”\) \/ hydra-channels release --all$/,
     },
   },
   {

@@ -184,7 +184,10 @@ test('up to date, newborn, abandoned, ambiguous, held, and one that there is not
   assert.match(none.stderr, /^there is no channel nixos-tested-naz\ndid you mean nixos-tested-nas/)
   for (const names of [[], [NAS, WEB]]) {
     const { status, stderr } = await run(stage, ...names)
-    assert.deepEqual([status, stderr], [2, `expected one CHANNEL, but got ${names.length}\n`])
+    assert.deepEqual(
+      [status, stderr],
+      [2, `expected one CHANNEL, but got ${names.length}\nhydra-channels status lists the channels\n`],
+    )
   }
 })
 

@@ -42,6 +42,7 @@ describe('a time to come', () => {
 
 const NO_UNIT = 'it has a number without a unit'
 const NEITHER = 'it is neither a span from now nor a date'
+const NO_SPAN = 'a span has whole numbers, and units in small letters: s, m, h, d, w'
 const NO_DATE = 'there is no such date or time of the day'
 const TOO_FAR = 'it is too far away'
 
@@ -52,7 +53,10 @@ const WRONG: [text: string, why: string, hint?: RegExp][] = [
   ['', NEITHER],
   ['-3d', NEITHER],
   ['tomorrow', NEITHER, /^write 90m, 1h30m, 3d, 2w, 2026-12-24 or /],
-  ['1month', NEITHER],
+  ['1month', NO_SPAN, /^write 90m, /],
+  ['1.5h', NO_SPAN],
+  ['1,5 h', NO_SPAN],
+  ['3D', NO_SPAN],
   ['24.12.2026', NEITHER],
   ['2026-12-24T18', NEITHER],
   ['2026-02-30', NO_DATE],

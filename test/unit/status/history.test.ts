@@ -182,7 +182,7 @@ for (const [what, more, expected] of [
   [
     'more before, with --since',
     { changes: [change()], moreBefore: true, since: '2026-11-20T12:00:00Z' },
-    'there are older changes',
+    'there are more since then: these are the newest 1, and GitHub is asked for no more',
   ],
 ] as const) {
   test(what, () => {
