@@ -96,7 +96,8 @@ let
     exit
   '';
 
-  # `UNIT WHO COMMAND…`, as root: a unit of that name runs the command, and is told who asks. --pty where all three are a terminal,
+  # `UNIT WHO COMMAND…`, as root: a unit of that name runs the command, and is told who asks. Of the terminal it knows TERM
+  # alone, and most that show links say so elsewhere: then addresses are written out. --pty where all three are a terminal,
   # --pipe otherwise; the terminal's title is not systemd's. A `$` in an argument is only a `$`. PATH is
   # not the caller's, who would otherwise choose what runs as root and as our user (a pager, say). From
   # 200 on, a status is systemd's own.

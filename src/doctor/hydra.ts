@@ -17,6 +17,7 @@ import { findBuildsInEvals } from '../hydra/queries/builds-in-evals.ts'
 import { findCandidate, findGoodOnce, findJobStates } from '../hydra/queries/candidates.ts'
 import { findEvalsOfCommits } from '../hydra/queries/evals-of-commits.ts'
 import { findFailingSince } from '../hydra/queries/failing-since.ts'
+import { findFirstBuilds } from '../hydra/queries/first-builds.ts'
 import { findJobset, findNewName } from '../hydra/queries/jobset.ts'
 import type { JobsetFacts } from '../hydra/queries/jobset-facts.ts'
 import { findLastEvals } from '../hydra/queries/last-evals.ts'
@@ -42,6 +43,7 @@ export const QUERIES = {
   findNewName: sql => findNewName(sql, '', ''),
   findEvalsOfCommits: sql => findEvalsOfCommits(sql, 0, ['0'.repeat(40)]),
   findFailingSince: sql => findFailingSince(sql, 0, ['']),
+  findFirstBuilds: sql => findFirstBuilds(sql, 0, ['']),
   findLastEvals: sql => findLastEvals(sql, 0, [''], 1),
   findBuildsInEvals: sql => findBuildsInEvals(sql, 0, '', [0]),
 } as const satisfies Record<string, (sql: Sql) => Promise<unknown>>

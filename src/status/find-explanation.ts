@@ -81,8 +81,8 @@ export async function findExplanation(
   const candidate = planned?.candidate instanceof OperatorError ? undefined : planned?.candidate
   const newest = planned && newestCommit(planned, hosts)
   const isOne = planned?.jobs.length === 1
-  const [evals, onCandidate, onNewest] = await Promise.all([
-    isOne ? findEvals(planned, options) : undefined,
+  const [{ evals, candidateTime } = {}, onCandidate, onNewest] = await Promise.all([
+    isOne ? findEvals(planned, candidate, options) : undefined,
     standOnTracked(candidate?.sha, found, report),
     standOnTracked(newest?.sha, found, report),
   ])
@@ -103,7 +103,6 @@ export async function findExplanation(
   const around: Surroundings = { ...fleet.around, commits }
   const told = toldBy(commits)
 
-  const candidateTime = evals?.find(({ id }) => id === candidate?.eval)?.timestamp
   const newestEval = planned?.facts.jobset.newestEval
   return {
     generatedAt: options.now.toISOString(),
@@ -170,13 +169,24 @@ function ruleOf({ channel, job }: PlannedChannel, rules: readonly Rule[]): Rule 
   })
 }
 
+/** The last evals, and when the candidate's was (Unix seconds). */
 async function findEvals(
   { facts: { jobset }, job }: PlannedChannel,
+  candidate: Candidate | undefined,
   { database, report }: Pick<LookOptions, 'database' | 'report'>,
-): Promise<EvalOfJobs[] | undefined> {
-  const { findLastEvals } = await import('../hydra/queries/last-evals.ts')
+): Promise<{ evals: EvalOfJobs[]; candidateTime: number | undefined } | undefined> {
+  const [{ findLastEvals }, { findEvalsOfCommits }] = await Promise.all([
+    import('../hydra/queries/last-evals.ts'),
+    import('../hydra/queries/evals-of-commits.ts'),
+  ])
   try {
-    return await database.look(sql => findLastEvals(sql, jobset.id, [job.job], EVALS_LOOKED_AT))
+    return await database.look(async sql => {
+      const evals = await findLastEvals(sql, jobset.id, [job.job], EVALS_LOOKED_AT)
+      const recent = evals.find(({ id }) => id === candidate?.eval)
+      if (recent || !candidate) return { evals, candidateTime: recent?.timestamp }
+      const ofCommit = (await findEvalsOfCommits(sql, jobset.id, [candidate.sha])).get(candidate.sha)
+      return { evals, candidateTime: ofCommit?.id === candidate.eval ? ofCommit.timestamp : undefined }
+    })
   } catch (error) {
     // its earlier answers still hold
     report(operatorErrorOf(error))

@@ -111,6 +111,18 @@ test('the shape that README.md promises', async t => {
   assert.deepEqual(keysOf(shape), keysOf(example))
 })
 
+test('a job that has failed for more evals than are told of', async t => {
+  const stage = await stageFor(t)
+  stage.config.stateDirectory = join(stage.directory, 'state')
+  const [c1 = '', c2 = ''] = await stage.repository.history(2)
+  await evaluate(stage, c1, { nas: 0 })
+  for (let at = 0; at < 35; at++) await evaluate(stage, c2, { nas: 1 })
+  await stage.repository.setBranches({ main: c2, [NAS]: c1 })
+  const found = await explained(stage, NAS)
+  assert.deepEqual([found.between?.length, found.moreBetween], [30, true])
+  assert.match(found.candidate?.evaluatedAt ?? '', /^\d{4}-/)
+})
+
 /** Of everything in it; of a list, those of its first entry. */
 function keysOf(value: unknown): unknown {
   if (Array.isArray(value)) return value.length === 0 ? [] : [keysOf(value[0])]

@@ -256,8 +256,13 @@ test('the command for shells is a shell script; only a group that is named comes
 }, () => {
   const closed = machine(HYDRA)
   assert.deepEqual(closed.sudo, [])
-  assert.doesNotMatch(closed.scripts.command, /sudo/)
   const open = machine(HYDRA, ours({ openCliTo: 'wheel' }))
+  for (const [{ scripts }, calls] of [
+    [closed, false],
+    [open, true],
+  ] as const) {
+    assert.equal(/^[^#]*\/bin\/sudo /m.test(scripts.command), calls)
+  }
   assert.deepEqual(
     open.sudo.map(({ groups, commands }) => [groups, commands[0]?.options]),
     [[['wheel'], ['NOPASSWD']]],
@@ -301,6 +306,26 @@ test('every unit that is started has a limit, and only reconcile one of hours', 
     'hydra-channels-metrics@': '15min',
     'hydra-channels-reconcile': '6h 1min',
   })
+})
+
+test('status is told of an interval that it can read, and of no other', { skip }, () => {
+  const intervalOf = (interval: string) => {
+    const { config } = machine(HYDRA, ours({ reconcile: { interval } }))
+    return parseConfig(JSON.stringify(config), 'config.json').reconcile.interval
+  }
+  for (const [interval, ms] of [
+    ['15min', 900_000],
+    ['1h 30min', 5_400_000],
+    ['1h30m', 5_400_000],
+    ['2weeks', 1_209_600_000],
+    // these are systemd's alone
+    ['900', undefined],
+    ['1month', undefined],
+    ['500ms', undefined],
+    ['1h 30', undefined],
+  ] as const) {
+    assert.equal(intervalOf(interval), ms, interval)
+  }
 })
 
 test('a look-only first deployment, and its end', { skip }, () => {
