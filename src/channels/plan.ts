@@ -193,8 +193,6 @@ function tryRule(rule: Rule, jobs: readonly string[]): ReturnType<typeof channel
   }
 }
 
-const wasGood = (job: JobFacts) => job.wasGood ?? job.candidate !== undefined
-
 function presenceOf({ newest }: JobFacts, evaluationError: string | undefined): Presence {
   if (newest) return 'present'
   return evaluationError === undefined ? 'gone' : 'evaluation-failed'
@@ -243,7 +241,7 @@ function lastOf(jobs: readonly Feeder[]): Feeder[] {
   const rankOf = ({ presence, job }: Feeder) =>
     presence === 'gone'
       ? [0, job.candidate?.eval.id ?? 0, job.candidate?.build ?? 0]
-      : [wasGood(job) ? 2 : 1, 0, 0]
+      : [job.candidate ? 2 : 1, 0, 0]
   let [last] = jobs
   for (const each of jobs.slice(1)) {
     if (!last) continue

@@ -3,10 +3,9 @@
 import { OperatorError } from '../base/errors.ts'
 import { sameRepository } from '../base/repository-name.ts'
 import type { Database } from '../hydra/database.ts'
-import { parseEvaluationErrors } from '../hydra/evaluation-error.ts'
 import type { BuildFinished } from '../hydra/event.ts'
 import { findBuild } from '../hydra/queries/build.ts'
-import { findCandidate, findGoodOnce, findJobStates, type JobFacts } from '../hydra/queries/candidates.ts'
+import { findCandidate, findJobStates, type JobFacts } from '../hydra/queries/candidates.ts'
 import { findNewName } from '../hydra/queries/jobset.ts'
 import { findJobsetFacts, type JobsetFacts } from '../hydra/queries/jobset-facts.ts'
 import { findPresentJobs } from '../hydra/queries/present-jobs.ts'
@@ -42,23 +41,17 @@ export async function lookUpJob(
     candidateOf.catch(() => {})
     const presentOf = building.then(build => (build ? findPresentJobs(sql, build.jobsetId) : []))
     presentOf.catch(() => {})
-    const looking = findJobsetFacts(sql, jobsetsOf(rules), async (sql, jobsetId, newestEval) => {
+    const looking = findJobsetFacts(sql, jobsetsOf(rules), async (sql, jobsetId) => {
       const [build, own] = await Promise.all([building, presentOf])
       const isOwn = build?.jobsetId === jobsetId
+      // of jobs that are not there, the one counts that may come back, or that was good last
+      if (!own.some(({ job }) => job === build?.job)) return findJobStates(sql, jobsetId)
       const [present, candidate] = await Promise.all([
         isOwn ? own : findPresentJobs(sql, jobsetId),
         candidateOf,
       ])
       // of the other jobs only their being there matters
       const jobs = new Map<string, JobFacts>(present.map(job => [job.job, { ...job, candidate: undefined }]))
-      // and of those that are not, only if this one is not there either
-      if (!own.some(({ job }) => job === build?.job)) {
-        const named = [...parseEvaluationErrors((await newestEval)?.error ?? '').jobs]
-        const failed = named.filter(job => !jobs.has(job))
-        const known = failed.length === 0 ? [] : await findGoodOnce(sql, jobsetId, failed)
-        for (const job of known)
-          jobs.set(job, { job, newest: undefined, candidate: undefined, wasGood: true })
-      }
       if (build && isOwn) {
         jobs.set(build.job, { job: build.job, newest: jobs.get(build.job)?.newest, candidate })
       }

@@ -14,7 +14,7 @@ import { type Database, openDatabase, type Sql } from '../hydra/database.ts'
 import { acquireLock } from '../hydra/lock.ts'
 import { findBuild } from '../hydra/queries/build.ts'
 import { findBuildsInEvals } from '../hydra/queries/builds-in-evals.ts'
-import { findCandidate, findGoodOnce, findJobStates } from '../hydra/queries/candidates.ts'
+import { findCandidate, findJobStates } from '../hydra/queries/candidates.ts'
 import { findEvalsOfCommits } from '../hydra/queries/evals-of-commits.ts'
 import { findFailingSince } from '../hydra/queries/failing-since.ts'
 import { findFirstBuilds } from '../hydra/queries/first-builds.ts'
@@ -39,7 +39,6 @@ export const QUERIES = {
   findJobset: sql => findJobset(sql, '', ''),
   findJobStates: sql => findJobStates(sql, 0),
   findCandidate: sql => findCandidate(sql, 0, ''),
-  findGoodOnce: sql => findGoodOnce(sql, 0, ['']),
   findNewName: sql => findNewName(sql, '', ''),
   findEvalsOfCommits: sql => findEvalsOfCommits(sql, 0, ['0'.repeat(40)]),
   findFailingSince: sql => findFailingSince(sql, 0, ['']),

@@ -221,7 +221,7 @@ test('a diverged channel is refused, and the log says how to get out', async t =
 
 test('two jobs that lead to one channel are refused by name, until one of them has gone', async t => {
   const stage = await stageFor(t)
-  const [c1 = '', c2 = ''] = await line(stage, 2)
+  const [c1 = '', c2 = '', c3 = ''] = await line(stage, 3)
   const arm = 'nixos-nas.aarch64-linux'
   await stage.eval(c1, [{ job: JOB }, { job: arm, id: 50 }])
   const both = await stage.hook(50)
@@ -242,6 +242,10 @@ test('two jobs that lead to one channel are refused by name, until one of them h
   )
   assert.equal((await stage.hook(60)).status, 0)
   assert.equal(await stage.repository.branch(CHANNEL), c2)
+
+  // the host leaves: of two jobs that are gone, the channel follows the one that was good last
+  await stage.eval(c3, [{ job: 'nixos-web.x86_64-linux', id: 70 }])
+  assert.equal(verdict((await stage.hook(1)).log), verdict(old.log))
 })
 
 test('one job may feed several channels, and the trouble of one does not hold up the other', async t => {

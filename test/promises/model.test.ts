@@ -107,6 +107,7 @@ const INTERESTING = [
   'status not-evaluated',
   'status unusable-flakeref',
   'status build-failed',
+  'status build-timed-out',
   'status dependency-failed',
   'status build-aborted',
   'status not-cached',

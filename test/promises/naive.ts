@@ -108,6 +108,7 @@ const FAILURES: Record<number, Reason> = {
   2: 'dependency-failed',
   3: 'build-aborted',
   4: 'build-aborted',
+  7: 'build-timed-out',
   9: 'build-aborted',
 }
 

@@ -12,8 +12,6 @@ export interface JobFacts {
   newest: (NewestBuild & { queuedTime?: number | undefined }) | undefined
   /** undefined if it never had a good build, or was not asked for */
   candidate: { build: number; eval: Eval } | undefined
-  /** of a job whose candidate was not asked for */
-  wasGood?: boolean
 }
 
 /**
@@ -74,19 +72,6 @@ export async function findCandidate(sql: Sql, jobsetId: number, job: string): Pr
     await sql`with recursive ${candidates(sql, jobsetId, job)} select build, eval, flake from candidate`,
   )
   return row && { build: row.build, eval: { id: row.eval, flake: row.flake } }
-}
-
-/** Of these jobs, those that were good once. */
-export async function findGoodOnce(sql: Sql, jobsetId: number, jobs: readonly string[]): Promise<string[]> {
-  const rows = parseRows(
-    z.object({ job: text }),
-    await sql`
-      select n.job from jsonb_array_elements_text(${JSON.stringify(jobs)}::text::jsonb) n (job)
-      where exists (
-        select 1 from builds b
-        where b.jobset_id = ${jobsetId} and b.job = n.job and b.finished = 1 and b.buildstatus = 0)`,
-  )
-  return rows.map(({ job }) => job)
 }
 
 const jobRow = z.object({

@@ -27,14 +27,13 @@ export interface JobsetFacts {
 export function findJobsetFacts(
   sql: Sql,
   jobsets: readonly { project: string; jobset: string }[],
-  findJobs: (sql: Sql, jobsetId: number, newestEval: Promise<Evaluation | undefined>) => Promise<JobFacts[]>,
+  findJobs: (sql: Sql, jobsetId: number) => Promise<JobFacts[]>,
 ): Promise<JobsetFacts[]> {
   return Promise.all(
     jobsets.map(async ({ project, jobset }): Promise<JobsetFacts> => {
       const found = await findJobset(sql, project, jobset)
       if ('renamedTo' in found) return { project, jobset, found: undefined, renamedTo: found.renamedTo }
-      const looking = findNewestEval(sql, found.id)
-      const [newestEval, jobs] = await Promise.all([looking, findJobs(sql, found.id, looking)])
+      const [newestEval, jobs] = await Promise.all([findNewestEval(sql, found.id), findJobs(sql, found.id)])
       return { project, jobset, found: { ...found, newestEval, jobs } }
     }),
   )

@@ -8,7 +8,7 @@ import { findConnection } from '../../../src/hydra/connection.ts'
 import { type Database, openDatabase, type Sql } from '../../../src/hydra/database.ts'
 import { findBuild } from '../../../src/hydra/queries/build.ts'
 import { findBuildsInEvals } from '../../../src/hydra/queries/builds-in-evals.ts'
-import { findCandidate, findGoodOnce, findJobStates } from '../../../src/hydra/queries/candidates.ts'
+import { findCandidate, findJobStates } from '../../../src/hydra/queries/candidates.ts'
 import { findEvalsOfCommits } from '../../../src/hydra/queries/evals-of-commits.ts'
 import { findFailingSince } from '../../../src/hydra/queries/failing-since.ts'
 import { findFirstBuilds } from '../../../src/hydra/queries/first-builds.ts'
@@ -118,11 +118,6 @@ const cases: Record<string, Case> = {
   'findCandidate, of a job that is gone': candidateOf('retired'),
   'findCandidate, of a job that never was good': candidateOf('neverGood'),
   findNewName: { ask: sql => findNewName(sql, 'dotfiles', 'old'), indexes: [], rows: 0 },
-  findGoodOnce: {
-    ask: sql => findGoodOnce(sql, large.jobset, Object.values(large.jobs)),
-    indexes: ['indexfinishedsuccessfulbuilds (jobset_id, job)'],
-    rows: FEW,
-  },
   findPresentJobs: {
     ask: sql => findPresentJobs(sql, large.jobset),
     indexes: ['builds_pkey (id)'],
