@@ -18,6 +18,14 @@ export function compareUrl(repository: string, from: string, to: string, webUrl:
   return `${webUrl}/${repository}/compare/${from}...${to}`
 }
 
+export function commitUrl(repository: string, sha: string, webUrl: string): string {
+  return `${webUrl}/${repository}/commit/${sha}`
+}
+
+export function branchUrl({ repository, branch }: Branch, webUrl: string): string {
+  return `${webUrl}/${repository}/tree/${branch.toWellFormed().split('/').map(encodeURIComponent).join('/')}`
+}
+
 /** The list of an account's Apps. */
 export function appsUrl({ webUrl, owner }: { webUrl: string; owner: string | undefined }): string {
   return owner === undefined ? `${webUrl}/settings/apps` : `${webUrl}/organizations/${owner}/settings/apps`

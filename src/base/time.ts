@@ -75,3 +75,16 @@ export function clockTime(time: number, now: number): string {
   if (Math.abs(time - now) < 6 * DAY_MS) return `${WEEKDAYS[at.getDay()]} ${clock}`
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock}`
 }
+
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'] as const
+
+/** `Sat 28 Nov 2026, 18:45 UTC+1`: for who does not know when it is read, or where. */
+export function dateWithZone(time: number): string {
+  const at = new Date(time)
+  const two = (n: number) => String(n).padStart(2, '0')
+  const ahead = -at.getTimezoneOffset()
+  const [hours, minutes] = [Math.trunc(Math.abs(ahead) / 60), Math.abs(ahead) % 60]
+  const zone = ahead === 0 ? '' : `${ahead < 0 ? '-' : '+'}${hours}${minutes === 0 ? '' : `:${two(minutes)}`}`
+  const day = `${WEEKDAYS[at.getDay()]} ${at.getDate()} ${MONTHS[at.getMonth()]} ${at.getFullYear()}`
+  return `${day}, ${two(at.getHours())}:${two(at.getMinutes())} UTC${zone}`
+}

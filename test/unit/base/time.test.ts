@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { clockTime, parseSpan, relativeTime, spanInShort, spanInWords } from '../../../src/base/time.ts'
+import {
+  clockTime,
+  dateWithZone,
+  parseSpan,
+  relativeTime,
+  spanInShort,
+  spanInWords,
+} from '../../../src/base/time.ts'
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -63,4 +70,25 @@ test('times beside now', () => {
     [-3 * HOUR, 13 * HOUR, 2 * DAY, -5 * DAY, 30 * DAY].map(apart => clockTime(now + apart, now)),
     ['09:00', 'Thu 01:00', 'Fri 12:00', 'Fri 12:00', '2026-12-25 12:00'],
   )
+})
+
+test('a time for who does not know when it is read, or where', () => {
+  const zone = process.env.TZ
+  try {
+    const CASES = [
+      ['UTC', 'Sat 28 Nov 2026, 08:05 UTC'],
+      ['Europe/Berlin', 'Sat 28 Nov 2026, 09:05 UTC+1'],
+      ['America/New_York', 'Sat 28 Nov 2026, 03:05 UTC-5'],
+      ['Asia/Kathmandu', 'Sat 28 Nov 2026, 13:50 UTC+5:45'],
+      ['Pacific/Auckland', 'Sat 28 Nov 2026, 21:05 UTC+13'],
+      ['America/St_Johns', 'Sat 28 Nov 2026, 04:35 UTC-3:30'],
+    ] as const
+    for (const [name, expected] of CASES) {
+      process.env.TZ = name
+      assert.equal(dateWithZone(Date.parse('2026-11-28T08:05:59Z')), expected)
+    }
+  } finally {
+    if (zone === undefined) delete process.env.TZ
+    else process.env.TZ = zone
+  }
 })
