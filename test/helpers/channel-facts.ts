@@ -251,6 +251,49 @@ export const failed = (status: number | null): Spec => ({
 })
 export const QUEUED = { build: 71, finished: false, status: null, queuedTime: EVALUATED }
 
+/** Facts by which a reason holds of a channel that is one commit behind, in which all else is as it should be. */
+export const FACTS_OF: Record<Reason, Spec[]> = {
+  held: [{ hold: HOLD }],
+  withdrawn: [
+    { candidate: GOOD, offBranch: WITHDRAWN },
+    { standTracked: DIVERGED, standNewest: DIVERGED, evaluated: true },
+  ],
+  'not-on-branch': [{ candidate: GOOD, offBranch: NOT_ON_BRANCH }],
+  diverged: [
+    { candidate: GOOD, standCandidate: DIVERGED },
+    { standTracked: DIVERGED, standNewest: DIVERGED, evaluated: false },
+  ],
+  ambiguous: [{ jobs: 2, candidate: AMBIGUOUS, standCandidate: undefined }],
+  abandoned: [
+    {
+      ...{ plan: 'none', jobs: 0, presence: 'gone', candidate: undefined, newestBuild: undefined },
+      ...{ standTracked: undefined, standNewest: undefined, standCandidate: undefined },
+    },
+  ],
+  'no-permission': [{ forbidden: FORBIDDEN }],
+  'job-gone': [{ presence: 'gone', newestBuild: undefined }],
+  'evaluation-failed': [
+    { presence: 'evaluation-failed', newestBuild: undefined, evalError: MISSES },
+    { jobsetError: FATAL },
+  ],
+  'not-evaluated': [unevaluated(31)],
+  'unusable-flakeref': [
+    { jobs: 1, candidate: UNUSABLE, standCandidate: undefined },
+    { flake: 'github:bob/other' },
+  ],
+  'build-failed': [failed(1)],
+  'build-timed-out': [failed(7)],
+  'dependency-failed': [failed(2)],
+  'build-aborted': [failed(3)],
+  'not-cached': [{ candidate: GOOD, uncached: 'not there' }],
+  failed: [{ candidate: GOOD, standCandidate: AHEAD, failure: FAILURE }],
+  building: [{ newestBuild: QUEUED }],
+  behind: [{ candidate: GOOD, standCandidate: AHEAD }],
+  'up-to-date': [{ ...UP_TO_DATE }],
+  // if the candidate could not be judged, the reason is another one
+  unknown: [{ candidate: GOOD, standCandidate: IDENTICAL, trackedSha: undefined, standTracked: undefined }],
+}
+
 export const JOBSET_URL = 'https://hydra.example.org/jobset/dotfiles/main'
 export const compareUrl = (from: string, to: string) =>
   `https://github.com/alice/dotfiles/compare/${from}...${to}`

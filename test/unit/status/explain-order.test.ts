@@ -2,72 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { REASONS, type Reason } from '../../../src/status/shape.ts'
-import {
-  AHEAD,
-  AMBIGUOUS,
-  C4,
-  DIVERGED,
-  explained,
-  FAILURE,
-  FATAL,
-  FORBIDDEN,
-  failed,
-  GOOD,
-  HOLD,
-  IDENTICAL,
-  MISSES,
-  NOT_ON_BRANCH,
-  ONE_BEHIND,
-  QUEUED,
-  type Spec,
-  UNUSABLE,
-  UP_TO_DATE,
-  unevaluated,
-  WITHDRAWN,
-} from '../../helpers/channel-facts.ts'
-
-/** Facts by which a reason holds of a channel that is one commit behind, in which all else is as it should be. */
-const HOLDS: Record<Reason, Spec[]> = {
-  held: [{ hold: HOLD }],
-  withdrawn: [
-    { candidate: GOOD, offBranch: WITHDRAWN },
-    { standTracked: DIVERGED, standNewest: DIVERGED, evaluated: true },
-  ],
-  'not-on-branch': [{ candidate: GOOD, offBranch: NOT_ON_BRANCH }],
-  diverged: [
-    { candidate: GOOD, standCandidate: DIVERGED },
-    { standTracked: DIVERGED, standNewest: DIVERGED, evaluated: false },
-  ],
-  ambiguous: [{ jobs: 2, candidate: AMBIGUOUS, standCandidate: undefined }],
-  abandoned: [
-    {
-      ...{ plan: 'none', jobs: 0, presence: 'gone', candidate: undefined, newestBuild: undefined },
-      ...{ standTracked: undefined, standNewest: undefined, standCandidate: undefined },
-    },
-  ],
-  'no-permission': [{ forbidden: FORBIDDEN }],
-  'job-gone': [{ presence: 'gone', newestBuild: undefined }],
-  'evaluation-failed': [
-    { presence: 'evaluation-failed', newestBuild: undefined, evalError: MISSES },
-    { jobsetError: FATAL },
-  ],
-  'not-evaluated': [unevaluated(31)],
-  'unusable-flakeref': [
-    { jobs: 1, candidate: UNUSABLE, standCandidate: undefined },
-    { flake: 'github:bob/other' },
-  ],
-  'build-failed': [failed(1)],
-  'build-timed-out': [failed(7)],
-  'dependency-failed': [failed(2)],
-  'build-aborted': [failed(3)],
-  'not-cached': [{ candidate: GOOD, uncached: 'not there' }],
-  failed: [{ candidate: GOOD, standCandidate: AHEAD, failure: FAILURE }],
-  building: [{ newestBuild: QUEUED }],
-  behind: [{ candidate: GOOD, standCandidate: AHEAD }],
-  'up-to-date': [{ ...UP_TO_DATE }],
-  // if the candidate could not be judged, the reason is another one
-  unknown: [{ candidate: GOOD, standCandidate: IDENTICAL, trackedSha: undefined, standTracked: undefined }],
-}
+import { C4, explained, FACTS_OF, ONE_BEHIND, type Spec } from '../../helpers/channel-facts.ts'
 
 /** Both, unless they contradict each other about a fact. */
 function both(a: Spec, b: Spec): Spec | undefined {
@@ -78,7 +13,7 @@ function both(a: Spec, b: Spec): Spec | undefined {
 }
 
 describe('the first reason that holds is said', () => {
-  for (const [reason, variants] of Object.entries(HOLDS)) {
+  for (const [reason, variants] of Object.entries(FACTS_OF)) {
     test(`${reason} alone`, () => {
       for (const facts of variants) assert.equal(explained({ ...ONE_BEHIND, ...facts }).reason, reason)
     })
@@ -89,7 +24,7 @@ describe('the first reason that holds is said', () => {
   const reasons = REASONS.filter(reason => reason !== 'up-to-date')
   for (const [at, first] of reasons.entries()) {
     for (const later of reasons.slice(at + 1)) {
-      const pairs = HOLDS[first].flatMap(a => HOLDS[later].flatMap(b => both(a, b) ?? []))
+      const pairs = FACTS_OF[first].flatMap(a => FACTS_OF[later].flatMap(b => both(a, b) ?? []))
       if (pairs.length === 0) exclusive.push(`${first}, ${later}`)
       else {
         test(`${first} wins over ${later}`, () => {
@@ -160,7 +95,7 @@ describe('a channel that is at the newest commit', () => {
   for (const reason of REASONS.slice(0, REASONS.indexOf('behind'))) {
     const matters = MATTERS.includes(reason)
     test(`${matters ? 'is yet' : 'is up to date and not'} ${reason}`, () => {
-      for (const facts of HOLDS[reason]) {
+      for (const facts of FACTS_OF[reason]) {
         // a tip that is elsewhere is not at the newest commit
         if (facts.standTracked) continue
         const found = explained({ ...facts, trackedSha: C4 })
