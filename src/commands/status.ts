@@ -1,5 +1,6 @@
 // hydra-channels status
 
+import { join } from 'node:path'
 import { systemClock } from '../base/clock.ts'
 import { DEFAULT_CONFIG_FILE } from '../base/defaults.ts'
 import { messageOf, OperatorError, UsageError } from '../base/errors.ts'
@@ -12,9 +13,9 @@ import { type Config, readConfig } from '../config.ts'
 import { expectedHosts, webUrlFor } from '../github/config.ts'
 import { findConnection } from '../hydra/connection.ts'
 import { openDatabase } from '../hydra/database.ts'
-import type { LookOptions } from '../status/find-facts.ts'
-import { findStatus } from '../status/find-status.ts'
-import { isTroubling } from '../status/shape.ts'
+import { findFacts, type LookOptions } from '../status/find-facts.ts'
+import { statusOfFleet } from '../status/find-status.ts'
+import { type FleetStatus, isTroubling } from '../status/shape.ts'
 import type { TableOptions } from '../status/table.ts'
 import { CONFIG, type Options } from './arguments.ts'
 import { openGitHub } from './clients.ts'
@@ -48,8 +49,10 @@ With dryRun in the configuration nothing is moved, and the summary says so.
 `
 
 const more = `
-Exit status: 0 whatever the channels are like; 1 neither Hydra nor GitHub could be asked, or FILE
-cannot be written; 2 the arguments, the configuration or the key file cannot be used.
+Several of --json, --metrics and --page are of one look.
+
+Exit status: 0 whatever the channels are like; 1 neither Hydra nor GitHub could be asked, or FILE or
+DIR cannot be written; 2 the arguments, the configuration or the key file cannot be used.
 `
 
 const options = {
@@ -58,6 +61,11 @@ const options = {
     type: 'string',
     value: 'FILE',
     about: "write metrics for node_exporter's textfile collector (-: to standard output), and print no table",
+  },
+  page: {
+    type: 'string',
+    value: 'DIR',
+    about: 'write a page for browsers, index.html, and status.json beside it, and print no table',
   },
   config: CONFIG,
 } as const satisfies Options
@@ -80,33 +88,57 @@ export const command: Command<typeof options> = {
     const database = openDatabase(findConnection(config.database, env))
     progress('asking Hydra and GitHub…')
     try {
-      const status = await findStatus({
+      const options: LookOptions = {
         ...lookOptionsOf(config, { http, env }),
         report,
         only: positionals,
+        described: values.page === undefined ? 'failing' : 'all',
         database,
         now: new Date(systemClock.now()),
         // whose credentials are used is of no interest here
         openGitHub: () => openGitHub({ config, env, http, log: { line() {} }, personalToken: 'ignored' }),
-      })
-      if (values.json) print(`${printable(JSON.stringify(status))}\n`)
-      if (values.metrics !== undefined) {
-        const { renderMetrics } = await import('../status/metrics.ts')
-        const metrics = renderMetrics(status)
-        if (values.metrics === '-') print(metrics)
-        else {
-          writeMetrics(values.metrics, metrics)
-          const troubles = status.channels.filter(({ reason }) => isTroubling(reason)).length
-          log.line(
-            `wrote ${values.metrics}: ${count(status.channels.length, 'channel')}, ${troubles} in trouble`,
-          )
-        }
-      } else if (!values.json) {
+      }
+      const fleet = await findFacts(options)
+      const status = statusOfFleet(fleet, options)
+      const json = `${printable(JSON.stringify(status))}\n`
+      if (values.json) print(json)
+      if (values.metrics === undefined && values.page === undefined) {
+        if (values.json) return 'ok'
         const { renderTable } = await import('../status/table.ts')
         // escaped already, and coloured
         for (const line of renderTable(status, await tableOptionsFor(env))) print(`${line}\n`)
+        return 'ok'
       }
-      return 'ok'
+      let ended: 'ok' | 'failed' = 'ok'
+      // trouble with one of them is none of the other
+      const write = (file: string, contents: readonly Content[]) => {
+        try {
+          for (const content of contents) writeForAll(content)
+          log.line(`wrote ${file}: ${summaryOf(status)}`)
+        } catch (error) {
+          report(error)
+          ended = 'failed'
+        }
+      }
+      if (values.metrics !== undefined) {
+        const { renderMetrics } = await import('../status/metrics.ts')
+        const text = renderMetrics(status)
+        if (values.metrics === '-') print(text)
+        else write(values.metrics, [{ what: 'the metrics', file: values.metrics, text }])
+      }
+      if (values.page !== undefined) {
+        const [{ findPage }, { renderPage }] = await Promise.all([
+          import('../status/find-page.ts'),
+          import('../status/page.ts'),
+        ])
+        const file = join(values.page, 'index.html')
+        const text = renderPage(await findPage(fleet, options))
+        write(file, [
+          { what: 'the page', file: join(values.page, 'status.json'), text: json },
+          { what: 'the page', file, text },
+        ])
+      }
+      return ended
     } finally {
       http.close()
       await database.close()
@@ -148,12 +180,24 @@ export function lookOptionsOf(
   }
 }
 
-/** Another user reads it: node_exporter's. */
-function writeMetrics(file: string, metrics: string): void {
+function summaryOf({ channels }: FleetStatus): string {
+  const troubles = channels.filter(({ reason }) => isTroubling(reason)).length
+  return `${count(channels.length, 'channel')}, ${troubles} in trouble`
+}
+
+interface Content {
+  /** `the metrics` */
+  what: string
+  file: string
+  text: string
+}
+
+/** Other users read it: node_exporter's, the web server's. */
+function writeForAll({ what, file, text }: Content): void {
   try {
-    writeAtomically(file, metrics, 0o644)
+    writeAtomically(file, text, 0o644)
   } catch (error) {
-    throw new OperatorError(`cannot write the metrics ${file}: ${messageOf(error)}`, {
+    throw new OperatorError(`cannot write ${what} ${file}: ${messageOf(error)}`, {
       hint: 'its folder must exist and be writable for this user: the file is replaced as a whole',
       cause: error,
     })

@@ -160,7 +160,7 @@ function candidateTold({ sha, eval: id, build }: Candidate, time: number | undef
 }
 
 /** The rule that made the channel: the first that makes it of its job. */
-function ruleOf({ channel, job }: PlannedChannel, rules: readonly Rule[]): Rule | undefined {
+export function ruleOf({ channel, job }: PlannedChannel, rules: readonly Rule[]): Rule | undefined {
   return rules.find(rule => {
     if (rule.project !== job.project || rule.jobset !== job.jobset) return false
     if (!sameRepository(rule.repository, channel.repository)) return false

@@ -31,7 +31,13 @@ import { readStamp } from '../state/last-reconcile.ts'
 import { type Answer, compareAll } from './comparisons.ts'
 import { type ChannelFacts, commitOf, couldMove, newestCommit, type Surroundings } from './explain.ts'
 import type { DescribedCommit, Survey, Surveys } from './survey.ts'
-import { createFindTracked, type FindTracked, isAncestorIn, type TrackedFound } from './tracked-branch.ts'
+import {
+  type Compared,
+  createFindTracked,
+  type FindTracked,
+  isAncestorIn,
+  type TrackedFound,
+} from './tracked-branch.ts'
 
 export interface LookOptions {
   rules: readonly Rule[]
@@ -52,6 +58,8 @@ export interface LookOptions {
   look: ((outputs: readonly Output[]) => Promise<Look>) | undefined
   /** channels as given on the command line; empty: all */
   only: readonly string[]
+  /** which commits GitHub is asked about, what people call them: `all`, also those that channels and candidates are at */
+  described?: 'failing' | 'all'
   database: Database
   now: Date
 }
@@ -75,6 +83,8 @@ export interface FoundChannel {
   since: string | undefined
   /** how the tracked branch stands to a commit; undefined: there is none, or GitHub could not be asked */
   compareFrom: TrackedFound['compareFrom'] | undefined
+  /** the same of the candidate, as far as it had to be found out */
+  candidateOnTracked: Compared | 'contained' | undefined
 }
 
 export interface FoundFleet {
@@ -186,7 +196,7 @@ async function findChannels(
     compareEntries(entries, tracked, github, hosts, report),
     databaseAway ? NOTHING_MORE : lookAgain(entries, options),
   ])
-  const commits = await describeCommits(entries, hydra, github, hosts, report)
+  const commits = await describeCommits(entries, hydra, github, { ...options, report })
   const around = { now, hosts, webUrl, hydraUrl, dryRun, commits }
   const channels = await Promise.all(
     entries.map(async (entry): Promise<FoundChannel> => {
@@ -194,7 +204,7 @@ async function findChannels(
       const answer = answers.get(channelKey(channel))
       const repository = github.repository(channel.repository)
       const onGitHub = await factsOf(entry, answer, tracked, repository, hosts).catch(operatorErrorOf)
-      const { compareFrom, ...known }: GitHubFacts =
+      const { compareFrom, candidateOnTracked, ...known }: GitHubFacts =
         onGitHub instanceof OperatorError ? { ...notKnown(entry), away: onGitHub } : onGitHub
       const { tip, stands } = known
       const candidate = candidateOf(planned)
@@ -216,12 +226,8 @@ async function findChannels(
         failing: planned && hydra.failing(planned),
         looked: toCopy ? await lookFor(hydra.outputs.get(candidate.build), look) : undefined,
       }
-      return {
-        facts,
-        committedAt: answer?.committedAt,
-        since: sinceOf(facts, { evaluated, first: planned && hydra.first(planned) }),
-        compareFrom,
-      }
+      const since = sinceOf(facts, { evaluated, first: planned && hydra.first(planned) })
+      return { facts, committedAt: answer?.committedAt, since, compareFrom, candidateOnTracked }
     }),
   )
   return { channels, around }
@@ -246,22 +252,24 @@ function onceEach(report: LookOptions['report']): LookOptions['report'] {
   }
 }
 
-/** Of the commits that a failure began with: people know a commit by its subject, and ask its author. */
+/** Of the commits that a failure began with: people know a commit by its subject, and ask its author. Or of all. */
 async function describeCommits(
   entries: readonly Entry[],
   { failing }: MoreOfHydra,
   github: Surveys,
-  hosts: readonly string[],
-  report: (error: unknown) => void,
+  { hosts, described, report }: Pick<LookOptions, 'hosts' | 'described' | 'report'>,
 ): Promise<Map<string, DescribedCommit>> {
   const byRepository = new Map<string, { name: string; shas: Set<string> }>()
-  for (const { channel, planned } of entries) {
-    const sha = planned && commitOf(planned, failing(planned)?.first?.eval?.flake, hosts)
-    if (sha === undefined) continue
+  for (const { channel, planned, tip } of entries) {
     const { repository: name } = channel
     const asked = byRepository.get(name.toLowerCase()) ?? { name, shas: new Set<string>() }
-    byRepository.set(name.toLowerCase(), asked)
-    asked.shas.add(sha)
+    const wanted = [planned && commitOf(planned, failing(planned)?.first?.eval?.flake, hosts)]
+    if (described === 'all') {
+      wanted.push(typeof tip === 'string' ? tip : undefined, candidateOf(planned)?.sha)
+      wanted.push(planned && newestCommit(planned, hosts)?.sha)
+    }
+    for (const sha of wanted) if (sha !== undefined) asked.shas.add(sha)
+    if (asked.shas.size > 0) byRepository.set(name.toLowerCase(), asked)
   }
   const found = await Promise.all(
     [...byRepository.values()].map(async ({ name, shas }) => {
@@ -307,7 +315,7 @@ async function compareEntries(
 }
 
 type GitHubFacts = Pick<ChannelFacts, 'tip' | 'stands' | 'tracked' | 'offBranch' | 'forbidden' | 'away'> &
-  Pick<FoundChannel, 'compareFrom'>
+  Pick<FoundChannel, 'compareFrom' | 'candidateOnTracked'>
 
 /** GitHub told at most where the branch is. */
 function notKnown({ tip }: Entry): GitHubFacts {
@@ -316,6 +324,7 @@ function notKnown({ tip }: Entry): GitHubFacts {
     stands: { tracked: undefined, newest: undefined, candidate: undefined },
     tracked: undefined,
     compareFrom: undefined,
+    candidateOnTracked: undefined,
     offBranch: undefined,
     forbidden: undefined,
   }
@@ -338,31 +347,34 @@ async function factsOf(
     answer?.standOf(candidate?.sha),
   ])
   const stands = { tracked: trackedStand, newest, candidate: candidateStand }
-  const [off, forbidden] = await Promise.all([
-    planned && candidate && findOffBranch(planned, candidate, { tip, stands, tracked }),
+  const [on, forbidden] = await Promise.all([
+    planned && candidate && findOnBranch(planned, candidate, { tip, stands, tracked }),
     whyForbidden(channel, answer, repository),
   ])
-  return { tip, stands, tracked, offBranch: off, forbidden, compareFrom: tracked?.compareFrom }
+  const { compareFrom } = tracked ?? {}
+  return { tip, stands, tracked, offBranch: on?.off, candidateOnTracked: on?.stand, forbidden, compareFrom }
 }
 
 /** What the engine asks before a write (channels/safeguards.ts), from what is known already if that is enough. */
-async function findOffBranch(
+async function findOnBranch(
   { tracked: ref }: PlannedChannel,
   candidate: Candidate,
   { tip, stands, tracked }: Pick<GitHubFacts, 'tip' | 'stands'> & { tracked: TrackedFound | undefined },
-): Promise<ChannelFacts['offBranch']> {
+): Promise<{ off: ChannelFacts['offBranch']; stand: FoundChannel['candidateOnTracked'] }> {
   // another reason says so
-  if (ref.kind === 'other repository') return undefined
-  if (!tracked) return offBranch(candidate, ref, true)
+  if (ref.kind === 'other repository') return { off: undefined, stand: undefined }
+  if (!tracked) return { off: offBranch(candidate, ref, true), stand: undefined }
   const { candidate: stand } = stands
   const tipHasCandidate =
     typeof stand === 'object' && (stand.status === 'identical' || stand.status === 'behind')
-  if (tip !== undefined && tipHasCandidate && contains(stands.tracked)) return undefined
-  if (isAncestorIn(tracked.history, candidate.sha, tracked.sha)) return undefined
+  const isIn =
+    (tip !== undefined && tipHasCandidate && contains(stands.tracked)) ||
+    isAncestorIn(tracked.history, candidate.sha, tracked.sha)
+  if (isIn) return { off: undefined, stand: 'contained' }
   const comparison = await tracked.compareFrom(candidate.sha)
   // a commit that GitHub does not have, or that it cannot compare, decides nothing here
-  if (comparison === undefined || comparison === 'not-found' || contains(comparison)) return undefined
-  return offBranch(candidate, ref, false)
+  const isOff = comparison !== undefined && comparison !== 'not-found' && !contains(comparison)
+  return { off: isOff ? offBranch(candidate, ref, false) : undefined, stand: comparison }
 }
 
 async function whyForbidden(

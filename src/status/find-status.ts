@@ -2,12 +2,18 @@
 import { OperatorError } from '../base/errors.ts'
 import type { Hold } from '../channels/holds.ts'
 import { type ChannelFacts, commitOf, explain, type Stand, type Surroundings } from './explain.ts'
-import { type FoundChannel, findFacts, type LookOptions } from './find-facts.ts'
+import { type FoundChannel, type FoundFleet, findFacts, type LookOptions } from './find-facts.ts'
 import type { ChannelStatus, Failing, FleetStatus, HoldStatus } from './shape.ts'
 
 /** @throws as {@link findFacts} */
 export async function findStatus(options: LookOptions): Promise<FleetStatus> {
-  const { channels, lastReconcile, around } = await findFacts(options)
+  return statusOfFleet(await findFacts(options), options)
+}
+
+export function statusOfFleet(
+  { channels, lastReconcile, around }: FoundFleet,
+  options: Pick<LookOptions, 'now' | 'intervalMs' | 'dryRun'>,
+): FleetStatus {
   return {
     generatedAt: options.now.toISOString(),
     lastReconcile: lastReconcile ?? null,

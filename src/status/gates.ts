@@ -64,8 +64,11 @@ export interface Gate {
   newestEval: Answer
 }
 
-/** How a commit stands to the tip of the tracked branch; `unknown commit`: GitHub does not have it; undefined: not known. */
-export type OnTracked = Relation | 'unknown commit' | undefined
+/**
+ * How a commit stands to the tip of the tracked branch; `contained`: it is in its history, and how far back is not known;
+ * `unknown commit`: GitHub does not have it; undefined: not known.
+ */
+export type OnTracked = Relation | 'contained' | 'unknown commit' | undefined
 
 export interface GateFacts {
   facts: ChannelFacts
@@ -278,6 +281,7 @@ function askBranch(asked: Asked, side: Side): Answer {
   if (relation === undefined) return unknown('not known: GitHub did not compare it')
   if (relation === 'unknown commit') return unknown(noSuchCommit(sha))
   const url = compareUrl(channel.repository, sha, tracked.sha, around.webUrl)
+  if (relation === 'contained') return open(`${short(sha)} is in the history of ${tracked.name}`, url)
   if (!contains(relation)) {
     return shut({ message: `${short(sha)} is not in the history of ${tracked.name}`, url })
   }

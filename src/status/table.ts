@@ -32,7 +32,7 @@ const MIN_NAME_WIDTH = 12
 export const MIN_WIDTH = 40
 
 /** A reconcile that copies may take so long, and is no reason to look at its timer. */
-const LATE_MS = 60 * 60_000
+export const LATE_MS = 60 * 60_000
 
 const LEGEND =
   'AT: its commit, and how old that is; BEHIND: commits of the tracked branch that it does not have (and how many of them are built); SINCE: how long there has been something newer'
@@ -47,7 +47,7 @@ const INDENT = '    '
 export function renderTable(status: FleetStatus, options: TableOptions): string[] {
   const end = status.dryRun ? `; ${NOTHING_MOVES}` : ''
   if (status.channels.length === 0) return [`there are no channels${end}`]
-  const groups = groupByCause(status.channels.toSorted(compareChannels))
+  const groups = groupByCause(sortWorstFirst(status.channels))
   const channels = groups.flat()
   const [header = '', ...rows] = tableLines(channels, namer(channels), options)
   const width = Math.max(options.width ?? Number.POSITIVE_INFINITY, MIN_WIDTH)
@@ -125,6 +125,10 @@ export function wrap(text: string, width: number): string[] {
     }
   }
   return lines
+}
+
+export function sortWorstFirst(channels: readonly ChannelStatus[]): ChannelStatus[] {
+  return channels.toSorted(compareChannels)
 }
 
 function compareChannels(a: ChannelStatus, b: ChannelStatus): number {
@@ -242,11 +246,16 @@ function startOf(characters: string[], width: number): string[] {
 
 /** `3 channels: 1 build-failed, 2 up-to-date` */
 function countsOf(channels: ChannelStatus[]): string {
-  const counts = WORST_FIRST.map(reason => ({
+  const counts = countReasons(channels)
+  return `${count(channels.length, 'channel')}: ${counts.map(({ n, reason }) => `${n} ${reason}`).join(', ')}`
+}
+
+/** Those that there are, worst first. */
+export function countReasons(channels: readonly ChannelStatus[]): { reason: Reason; n: number }[] {
+  return WORST_FIRST.map(reason => ({
     reason,
     n: channels.filter(channel => channel.reason === reason).length,
   })).filter(({ n }) => n > 0)
-  return `${count(channels.length, 'channel')}: ${counts.map(({ n, reason }) => `${n} ${reason}`).join(', ')}`
 }
 
 function describeReconcile({ lastReconcile, nextReconcile }: FleetStatus, now: Date): string {

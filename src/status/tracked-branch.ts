@@ -14,7 +14,7 @@ export type TrackedFound = Tracked & {
   compareFrom: (sha: string) => Promise<Compared | undefined>
 }
 
-type Compared = Awaited<ReturnType<Survey['compare']>>
+export type Compared = Awaited<ReturnType<Survey['compare']>>
 
 /** What a channel is measured by; undefined: that is not in its repository. Throws if GitHub cannot be asked. */
 export type FindTracked = (planned: PlannedChannel) => Promise<TrackedFound | undefined>

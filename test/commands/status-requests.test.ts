@@ -1,8 +1,17 @@
 // How often status asks GitHub, for fleets of many channels.
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { stageFor } from '../helpers/stage.ts'
+import { type Stage, stageFor } from '../helpers/stage.ts'
 import { channel, evaluate, findStatusAtOnce, statusOf } from '../helpers/status.ts'
+
+/** Of one look that writes the metrics, the page and the JSON; a token is kept from the run before. */
+async function requestsOfAll(stage: Stage): Promise<string[]> {
+  stage.github.clearRequests()
+  const metrics = join(stage.directory, 'metrics.prom')
+  await statusOf(stage, '--metrics', metrics, '--page', stage.directory)
+  return [...stage.github.requests]
+}
 
 // main: c1 - c2 - c3     evals of c1 and c2, all channels are at c1
 test('120 channels, and a token that has to be made first: eight requests at most', async t => {
@@ -36,6 +45,8 @@ test('120 channels, and a token that has to be made first: eight requests at mos
     'POST /graphql',
     'POST /graphql',
   ])
+  // what people call the commits; the App and its token are known
+  assert.equal((await requestsOfAll(stage)).length, requests.length - 2 + 1)
 })
 
 /**
@@ -57,7 +68,10 @@ async function thirtyCandidates(t: TestContext, lag: 0 | 1) {
   for (const { reason, behindCandidate, message } of channels) {
     assert.deepEqual([reason, behindCandidate], ['build-failed', lag], message ?? '')
   }
-  return stage.github.requests
+  const requests = [...stage.github.requests]
+  // the commits that the failures began with are described already, and the others with them
+  assert.equal((await requestsOfAll(stage)).length, requests.length - 2)
+  return requests
 }
 
 test('60 channels at thirty candidates: eight requests at most', async t => {
@@ -122,5 +136,10 @@ for (const hosts of [10, 100, 1000]) {
     const { requests } = stage.github
     t.diagnostic(`${hosts} channels: ${requests.length} requests`)
     assert.ok(requests.length <= 25, `${requests.length}: ${requests.join('\n')}`)
+    const asked = requests.length
+    const all = await requestsOfAll(stage)
+    t.diagnostic(`with metrics and page: ${all.length} requests`)
+    // here each run needs a token of its own
+    assert.equal(all.length, asked)
   })
 }

@@ -97,6 +97,15 @@ const cases: Case[] = [
     },
   },
   {
+    what: 'its candidate is in the history of the branch, and how far back was not asked',
+    facts: FAILING,
+    gates: { onTracked: { candidate: 'contained', newestEval: IDENTICAL } },
+    candidate: '✓✓✓✓–✓✓✓✓',
+    newestEval: '✓✓✓✗–✓✓✓✓',
+    texts: { branch: ['3333333 is in the history of main', '4444444 is the tip of main'] },
+    urls: { branch: [compareUrl(C3, C4), null] },
+  },
+  {
     what: 'its newest build is queued',
     facts: { ...FAILING, newestBuild: QUEUED },
     candidate: '✓✓✓✓–✓✓✓✓',

@@ -1,0 +1,113 @@
+// What the page of `status --page DIR` shows beyond the status: the gates of every channel, and what became of its job in the
+// last evals. GitHub is not asked again, and Hydra once.
+import { OperatorError, operatorErrorOf } from '../base/errors.ts'
+import { IDENTICAL } from '../channels/relation.ts'
+import type { EvalOfJobs } from '../hydra/queries/last-evals.ts'
+import { commitOf, newestCommit } from './explain.ts'
+import { ruleOf } from './find-explanation.ts'
+import type { FoundChannel, FoundFleet, LookOptions } from './find-facts.ts'
+import { statusOfFleet } from './find-status.ts'
+import { findGates, type OnTracked } from './gates.ts'
+import { EVALS_SHOWN, type EvalOfChannel, type Page } from './page.ts'
+
+/** @param fleet with all commits described */
+export async function findPage(fleet: FoundFleet, options: LookOptions): Promise<Page> {
+  const { rules, hosts, webUrl, hydraUrl, look } = options
+  const status = statusOfFleet(fleet, options)
+  const evals = await findEvals(fleet.channels, options)
+  const shaOf = oncePerFlake(hosts)
+  const channels = await Promise.all(
+    status.channels.map(async (each, at) => {
+      const found = fleet.channels[at] as FoundChannel
+      const { planned } = found.facts
+      const ofJobset = planned && evals?.get(planned.facts.jobset.id)
+      const candidate = planned?.candidate instanceof OperatorError ? undefined : planned?.candidate
+      const newest = planned && newestCommit(planned, hosts)
+      const gates = findGates(
+        {
+          facts: found.facts,
+          rule: planned && ruleOf(planned, rules),
+          databaseAway: fleet.databaseAway,
+          cache: look ? 'known' : 'none',
+          onTracked: {
+            candidate: await standOnTracked(candidate?.sha, found, newest?.sha),
+            newestEval: await standOnTracked(newest?.sha, found, newest?.sha),
+          },
+          candidateTime: ofJobset?.find(({ id }) => id === candidate?.eval)?.timestamp,
+        },
+        fleet.around,
+      )
+      const isOne = planned?.jobs.length === 1
+      return {
+        ...each,
+        gates,
+        evals: isOne
+          ? ofJobset?.map(made => evalOf(made, planned.job.job, shaOf(planned, made.flake)))
+          : undefined,
+      }
+    }),
+  )
+  return { ...status, channels, commits: fleet.around.commits, webUrl, hydraUrl }
+}
+
+type Planned = NonNullable<FoundChannel['facts']['planned']>
+
+/** Of all channels at once, by the jobset's id; undefined: Hydra could not be asked. */
+async function findEvals(
+  channels: readonly FoundChannel[],
+  { database, report }: Pick<LookOptions, 'database' | 'report'>,
+): Promise<Map<number, EvalOfJobs[]> | undefined> {
+  const jobs = new Map<number, Set<string>>()
+  for (const { facts } of channels) {
+    if (facts.planned?.jobs.length !== 1) continue
+    const { id } = facts.planned.facts.jobset
+    jobs.set(id, (jobs.get(id) ?? new Set()).add(facts.planned.job.job))
+  }
+  if (jobs.size === 0) return new Map()
+  const { findLastEvals } = await import('../hydra/queries/last-evals.ts')
+  try {
+    return await database.look(async sql => {
+      const each = [...jobs].map(
+        async ([id, names]) => [id, await findLastEvals(sql, id, [...names], EVALS_SHOWN)] as const,
+      )
+      return new Map(await Promise.all(each))
+    })
+  } catch (error) {
+    // its earlier answers still hold
+    report(operatorErrorOf(error))
+    return undefined
+  }
+}
+
+function evalOf({ id, timestamp, builds }: EvalOfJobs, job: string, sha: string | undefined): EvalOfChannel {
+  const build = builds.get(job)
+  const state = !build ? 'absent' : !build.finished ? 'building' : build.status === 0 ? 'good' : 'failed'
+  return { eval: id, time: new Date(timestamp * 1000).toISOString(), sha, state }
+}
+
+/** Of one jobset and repository, a thousand channels ask the same. */
+function oncePerFlake(
+  hosts: readonly string[],
+): (planned: Planned, flake: string | null) => string | undefined {
+  const known = new Map<string, string | undefined>()
+  return (planned, flake) => {
+    const key = `${planned.channel.repository} ${planned.alsoCalled?.join(' ') ?? ''} ${flake}`
+    if (!known.has(key)) known.set(key, commitOf(planned, flake, hosts))
+    return known.get(key)
+  }
+}
+
+/** As far as it was found out already. */
+async function standOnTracked(
+  sha: string | undefined,
+  { facts: { tracked, tip, stands, away }, compareFrom, candidateOnTracked }: FoundChannel,
+  newestSha: string | undefined,
+): Promise<OnTracked> {
+  if (sha === undefined || !tracked || away) return undefined
+  if (sha === tracked.sha) return IDENTICAL
+  if (sha === tip && stands.tracked) return stands.tracked
+  // of a branch, the newest eval's commit was compared already, and that answer is kept
+  const isKept = sha === newestSha && tracked.kind === 'branch'
+  const stand = sha !== newestSha ? candidateOnTracked : isKept ? await compareFrom?.(sha) : undefined
+  return stand === 'not-found' ? 'unknown commit' : stand
+}

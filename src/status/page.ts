@@ -1,0 +1,382 @@
+// The page of `status --page DIR`: for a telephone at night, and for a screen on a wall. Static and without JavaScript; all of
+// its texts are other people's. Pure: what is known goes in, HTML comes out.
+import { createHash } from 'node:crypto'
+import { Html, html, link } from '../base/html.ts'
+import { branchUrl, buildUrl, commitUrl, evalUrl } from '../base/links.ts'
+import { count } from '../base/log.ts'
+import { dateWithZone, spanInWords } from '../base/time.ts'
+import { NOTHING_MOVES } from '../channels/dry-run.ts'
+import { describeCommit } from './explain.ts'
+import type { Answer, Gate } from './gates.ts'
+import { type ChannelStatus, type FleetStatus, isTroubling, type Reason } from './shape.ts'
+import type { DescribedCommit } from './survey.ts'
+import { countReasons, LATE_MS, sortWorstFirst } from './table.ts'
+
+/** So many evals are in a strip. */
+export const EVALS_SHOWN = 30
+
+/** What became of a channel's job in one eval. `absent`: it has no build of it. */
+export interface EvalOfChannel {
+  eval: number
+  /** ISO 8601 */
+  time: string
+  /** undefined: it names no commit of the repository */
+  sha: string | undefined
+  state: 'good' | 'failed' | 'building' | 'absent'
+}
+
+export interface PageChannel extends ChannelStatus {
+  gates: readonly Gate[]
+  /** newest first, at most {@link EVALS_SHOWN}; undefined: not known, or several jobs lead to it, or none */
+  evals: readonly EvalOfChannel[] | undefined
+}
+
+export interface Page extends FleetStatus {
+  channels: PageChannel[]
+  /** what people know commits by */
+  commits: ReadonlyMap<string, DescribedCommit>
+  /** for links: `https://github.com` */
+  webUrl: string
+  hydraUrl: string | undefined
+}
+
+/** A screen on a wall loads the page again so often. */
+const RELOAD_SECONDS = 300
+
+const STYLE = `
+:root { color-scheme: light dark; --bg: #fff; --fg: #1b1f24; --dim: #57606a; --line: #d5dae0; --soft: #f4f6f8;
+  --bad: #b3261e; --wait: #855300; --good: #1a7437; --mark: #0a5cbd }
+@media (prefers-color-scheme: dark) { :root { --bg: #12161b; --fg: #e6eaee; --dim: #9aa6b2; --line: #323b45; --soft: #1b2129;
+  --bad: #ff8b82; --wait: #e8b84a; --good: #5bd16f; --mark: #7db7ff } }
+* { box-sizing: border-box; min-width: 0 }
+html { font: clamp(1rem, .9rem + .3vw, 1.25rem)/1.5 system-ui, sans-serif; -webkit-text-size-adjust: 100% }
+body { margin: 0 auto; max-width: 100rem; padding: 1rem clamp(.75rem, 3vw, 3rem) 3rem; background: var(--bg); color: var(--fg);
+  overflow-wrap: anywhere }
+h1 { font-size: clamp(1.4rem, 1.1rem + 1.6vw, 2.4rem); line-height: 1.2; margin: .5rem 0 .8rem }
+p { margin: .3rem 0 } a { color: var(--mark) } code { font-size: .9em } time { white-space: nowrap }
+.bad { color: var(--bad) } .wait { color: var(--wait) } .good { color: var(--good) } .dim { color: var(--dim) }
+.until { border-left: .25rem solid var(--wait); padding-left: .7rem; margin: .6rem 0 }
+.counts { display: flex; flex-wrap: wrap; gap: .3rem; font-size: .9em; list-style: none; margin: 1.2rem 0; padding: 0 }
+.counts li { border: 1px solid; border-radius: 2rem; padding: 0 .7rem; font-weight: 600 }
+.channels { list-style: none; margin: 0; padding: 0; border-top: 1px solid var(--line) }
+.channels > li { border-bottom: 1px solid var(--line) }
+summary { display: grid; gap: .1rem 1.2rem; padding: .55rem .4rem; cursor: pointer; list-style: none; align-items: center;
+  grid-template-columns: max-content minmax(0, 1fr) }
+summary::-webkit-details-marker { display: none }
+summary:hover, [open] > summary { background: var(--soft) }
+summary:focus-visible { outline: 2px solid var(--mark); outline-offset: -2px }
+.name { font-weight: 650 } .reason { font-weight: 600 } .name, .said, .strip { grid-column: 1 / -1 }
+.said { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden }
+[open] .said { display: none }
+.when { text-align: right; color: var(--dim) }
+.strip { display: flex; flex-wrap: wrap; gap: 0 .7rem; align-items: center; color: var(--dim); font-size: .85em }
+svg { width: 15rem; max-width: 100%; height: 1.4rem; flex: none }
+.g { fill: var(--good) } .f { fill: var(--bad) } .b { fill: none; stroke: var(--wait); stroke-width: 1.4 } .a { fill: var(--dim) }
+.h { fill: var(--mark) }
+.more { padding: .2rem .4rem 1.2rem }
+dl { margin: .8rem 0; display: grid; grid-template-columns: 1fr } dt { color: var(--dim) } dd { margin: 0 0 .3rem }
+.gates > div { display: contents }
+footer { margin-top: 1.5rem; color: var(--dim); font-size: .9em }
+@media (min-width: 40rem) {
+  dl { grid-template-columns: 7rem 1fr 1fr; gap: 0 1.2rem }
+  dd:last-child:nth-child(2), .facts dd { grid-column: 2 / -1 } }
+@media (min-width: 60rem) {
+  summary { grid-template-columns: minmax(0, 1fr) 12rem 10rem 13rem }
+  .name, .strip { grid-column: auto } .said { grid-column: 1 / -2; -webkit-line-clamp: 1; order: 1 } .when { text-align: left } }
+@media (min-width: 85rem) { summary { grid-template-columns: minmax(0, 1fr) 12rem 10rem 26rem } .said { grid-column: 1 / -1 }
+  .strip { flex-wrap: nowrap } }
+`
+
+/** Nothing is loaded, run or sent; the mark in the browser's tab is a part of the page. */
+const POLICY = [
+  "default-src 'none'",
+  `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
+  'img-src data:',
+  "base-uri 'none'",
+  "form-action 'none'",
+].join('; ')
+
+const MARKS = { bad: '✗', wait: '…', good: '✓' } as const
+type Kind = keyof typeof MARKS
+
+const kindOf = (reason: Reason): Kind =>
+  isTroubling(reason) ? 'bad' : reason === 'up-to-date' ? 'good' : 'wait'
+
+export function renderPage(page: Page): string {
+  const channels = sortWorstFirst(page.channels) as PageChannel[]
+  const bad = channels.filter(({ reason }) => isTroubling(reason)).length
+  const kind = bad > 0 ? 'bad' : 'good'
+  const showsRepository = new Set(channels.map(({ repository }) => repository.toLowerCase())).size > 1
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<meta name="robots" content="noindex">
+<meta http-equiv="refresh" content="${RELOAD_SECONDS}">
+<title>${bad > 0 ? `${MARKS.bad} ${bad} of ${channels.length}` : MARKS.good}${' · '}hydra-channels</title>
+<link rel="icon" href="${iconOf(kind)}">
+<style>${new Html(STYLE)}</style>
+</head>
+<body>
+<header>
+<h1 class="${kind}">${sentenceOf(page)}</h1>
+${timesOf(page)}
+<ul class="counts">${countReasons(channels).map(
+    ({ reason, n }) => html`<li class="${kindOf(reason)}">${MARKS[kindOf(reason)]} ${n} ${reason}</li>`,
+  )}</ul>
+</header>
+<main>
+<ul class="channels">
+${channels.map(channel => channelOf(channel, page, showsRepository))}</ul>
+</main>
+<footer>
+<p>${LEGEND}</p>
+<p>Ages are those at the time when this page was written. <a href="status.json">status.json</a> has the same for programs.</p>
+</footer>
+</body>
+</html>
+`.text
+}
+
+const LEGEND =
+  'A strip shows the last 30 evals, the newest on the right: a high bar is good, a low one failed, an empty one is building, a dot has no build of the job; the triangle is where the channel is.'
+
+/** A disc, and by its shape too: full or hollow. */
+function iconOf(kind: 'bad' | 'good'): string {
+  const shape = kind === 'bad' ? 'fill="#d33"' : 'fill="none" stroke="#2a4" stroke-width="4"'
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="5.5" ${shape}/></svg>`
+  return `data:image/svg+xml,${encodeURIComponent(svg)}`
+}
+
+/** `2 of 60 channels stand still, nixos-tested-router for 9 days` */
+function sentenceOf({ channels, generatedAt }: Page): string {
+  const all = count(channels.length, 'channel')
+  const still = channels.filter(({ reason }) => isTroubling(reason) && reason !== 'unknown')
+  const unknown = channels.filter(({ reason }) => reason === 'unknown').length
+  const more = unknown === 0 ? '' : `; nothing is known of ${unknown}`
+  if (channels.length === 0) return 'There are no channels'
+  if (unknown === channels.length) return `Nothing is known of ${all}`
+  if (still.length === 0) {
+    const newest = channels.filter(({ reason }) => reason === 'up-to-date').length
+    if (newest === 1 && channels.length === 1) return 'The channel is up to date'
+    if (newest === channels.length) return `All ${all} are up to date`
+    return `No channel is in trouble; ${newest} of ${channels.length} ${newest === 1 ? 'is' : 'are'} up to date${more}`
+  }
+  const [longest] = still.filter(({ since }) => since !== null).sort((a, b) => msOf(a.since) - msOf(b.since))
+  const worst = longest ? `, ${longest.branch} for ${ageOf(longest.since, generatedAt)}` : ''
+  return `${still.length} of ${all} ${still.length === 1 ? 'stands' : 'stand'} still${worst}${more}`
+}
+
+const msOf = (time: string | null) => Date.parse(time ?? '')
+
+function ageOf(time: string | null, now: string): string {
+  return time === null ? '' : spanInWords(Date.parse(now) - Date.parse(time))
+}
+
+/** Without JavaScript a page does not know how old it is. So it says until when to believe it. */
+function timesOf({ generatedAt, lastReconcile, nextReconcile, dryRun }: Page): Html {
+  const written = html`<p>Written <b>${timeOf(generatedAt)}</b>.`
+  const reconcile =
+    lastReconcile === null
+      ? html` No reconcile has ended yet.`
+      : html` The last reconcile ended ${timeOf(lastReconcile, generatedAt)}${nextOf(nextReconcile, generatedAt)}.`
+  const due = nextReconcile === null ? undefined : Date.parse(nextReconcile) + LATE_MS
+  const until =
+    due === undefined
+      ? html`<p class="until">When it is written again is not known: look at the time above before you believe it.</p>`
+      : due < Date.parse(generatedAt)
+        ? html`<p class="until">No reconcile has run in time: is its timer running? This page is written after each.</p>`
+        : html`<p class="until">It is written again after every reconcile. Is it later than <b>${timeOf(new Date(due).toISOString())}</b>? Then nobody writes it any more, and what it says is old.</p>`
+  return html`${written}${reconcile}</p>
+${until}${dryRun ? html`<p class="until"><b>${NOTHING_MOVES}</b></p>` : ''}`
+}
+
+function nextOf(nextReconcile: string | null, now: string): Html {
+  if (nextReconcile === null) return html``
+  const was = Date.parse(nextReconcile) < Date.parse(now) ? 'was' : 'is'
+  return html`; the next one ${was} due ${timeOf(nextReconcile, now)}`
+}
+
+/** Of the day of `now`, without that day. */
+function timeOf(time: string, now?: string): Html {
+  const [day, clock] = dateWithZone(Date.parse(time)).split(', ')
+  const isToday = now !== undefined && dateWithZone(Date.parse(now)).split(', ')[0] === day
+  return html`<time datetime="${time}">${isToday ? clock : `${day}, ${clock}`}</time>`
+}
+
+function channelOf(channel: PageChannel, page: Page, showsRepository: boolean): Html {
+  const { repository, branch, reason, message, behindBranch, since } = channel
+  const kind = kindOf(reason)
+  const behind = behindBranch === null ? '' : behindBranch === 0 ? 'at the tip' : `${behindBranch} behind`
+  const age =
+    since === null
+      ? ''
+      : html`${behind === '' ? '' : ', '}<time datetime="${since}">${ageOf(since, page.generatedAt)}</time>`
+  return html`<li><details>
+<summary>
+<span class="name">${showsRepository ? html`<span class="dim">${repository}:</span>` : ''}${branch}</span>
+<span class="reason ${kind}">${MARKS[kind]} ${reason}</span>
+<span class="when">${behind}${age}</span>
+${kind === 'bad' ? html`<span class="said">${message ?? ''}</span>\n` : ''}<span class="strip">${stripOf(channel)}</span>
+</summary>
+${moreOf(channel, page)}
+</details></li>
+`
+}
+
+/** Not by colour alone: each state has a shape of its own. The right edge is now. */
+const SHAPES = { good: 'v14h-6z', failed: 'v6h-6z', building: 'v14h-6z', absent: 'v2h-6z' } as const
+const TOPS = { good: 1, failed: 9, building: 1, absent: 13 } as const
+const CLASSES = { good: 'g', failed: 'f', building: 'b', absent: 'a' } as const
+const WORDS = { good: 'good', failed: 'failed', building: 'building', absent: 'without the job' } as const
+const STEP = 8
+
+function stripOf({ evals, sha }: PageChannel): Html {
+  if (!evals || evals.length === 0) return html`${evals ? 'no evals yet' : 'no evals known'}`
+  const left = (at: number) => (EVALS_SHOWN - 1 - at) * STEP
+  const bars = (Object.keys(CLASSES) as (keyof typeof CLASSES)[]).map(state => {
+    const path = evals.map((each, at) =>
+      each.state === state ? `M${left(at)} ${TOPS[state]}h6${SHAPES[state]}` : '',
+    )
+    return path.join('') === '' ? '' : html`<path class="${CLASSES[state]}" d="${path.join('')}"/>`
+  })
+  const here = placeOf(evals, sha)
+  const mark = here === undefined ? '' : html`<path class="h" d="M${left(here)} 22l3-5 3 5z"/>`
+  const words = wordsOfRuns(evals)
+  const label = `the last ${count(evals.length, 'eval')}, newest first: ${words}${wordsOfPlace(evals, sha)}`
+  return html`<svg viewBox="0 0 ${EVALS_SHOWN * STEP} 22" preserveAspectRatio="xMinYMid" role="img" aria-label="${label}">${bars}${mark}</svg> <span>${words}</span>`
+}
+
+/** The newest eval of the commit that the channel is at. */
+function placeOf(evals: readonly EvalOfChannel[], sha: string | null): number | undefined {
+  const at = evals.findIndex(each => sha !== null && each.sha === sha)
+  return at === -1 ? undefined : at
+}
+
+function wordsOfPlace(evals: readonly EvalOfChannel[], sha: string | null): string {
+  const here = placeOf(evals, sha)
+  if (sha === null) return ''
+  if (here === undefined) return '; the channel is at none of them'
+  return here === 0 ? '; the channel is at the newest' : `; the channel is at number ${here + 1}`
+}
+
+/** Evals one after the other with one state, newest first. */
+function runsOf(evals: readonly EvalOfChannel[]): [EvalOfChannel, ...EvalOfChannel[]][] {
+  const runs: [EvalOfChannel, ...EvalOfChannel[]][] = []
+  for (const each of evals) {
+    const last = runs.at(-1)
+    if (last?.[0].state === each.state) last.push(each)
+    else runs.push([each])
+  }
+  return runs
+}
+
+const MAX_RUNS = 3
+
+/** `1 building, 2 failed, 27 good` */
+function wordsOfRuns(evals: readonly EvalOfChannel[]): string {
+  const runs = runsOf(evals)
+  const words = runs.slice(0, MAX_RUNS).map(run => `${run.length} ${WORDS[run[0].state]}`)
+  return `${words.join(', ')}${runs.length > MAX_RUNS ? ' …' : ''}`
+}
+
+function moreOf(channel: PageChannel, page: Page): Html {
+  const {
+    message,
+    url,
+    sha,
+    committedAt,
+    candidate,
+    repository,
+    evals,
+    failing,
+    hold,
+    project,
+    jobset,
+    job,
+  } = channel
+  const { webUrl, hydraUrl, generatedAt, commits } = page
+  const commitOf = (id: string) =>
+    link(commitUrl(repository, id, webUrl), describeCommit(id, commits.get(id)))
+  const buildOf = (id: number) => link(buildUrl(hydraUrl, id), `build ${id}`)
+  const facts: [string, Html | string | undefined][] = [
+    ['channel', link(branchUrl(channel, webUrl), `${repository}:${channel.branch}`)],
+    ['job', project === null ? undefined : [project, jobset, job].filter(part => part !== null).join(':')],
+    [
+      'at',
+      sha === null
+        ? 'no branch, or it is not known'
+        : html`${commitOf(sha)}${committedAt === null ? '' : html`, ${timeOf(committedAt)}`}`,
+    ],
+    [
+      'candidate',
+      candidate
+        ? html`${commitOf(candidate.sha)}, ${link(evalUrl(hydraUrl, candidate.eval), `eval ${candidate.eval}`)}, ${buildOf(candidate.build)}`
+        : 'none',
+    ],
+    ['last good', failing && failing.lastGoodBuild !== null ? buildOf(failing.lastGoodBuild) : undefined],
+    [
+      'held',
+      hold
+        ? html`since ${timeOf(hold.since)}${hold.until === null ? '' : html`, until ${timeOf(hold.until)}`}${hold.by === null ? '' : `, by ${hold.by}`}: ${hold.reason}`
+        : undefined,
+    ],
+    [
+      'newer since',
+      channel.since === null
+        ? undefined
+        : html`${timeOf(channel.since)} (${ageOf(channel.since, generatedAt)})`,
+    ],
+    ['evals', evals && evals.length > 0 ? evalsOf(evals, channel.sha, hydraUrl) : undefined],
+  ]
+  return html`<div class="more" id="${idOf(channel)}">
+${message === null ? '' : html`<p>${message}${url === null ? '' : html` (${link(url, wordsOfUrl(url))})`}</p>`}
+<dl class="facts">${facts.map(([name, value]) => (value === undefined ? '' : html`<dt>${name}</dt><dd>${value}</dd>\n`))}</dl>
+<p class="dim">What stands between a build and the channel:</p>
+<dl class="gates">
+${channel.gates.map(gateOf)}</dl>
+<p><a href="#${encodeURIComponent(idOf(channel))}">link to this channel</a></p>
+</div>`
+}
+
+/** An address with this opens the channel, and keeps it open when the page is loaded again. */
+function idOf({ repository, branch }: ChannelStatus): string {
+  return `${repository}:${branch}`.toWellFormed().replaceAll(/\s/g, '_')
+}
+
+function wordsOfUrl(url: string): string {
+  return URL.canParse(url) ? `more at ${new URL(url).host}` : url
+}
+
+function evalsOf(evals: readonly EvalOfChannel[], sha: string | null, hydraUrl: string | undefined): Html {
+  const runs = runsOf(evals).map((run, at) => {
+    const [newest, oldest] = [run[0].eval, (run.at(-1) ?? run[0]).eval]
+    const names = newest === oldest ? `${newest}` : `${oldest} to ${newest}`
+    return html`${at === 0 ? '' : ', '}${run.length} ${WORDS[run[0].state]} (${link(evalUrl(hydraUrl, newest), names)})`
+  })
+  return html`newest first: ${runs}${wordsOfPlace(evals, sha)}`
+}
+
+const GATE_MARKS = {
+  open: { mark: '✓', kind: 'good' },
+  shut: { mark: '✗', kind: 'bad' },
+  unknown: { mark: '–', kind: 'dim' },
+} as const
+
+/** As explain has them: one line if both have one answer. */
+function gateOf({ gate, candidate, newestEval }: Gate): Html {
+  const isSame = candidate.text === newestEval.text && candidate.state === newestEval.state
+  const answers = isSame
+    ? answerOf(candidate, '')
+    : html`${answerOf(candidate, 'candidate: ')}${answerOf(newestEval, 'newest eval: ')}`
+  return html`<div><dt>${gate}</dt>${answers}</div>
+`
+}
+
+function answerOf({ state, text, url }: Answer, of: string): Html {
+  const { mark, kind } = GATE_MARKS[state]
+  return html`<dd><b class="${kind}" title="${state}">${mark}</b> ${of}${url === null ? text : link(url, text)}</dd>`
+}

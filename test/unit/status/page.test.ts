@@ -1,0 +1,312 @@
+// The page as HTML; what a browser makes of it is in integration/status/page.test.ts.
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { describe, test } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import fc from 'fast-check'
+import { type Page, type PageChannel, renderPage } from '../../../src/status/page.ts'
+import { REASONS } from '../../../src/status/shape.ts'
+import { FACTS_OF, HOLD, minutesAgo, ONE_BEHIND, UP_TO_DATE } from '../../helpers/channel-facts.ts'
+import {
+  type ChannelSpec,
+  channelOf,
+  everyReasonPage,
+  HOSTILE,
+  hostilePage,
+  largePage,
+  pageOf,
+} from '../../helpers/page.ts'
+
+interface Element {
+  name: string
+  attributes: Record<string, string>
+}
+
+/** All tags in their order. Everything else is text without < and >, and every element that begins has an end. */
+function parse(page: string): { tags: Element[]; text: string } {
+  const style = /<style>([\s\S]*?)<\/style>/.exec(page)?.[1] ?? ''
+  const tags: Element[] = []
+  const open: string[] = []
+  const text = page
+    .replace(style, '')
+    .replace(/^<!doctype html>\n/, '')
+    .replace(
+      /<(\/?)([a-z0-9]+)((?: [a-zA-Z-]+(?:="[^"<>]*")?)*)(\/?)>/g,
+      (_, end, name: string, rest: string, empty) => {
+        if (end) assert.equal(open.pop(), name)
+        else {
+          const attributes = [...rest.matchAll(/ ([a-zA-Z-]+)(?:="([^"]*)")?/g)].map(
+            ([, key = '', value = '']) => [key, value],
+          )
+          assert.equal(new Set(attributes.map(([key]) => key)).size, attributes.length, rest)
+          tags.push({ name, attributes: Object.fromEntries(attributes) })
+          if (!empty && !['meta', 'link'].includes(name)) open.push(name)
+        }
+        return end ? '' : ' '
+      },
+    )
+  assert.deepEqual(open, [])
+  assert.doesNotMatch(text, /[<>]/)
+  return { tags, text: text.replaceAll(/\s+/g, ' ') }
+}
+
+const textOf = (page: Page) => parse(renderPage(page)).text
+const headOf = (page: Page) => /<h1[^>]*>([^<]*)<\/h1>/.exec(renderPage(page))?.[1]
+
+const named = (facts: object, host: string, more: Partial<ChannelSpec> = {}): ChannelSpec => ({
+  facts: { ...ONE_BEHIND, ...facts, branch: host },
+  ...more,
+})
+const FINE = (host: string): ChannelSpec => ({ facts: { ...UP_TO_DATE, branch: host }, evals: 'g', here: 0 })
+const FAILED = FACTS_OF['build-failed'][0] ?? {}
+const UNKNOWN = FACTS_OF.unknown[0] ?? {}
+const DAY = 24 * 60
+
+describe('the sentence', () => {
+  const CASES: [specs: ChannelSpec[], sentence: string][] = [
+    [[], 'There are no channels'],
+    [[FINE('a')], 'The channel is up to date'],
+    [[FINE('a'), FINE('b')], 'All 2 channels are up to date'],
+    [[FINE('a'), named({}, 'b')], 'No channel is in trouble; 1 of 2 is up to date'],
+    [[FINE('a'), named({ hold: HOLD }, 'b'), FINE('c')], 'No channel is in trouble; 2 of 3 are up to date'],
+    [[named(FAILED, 'a')], '1 of 1 channel stands still'],
+    [
+      [FINE('c'), named(FAILED, 'a', { since: 9 * DAY }), named(FAILED, 'b', { since: 3 * DAY })],
+      '2 of 3 channels stand still, a for 9 days',
+    ],
+    // what waits, and what is held, does not count
+    [
+      [named(FAILED, 'a', { since: 3 * DAY }), named({ hold: HOLD }, 'b', { since: 9 * DAY })],
+      '1 of 2 channels stands still, a for 3 days',
+    ],
+    [
+      [FINE('a'), named(UNKNOWN, 'b')],
+      'No channel is in trouble; 1 of 2 is up to date; nothing is known of 1',
+    ],
+    [
+      [named(FAILED, 'a', { since: 60 }), named(UNKNOWN, 'b')],
+      '1 of 2 channels stands still, a for 1 h; nothing is known of 1',
+    ],
+    [[named(UNKNOWN, 'a'), named(UNKNOWN, 'b')], 'Nothing is known of 2 channels'],
+  ]
+  for (const [specs, sentence] of CASES) test(sentence, () => assert.equal(headOf(pageOf(specs)), sentence))
+})
+
+describe('the times', () => {
+  const CASES: [what: string, more: Partial<Page>, expected: RegExp][] = [
+    [
+      'until when to believe it: an hour after the next reconcile is due',
+      {},
+      /Written Tue 24 Nov 2026, 12:00 UTC\. The last reconcile ended 11:59 UTC; the next one is due 12:14 UTC\. .* Is it later than Tue 24 Nov 2026, 13:14 UTC\? Then nobody writes it any more/,
+    ],
+    [
+      'of another day with that day',
+      { lastReconcile: minutesAgo(13 * 60), nextReconcile: minutesAgo(-12 * 60) },
+      /ended Mon 23 Nov 2026, 23:00 UTC; the next one is due Wed 25 Nov 2026, 00:00 UTC/,
+    ],
+    [
+      'a reconcile that is late',
+      { nextReconcile: minutesAgo(20) },
+      /the next one was due 11:40 UTC.* Is it later than /,
+    ],
+    [
+      'a reconcile that does not come',
+      { lastReconcile: minutesAgo(300), nextReconcile: minutesAgo(285) },
+      /was due 07:15 UTC.* No reconcile has run in time: is its timer running\?/,
+    ],
+    [
+      'no interval is known',
+      { nextReconcile: null },
+      /ended 11:59 UTC\. When it is written again is not known/,
+    ],
+    ['no reconcile yet', { lastReconcile: null, nextReconcile: null }, /No reconcile has ended yet\./],
+    ['dryRun', { dryRun: true }, /dryRun is set in the configuration/],
+  ]
+  for (const [what, more, expected] of CASES) {
+    test(what, () => assert.match(textOf(pageOf([FINE('a')], more)), expected))
+  }
+})
+
+test('every reason, worst first, and how many there are of each', () => {
+  const page = renderPage(everyReasonPage())
+  const shown = [...page.matchAll(/<span class="reason (\w+)">(.) ([a-z-]+)<\/span>/g)].map(
+    ([, kind, mark, reason]) => ({
+      kind,
+      mark,
+      reason,
+    }),
+  )
+  assert.deepEqual(new Set(shown.map(({ reason }) => reason)), new Set(REASONS))
+  assert.deepEqual([shown[0]?.reason, shown.at(-1)?.reason], ['unknown', 'up-to-date'])
+  assert.deepEqual(
+    new Set(shown.map(({ kind, mark }) => `${kind} ${mark}`)),
+    new Set(['bad ✗', 'wait …', 'good ✓']),
+  )
+  assert.match(page, /<li class="good">✓ 4 up-to-date<\/li>/)
+  assert.match(page, /<title>✗ 16 of 24 · hydra-channels<\/title>/)
+  assert.match(renderPage(pageOf([FINE('a')])), /<title>✓ · hydra-channels<\/title>/)
+})
+
+describe('the strip', () => {
+  const stripOf = (spec: Partial<ChannelSpec>) => {
+    const page = renderPage(pageOf([{ ...FINE('a'), ...spec }]))
+    return /<span class="strip">([\s\S]*?)<\/span>\n<\/summary>/.exec(page)?.[1] ?? ''
+  }
+  const CASES: [evals: string, here: number | undefined, label: string, words: string][] = [
+    ['g', 0, '30 good; the channel is at the newest', '30 good'],
+    ['bffg', 3, '1 building, 2 failed, 27 good; the channel is at number 4', '1 building, 2 failed, 27 good'],
+    [
+      'fgfg',
+      undefined,
+      '1 failed, 1 good, 1 failed …; the channel is at none of them',
+      '1 failed, 1 good, 1 failed …',
+    ],
+    ['ag', 1, '1 without the job, 29 good; the channel is at number 2', '1 without the job, 29 good'],
+  ]
+  for (const [evals, here, label, words] of CASES) {
+    test(`${evals}: ${label}`, () => {
+      const strip = stripOf({ evals, ...{ here } })
+      assert.match(strip, /role="img"/)
+      assert.ok(strip.includes(`aria-label="the last 30 evals, newest first: ${label}"`), strip)
+      assert.ok(strip.endsWith(`<span>${words}</span>`), strip)
+    })
+  }
+
+  test('each state has a shape of its own, the newest is on the right, and the triangle is below the place', () => {
+    const strip = stripOf({ evals: 'gfba', here: 2 })
+    assert.match(strip, /<path class="g" d="M232 1h6v14h-6z"\/>/)
+    assert.match(strip, /<path class="f" d="M224 9h6v6h-6z"\/>/)
+    assert.match(strip, /<path class="b" d="M216 1h6v14h-6z"\/>/)
+    assert.match(strip, /<path class="a" d="M208 13h6v2h-6zM200 13h6v2h-6z/)
+    assert.match(strip, /<path class="h" d="M216 22l3-5 3 5z"\/>/)
+  })
+
+  test('of a new jobset, and of what is not known, there is none', () => {
+    const channel = channelOf(FINE('a'))
+    const of = (evals: PageChannel['evals']) => textOf({ ...pageOf([]), channels: [{ ...channel, evals }] })
+    assert.match(of([]), /no evals yet/)
+    assert.match(of(undefined), /no evals known/)
+  })
+})
+
+test('of one channel: its message, commits, eval, builds, hold and gates, with links to Hydra and GitHub', () => {
+  const spec = named({ ...FAILED, hold: HOLD }, 'nixos-tested-nas', { evals: 'fg', here: 1, since: 9 * DAY })
+  const { tags, text } = parse(renderPage(pageOf([spec])))
+  const links = tags.flatMap(({ name, attributes }) => (name === 'a' ? [attributes.href] : []))
+  for (const url of [
+    'https://github.com/alice/dotfiles/tree/nixos-tested-nas',
+    `https://github.com/alice/dotfiles/commit/${'3'.repeat(40)}`,
+    `https://github.com/alice/dotfiles/commit/${'4'.repeat(40)}`,
+    'https://hydra.example.org/eval/9',
+    'https://hydra.example.org/build/70',
+    'https://hydra.example.org/build/71',
+    'https://hydra.example.org/eval/991',
+    'status.json',
+    '#alice%2Fdotfiles%3Anixos-tested-nas',
+  ]) {
+    assert.ok(links.includes(url), url)
+  }
+  for (const words of [
+    'held since Fri 20 Nov 2026, 12:00 UTC: does not boot',
+    '3333333 “flake: update nixpkgs” by Bob',
+    '4444444 “router: nftables rewrite” by Alice',
+    'dotfiles:main:nixos-nas.x86_64-linux',
+    'newer since Sun 15 Nov 2026, 12:00 UTC (9 days)',
+    '1 failed ( 991), 29 good ( 962 to 990)',
+    'build ✓ candidate: build 70 succeeded ✗ newest eval: build 71 failed',
+    // both have one answer
+    'hold ✗ held for 4 days',
+  ]) {
+    assert.ok(text.includes(words), `${words}\n${text}`)
+  }
+})
+
+test('without hydraUrl there are no links to Hydra', () => {
+  const page = renderPage(pageOf([FINE('a')], { hydraUrl: undefined }))
+  assert.match(page, /, eval 9, build 70</)
+})
+
+test('channels of several repositories are told apart', () => {
+  const [one, other] = [channelOf(FINE('a')), { ...channelOf(FINE('a')), repository: 'bob/infra' }]
+  const of = (channels: PageChannel[]) => renderPage({ ...pageOf([]), channels })
+  assert.match(of([one, other]), /<span class="name"><span class="dim">bob\/infra:<\/span>a<\/span>/)
+  assert.match(of([one]), /<span class="name">a<\/span>/)
+})
+
+test('the policy lets through the style by its hash, and nothing else', () => {
+  const page = renderPage(everyReasonPage())
+  const style = /<style>([\s\S]*?)<\/style>/.exec(page)?.[1] ?? ''
+  const hash = createHash('sha256').update(style).digest('base64')
+  const policy = /http-equiv="Content-Security-Policy" content="([^"]*)"/
+    .exec(page)?.[1]
+    ?.replaceAll('&#39;', "'")
+  assert.equal(
+    policy,
+    `default-src 'none'; style-src 'sha256-${hash}'; img-src data:; base-uri 'none'; form-action 'none'`,
+  )
+  const { tags } = parse(page)
+  // no text of others is in what is run, loaded or applied
+  assert.doesNotMatch(page, /\sstyle=|\son\w+=|url\(|@import/)
+  const names = new Set(tags.map(({ name }) => name))
+  for (const name of ['script', 'img', 'iframe', 'object', 'form', 'base']) assert.ok(!names.has(name), name)
+  for (const { name, attributes } of tags) {
+    if (name === 'link') assert.match(attributes.href ?? '', /^data:image\/svg\+xml,/)
+  }
+})
+
+const shapeOf = (page: Page) =>
+  parse(renderPage(page)).tags.map(({ name, attributes }) => [
+    name,
+    Object.keys(attributes),
+    attributes.class,
+  ])
+
+/** The same page, with one text in each place where people have put theirs. */
+function withText(text: string): Page {
+  const page = everyReasonPage()
+  const told = { subject: text, author: text }
+  const channels = page.channels.map(channel => ({
+    ...channel,
+    repository: `${text}/x`,
+    branch: text,
+    project: text,
+    jobset: text,
+    job: text,
+    message: text,
+    gates: channel.gates.map(({ gate }) => ({
+      gate,
+      candidate: { state: 'open' as const, text, url: null },
+      newestEval: { state: 'shut' as const, text, url: `https://hydra.example.org/${text}` },
+    })),
+    hold: { reason: text, since: minutesAgo(9), until: null, by: text, scope: 'channel' as const },
+  }))
+  const shas = page.channels.flatMap(({ sha, candidate }) => [sha ?? '', candidate?.sha ?? ''])
+  return { ...page, channels, commits: new Map(shas.map(sha => [sha, told])) }
+}
+
+test('whatever the texts are, the page has the same elements, attributes and classes', () => {
+  const plain = shapeOf(withText('plain'))
+  for (const text of HOSTILE) assert.deepEqual(shapeOf(withText(text)), plain, text)
+  const unit = fc.oneof(
+    fc.constantFrom('<', '>', '"', "'", '&', '/', '=', '-', '!', '`'),
+    fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }),
+  )
+  fc.assert(
+    fc.property(fc.string({ unit, minLength: 1 }), text => {
+      assert.deepEqual(shapeOf(withText(text)), plain)
+    }),
+    { numRuns: 30 },
+  )
+})
+
+test('no address is a link but one of the web', () => {
+  const { tags } = parse(renderPage(hostilePage()))
+  for (const { name, attributes } of tags) {
+    if (name === 'a') assert.match(attributes.href ?? '', /^(?:https?:\/\/|#|status\.json$)/)
+  }
+})
+
+test('sixty channels are less than 100 kB on their way', () => {
+  const page = renderPage(largePage(60))
+  assert.ok(gzipSync(page).length < 50_000, `${gzipSync(page).length}`)
+})
