@@ -68,7 +68,19 @@ let
   };
   kickDirectory = dirOf settings.hook.kickFile;
 
-  metricsInState = cfg.metrics.directory == "${settings.stateDirectory}/metrics";
+  # What is written after every reconcile. A folder of the state directory is made by systemd.
+  written =
+    lib.optional cfg.metrics.enable {
+      inherit (cfg.metrics) directory;
+      name = "metrics";
+      argument = "--metrics ${lib.escapeShellArg "${cfg.metrics.directory}/hydra-channels.prom"}";
+    }
+    ++ lib.optional cfg.page.enable {
+      inherit (cfg.page) directory;
+      name = "page";
+      argument = "--page ${lib.escapeShellArg cfg.page.directory}";
+    };
+  inState = { name, directory, ... }: directory == "${settings.stateDirectory}/${name}";
 
   # Of each unit that asks GitHub and the database. Shared with the shell's transient units, so it holds
   # only settings that both accept.
@@ -220,6 +232,21 @@ in
       };
     };
 
+    page = {
+      enable = mkEnableOption ''
+        a page of every channel for browsers, `index.html`, and `status.json` beside it, after every reconcile
+        (README.md: “A page”). It shows the names of hosts and the subjects of commits: who may read it is up to
+        the web server'';
+      directory = mkOption {
+        type = types.externalPath;
+        default = "${render.defaults.stateDirectory}/page";
+        description = ''
+          Where the page is written, for a web server to read. Another directory than the default must be
+          there, and writable for the user `${user}`.
+        '';
+      };
+    };
+
     openCliTo = mkOption {
       type = types.nullOr types.str;
       default = null;
@@ -227,7 +254,7 @@ in
       description = ''
         A group that may run `hydra-channels status`, `explain`, `history`, `reconcile`, `hold`, `release` and
         `doctor` with the App's key, through sudo and without a password. The key itself stays out of their
-        reach, and options that name a file or a folder, such as `--config` and `--metrics FILE`, are for root.
+        reach, and options that name a file or a folder, such as `--config`, `--metrics FILE` and `--page DIR`, are for root.
         Who asks is handed on: a hold has the name of whoever made it.
       '';
     };
@@ -292,6 +319,10 @@ in
         {
           assertion = cfg.metrics.enable -> cfg.reconcile.enable;
           message = "services.hydra-channels: metrics are written after a reconcile, which reconcile.enable = false takes away.";
+        }
+        {
+          assertion = cfg.page.enable -> cfg.reconcile.enable;
+          message = "services.hydra-channels: the page is written after a reconcile, which reconcile.enable = false takes away.";
         }
         {
           assertion = cfg.database.createLocally -> isHydraHere && config.services.postgresql.enable;
@@ -365,7 +396,7 @@ in
             StartLimitBurst = 5;
           }
           # two names, because systemd warns if one unit has two triggers
-          // lib.optionalAttrs cfg.metrics.enable {
+          // lib.optionalAttrs (written != [ ]) {
             OnSuccess = "hydra-channels-metrics@success.service";
             OnFailure = "hydra-channels-metrics@failure.service";
           };
@@ -396,24 +427,33 @@ in
       };
     })
 
-    (mkIf cfg.metrics.enable {
-      # a unit of its own: trouble with metrics is none of the channels'
+    (mkIf (written != [ ]) {
+      # a unit of its own: trouble with metrics and page is none of the channels'
       systemd.services."hydra-channels-metrics@" = service {
-        description = "Write metrics of every channel";
-        serviceConfig = {
-          ExecStart = "${getExe' cfg.package "hydra-channels"} status --metrics ${inFile (lib.escapeShellArg "${cfg.metrics.directory}/hydra-channels.prom")}";
-        }
-        // (
-          if metricsInState then
-            {
-              StateDirectory = [
-                "hydra-channels"
-                "hydra-channels/metrics"
-              ];
-            }
-          else
-            { ReadWritePaths = [ (builtins.toJSON (inFile cfg.metrics.directory)) ]; }
-        );
+        description = "Write metrics and a page of every channel";
+        serviceConfig =
+          let
+            folders = lib.partition inState written;
+          in
+          {
+            # both of one look
+            ExecStart = lib.concatStringsSep " " (
+              [
+                (getExe' cfg.package "hydra-channels")
+                "status"
+              ]
+              ++ map ({ argument, ... }: inFile argument) written
+            );
+          }
+          // lib.optionalAttrs (folders.right != [ ]) {
+            StateDirectory = [
+              "hydra-channels"
+            ]
+            ++ map ({ name, ... }: "hydra-channels/${name}") folders.right;
+          }
+          // lib.optionalAttrs (folders.wrong != [ ]) {
+            ReadWritePaths = map ({ directory, ... }: builtins.toJSON (inFile directory)) folders.wrong;
+          };
       };
     })
 

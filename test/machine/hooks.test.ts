@@ -1,4 +1,4 @@
-// What hooks lead to, under a real systemd: the path unit, the timer, the branch and the metrics.
+// What hooks lead to, under a real systemd: the path unit, the timer, the branch, the metrics and the page.
 import assert from 'node:assert/strict'
 import { existsSync, statSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
@@ -6,6 +6,7 @@ import { bootMachine, type Machine, startsIn, withoutMachine } from './machine.t
 
 const RECONCILE = 'hydra-channels-reconcile'
 const METRICS = '/var/lib/hydra-channels/metrics/hydra-channels.prom'
+const PAGE = '/var/lib/hydra-channels/page/index.html'
 const KICK = '/run/hydra-channels-kick/kick'
 
 describe('hooks', { skip: withoutMachine, concurrency: false }, () => {
@@ -34,7 +35,7 @@ describe('hooks', { skip: withoutMachine, concurrency: false }, () => {
     await machine.ok(`systemctl restart ${RECONCILE}.timer`)
   }
 
-  test('a hook asks for a reconcile, which copies, moves the channel and has metrics written', async () => {
+  test('a hook asks for a reconcile, which copies, moves the channel and has metrics and page written', async () => {
     const { sha, build: nas } = await machine.build()
     const { status, log } = await machine.hook(nas)
     assert.equal(status, 0, log)
@@ -48,7 +49,10 @@ describe('hooks', { skip: withoutMachine, concurrency: false }, () => {
 
     const behind = /^hydra_channels_commits_behind\{.*branch="nixos-tested-nas"\} 0$/m
     await machine.until('the metrics are there', () => behind.test(read(METRICS)))
-    assert.equal(statSync(machine.path(METRICS)).mode & 0o777, 0o644)
+    await machine.until('the page is there', () => /nixos-tested-nas/.test(read(PAGE)))
+    for (const file of [METRICS, PAGE]) assert.equal(statSync(machine.path(file)).mode & 0o777, 0o644)
+    // as a web server's user
+    await machine.ok(`setpriv --reuid=nobody --clear-groups cat ${PAGE}`)
     const warned = await machine.ok(
       "journalctl --priority=warning --output=cat --unit='hydra-channels-*' --unit='copy-cache@*'",
     )

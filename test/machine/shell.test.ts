@@ -330,14 +330,16 @@ describe('shells', { skip: withoutMachine, concurrency: false }, () => {
     assert.match(stdout, /^✗ installation: /m)
   })
 
-  test('a path with a percent sign arrives as it is, and one of metrics with a blank', async t => {
+  test('a path with a percent sign arrives as it is, and those of metrics and page with a blank', async t => {
     const files = parseFiles(fixtureOf('hydra-dev'))
     for (const name of ['hydra-channels-reconcile', 'hydra-channels-metrics@']) {
       const own = name.replace('hydra-channels', 'odd')
       machine.write(`/run/systemd/system/${own}.service`, files[`etc/systemd/system/${name}.service`] ?? '')
     }
     t.after(() => machine.ok('rm /run/systemd/system/odd-*; systemctl daemon-reload'))
-    await machine.ok('mkdir -p "/var/lib/node exporter/100%" && systemctl daemon-reload')
+    await machine.ok(
+      'mkdir -p "/var/lib/node exporter/100%" "/srv/www/the page/100%" && systemctl daemon-reload',
+    )
     const { stdout, stderr } = await machine.run(
       'systemd-analyze verify --man=no /run/systemd/system/odd-*.service',
     )

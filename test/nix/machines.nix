@@ -27,6 +27,7 @@ let
         cacheNetrcFile = "/run/secrets/cache-netrc";
         openCliTo = "wheel";
         metrics.enable = true;
+        page.enable = true;
         settings = {
           # without TLS only on this machine
           github = {
@@ -68,6 +69,10 @@ in
           metrics = {
             enable = true;
             directory = "/var/lib/node exporter/100%";
+          };
+          page = {
+            enable = true;
+            directory = "/srv/www/the page/100%";
           };
           settings = {
             github = {

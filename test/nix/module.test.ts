@@ -240,6 +240,33 @@ test('metrics have a unit of their own, after every reconcile, whatever came of 
   ])
 })
 
+test('the page is written with the metrics, of one look; each of the two alone, and wherever it is', {
+  skip,
+}, () => {
+  const PAGE = ours({ page: { enable: true } })
+  const METRICS = ours({ metrics: { enable: true } })
+  const unitOf = (...modules: Module[]) =>
+    machine(HYDRA, ...modules).services['hydra-channels-metrics@']?.serviceConfig
+  const both = unitOf(PAGE, METRICS)
+  assert.match(
+    String(both?.ExecStart),
+    /status --metrics \/var\/lib\/hydra-channels\/metrics\/hydra-channels.prom --page \/var\/lib\/hydra-channels\/page$/,
+  )
+  assert.deepEqual(both?.StateDirectory, ['hydra-channels', 'hydra-channels/metrics', 'hydra-channels/page'])
+  const alone = unitOf(PAGE)
+  assert.match(String(alone?.ExecStart), /status --page \/var\/lib\/hydra-channels\/page$/)
+  assert.deepEqual(alone?.StateDirectory, ['hydra-channels', 'hydra-channels/page'])
+  assert.equal(
+    machine(HYDRA, PAGE).services['hydra-channels-reconcile']?.unitConfig?.OnFailure,
+    'hydra-channels-metrics@failure.service',
+  )
+  const elsewhere = unitOf(METRICS, ours({ page: { enable: true, directory: '/srv/www/channels' } }))
+  assert.deepEqual(
+    [elsewhere?.StateDirectory, elsewhere?.ReadWritePaths],
+    [['hydra-channels', 'hydra-channels/metrics'], ['"/srv/www/channels"']],
+  )
+})
+
 test('a “%” in the key’s path is only that', { skip }, () => {
   const of = machine(
     HYDRA,
@@ -345,6 +372,11 @@ const CONTRADICTIONS: [string, Module[], RegExp][] = [
     'metrics without reconcile',
     [HYDRA, INLINE, ours({ reconcile: { enable: false }, metrics: { enable: true } })],
     /metrics are written after a reconcile/,
+  ],
+  [
+    'a page without reconcile',
+    [HYDRA, INLINE, ours({ reconcile: { enable: false }, page: { enable: true } })],
+    /the page is written after a reconcile/,
   ],
   [
     'a role without Hydra',
