@@ -1,42 +1,25 @@
 // create-app in a real browser: the policy of the page, the form, GitHub's redirect back. Chromium is the system's own.
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
-import { chromium } from 'playwright-core'
 import { createHttp } from '../../src/base/http.ts'
 import { webUrlOf } from '../../src/base/links.ts'
 import { createLog } from '../../src/base/log.ts'
 import { createApp, WAITS } from '../../src/setup/create-app.ts'
+import { complaintsOf, openBrowser, PATIENCE_MS, takePicture, withoutBrowser } from '../helpers/browser.ts'
 import { keepLog, keepSecrets } from '../helpers/command.ts'
 import { startGitHub } from '../helpers/github/github.ts'
 
-const CHROMIUM = '/usr/bin/chromium'
-const FLAGS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
-/** A busy machine needs long, and a test that fails must end. */
-const PATIENCE_MS = 120_000
-/** The folder for pictures of the pages. */
-const PICTURES = process.env.HYDRA_CHANNELS_TEST_PICTURES
-
-const skip = !existsSync(CHROMIUM) && `there is no ${CHROMIUM}: apt-get install chromium`
-if (skip) console.error(`create-app was not tried in a browser: ${skip}`)
+const skip = withoutBrowser('create-app')
 
 test('a browser presses the button, confirms at GitHub, and comes back', { skip }, async t => {
   const github = await startGitHub({ basePath: '/api/v3' })
   const directory = await mkdtemp(join(tmpdir(), 'hc-app-'))
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS, timeout: PATIENCE_MS })
+  const browser = await openBrowser()
   const http = createHttp({})
   t.after(async () => {
     await browser.close()
@@ -69,28 +52,20 @@ test('a browser presses the button, confirms at GitHub, and comes back', { skip 
 
   const page = await browser.newPage()
   page.setDefaultTimeout(PATIENCE_MS)
-  const complaints: string[] = []
-  page.on('console', message => {
-    // the one thing that every browser asks for by itself
-    if (!message.location().url.endsWith('/favicon.ico')) complaints.push(message.text())
-  })
-  page.on('pageerror', error => complaints.push(error.message))
-  const picture = async (name: string) => {
-    if (PICTURES) await page.screenshot({ path: join(PICTURES, `${name}.png`) })
-  }
+  const complaints = complaintsOf(page)
 
   await page.goto(await address)
   assert.equal(await page.textContent('h1'), 'A GitHub App for hydra-channels')
   // the style is let through by its hash
   assert.notEqual(await page.evaluate('getComputedStyle(document.body).maxWidth'), 'none')
-  await picture('start')
+  await takePicture(page, 'create-app-start')
   await page.click('button')
 
   assert.equal(await page.textContent('h1'), 'Create GitHub App for nix-org')
   assert.equal(new URL(page.url()).origin, new URL(github.apiUrl).origin)
   assert.equal(await page.inputValue('input[name=name]'), 'hydra "channels" <&>')
   await page.fill('input[name=name]', 'hydra-channels-nix-org')
-  await picture('github')
+  await takePicture(page, 'create-app-github')
   await page.click('button')
 
   assert.equal(await page.textContent('h1'), 'hydra-channels-nix-org is created')
@@ -98,7 +73,7 @@ test('a browser presses the button, confirms at GitHub, and comes back', { skip 
     await page.getAttribute('a', 'href'),
     'https://github.com/apps/hydra-channels-nix-org/installations/new',
   )
-  await picture('done')
+  await takePicture(page, 'create-app-done')
   await github.createRepository('nix-org/dotfiles')
   assert.equal(await ended, 'installed')
   const keyFile = join(directory, 'hydra-channels-nix-org.private-key.pem')

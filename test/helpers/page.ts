@@ -93,26 +93,18 @@ export function pageOf(channels: readonly ChannelSpec[], more: Partial<Page> = {
   }
 }
 
-const HOSTS = [
-  'router',
-  'nas',
-  'web',
-  'mail',
-  'backup',
-  'cam',
-  'desk',
-  'door',
-  'dns',
-  'git',
-  'hydra',
-  'irc',
-  'kiosk',
-  'lab',
-]
+const HOSTS =
+  'router nas web mail backup cam desk door dns git hydra irc kiosk lab music office pi print proxy radio'.split(
+    ' ',
+  )
 const hostAt = (at: number) => HOSTS[at] ?? `host-${String(at).padStart(3, '0')}`
 
 /** What the strip of a channel with this reason may look like. */
 const EVALS_OF: Partial<Record<Reason, string>> = {
+  withdrawn: 'gggggggfg',
+  diverged: 'gggggggggggggggfffg',
+  'no-permission': 'gggfgggggggggfg',
+  held: 'ggggggffffffg',
   'build-failed': 'ffffgggggfggggg',
   'build-timed-out': 'fgggg',
   'dependency-failed': 'ffgfg',
