@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { Html, html, link } from '../base/html.ts'
 import { branchUrl, buildUrl, commitUrl, evalUrl } from '../base/links.ts'
-import { count } from '../base/log.ts'
+import { count, cut } from '../base/log.ts'
 import { dateWithZone, spanInWords } from '../base/time.ts'
 import { NOTHING_MOVES } from '../channels/dry-run.ts'
 import { describeCommit } from './explain.ts'
@@ -40,6 +40,10 @@ export interface Page extends FleetStatus {
   hydraUrl: string | undefined
 }
 
+/** Of a message two lines are shown, and below more than anybody reads: status.json has all of it. */
+const MAX_SAID = 300
+const MAX_MESSAGE = 8_000
+
 /** A screen on a wall loads the page again so often. */
 const RELOAD_SECONDS = 300
 
@@ -56,6 +60,7 @@ h1 { font-size: clamp(1.4rem, 1.1rem + 1.6vw, 2.4rem); line-height: 1.2; margin:
 p { margin: .3rem 0 } a { color: var(--mark) } code { font-size: .9em } time { white-space: nowrap }
 .bad { color: var(--bad) } .wait { color: var(--wait) } .good { color: var(--good) } .dim { color: var(--dim) }
 .until { border-left: .25rem solid var(--wait); padding-left: .7rem; margin: .6rem 0 }
+.dead { background: var(--bad); color: var(--bg); font-weight: 700; padding: .5rem .7rem }
 .counts { display: flex; flex-wrap: wrap; gap: .3rem; font-size: .9em; list-style: none; margin: 1.2rem 0; padding: 0 }
 .counts li { border: 1px solid; border-radius: 2rem; padding: 0 .7rem; font-weight: 600 }
 .channels { list-style: none; margin: 0; padding: 0; border-top: 1px solid var(--line) }
@@ -121,7 +126,7 @@ export function renderPage(page: Page): string {
 <style>${new Html(STYLE)}</style>
 </head>
 <body>
-<header>
+<header>${unlessReadIn(page)}
 <h1 class="${kind}">${sentenceOf(page)}</h1>
 ${timesOf(page)}
 <ul class="counts">${countReasons(channels).map(
@@ -183,15 +188,46 @@ function timesOf({ generatedAt, lastReconcile, nextReconcile, dryRun }: Page): H
     lastReconcile === null
       ? html` No reconcile has ended yet.`
       : html` The last reconcile ended ${timeOf(lastReconcile, generatedAt)}${nextOf(nextReconcile, generatedAt)}.`
-  const due = nextReconcile === null ? undefined : Date.parse(nextReconcile) + LATE_MS
-  const until =
+  const due = dueOf(nextReconcile)
+  const until: Html =
     due === undefined
       ? html`<p class="until">When it is written again is not known: look at the time above before you believe it.</p>`
       : due < Date.parse(generatedAt)
         ? html`<p class="until">No reconcile has run in time: is its timer running? This page is written after each.</p>`
-        : html`<p class="until">It is written again after every reconcile. Is it later than <b>${timeOf(new Date(due).toISOString())}</b>? Then nobody writes it any more, and what it says is old.</p>`
+        : html`<p class="until">It is written again after every reconcile. Is it later than <b>${timeOf(new Date(due).toISOString())}</b>? Then that did not happen, and what it says is old.</p>`
   return html`${written}${reconcile}</p>
 ${until}${dryRun ? html`<p class="until"><b>${NOTHING_MOVES}</b></p>` : ''}`
+}
+
+/** Until when to believe a page: reconcile runs for a while. */
+function dueOf(nextReconcile: string | null): number | undefined {
+  return nextReconcile === null ? undefined : Date.parse(nextReconcile) + LATE_MS
+}
+
+const DEAD = '<p class=dead>This page is old: it is not written any more. Do not believe what it says.</p>'
+/** nginx reads no longer values in a page, unless it is told to. */
+const MAX_VALUE = 256
+
+/**
+ * A server that knows the time can say what the page cannot. nginx does with `ssi on`; for all others this is a comment:
+ * https://nginx.org/en/docs/http/ngx_http_ssi_module.html. It compares texts, so the hours, or the days, are listed.
+ */
+function unlessReadIn({ generatedAt, nextReconcile }: Page): Html {
+  const [from, until] = [Date.parse(generatedAt), dueOf(nextReconcile)]
+  if (until === undefined || until < from) return html``
+  for (const { format, length, stepMs } of [
+    { format: '%Y-%m-%dT%H', length: 13, stepMs: 3_600_000 },
+    { format: '%Y-%m-%d', length: 10, stepMs: 86_400_000 },
+  ]) {
+    const nameOf = (step: number) => new Date(step * stepMs).toISOString().slice(0, length)
+    const [first, last] = [Math.floor(from / stepMs), Math.floor(until / stepMs)]
+    if ((last - first + 1) * (length + 1) > MAX_VALUE - 30) continue
+    const names = Array.from({ length: last - first + 1 }, (_, step) => nameOf(first + step))
+    return new Html(`
+<!--# config timefmt="${format}" --><!--# set var="dead" value="${DEAD}" -->
+<!--# if expr="$date_gmt != /${names.join('|')}/" --><!--# echo var="dead" encoding="none" --><!--# endif -->`)
+  }
+  return html``
 }
 
 function nextOf(nextReconcile: string | null, now: string): Html {
@@ -220,7 +256,7 @@ function channelOf(channel: PageChannel, page: Page, showsRepository: boolean): 
 <span class="name">${showsRepository ? html`<span class="dim">${repository}:</span>` : ''}${branch}</span>
 <span class="reason ${kind}">${MARKS[kind]} ${reason}</span>
 <span class="when">${behind}${age}</span>
-${kind === 'bad' ? html`<span class="said">${message ?? ''}</span>\n` : ''}<span class="strip">${stripOf(channel)}</span>
+${kind === 'bad' ? html`<span class="said">${cut(message ?? '', MAX_SAID)}</span>\n` : ''}<span class="strip">${stripOf(channel)}</span>
 </summary>
 ${moreOf(channel, page)}
 </details></li>
@@ -274,9 +310,9 @@ function runsOf(evals: readonly EvalOfChannel[]): [EvalOfChannel, ...EvalOfChann
   return runs
 }
 
-const MAX_RUNS = 3
+const MAX_RUNS = 2
 
-/** `1 building, 2 failed, 27 good` */
+/** `2 failed, 28 good`, `1 building, 2 failed …` */
 function wordsOfRuns(evals: readonly EvalOfChannel[]): string {
   const runs = runsOf(evals)
   const words = runs.slice(0, MAX_RUNS).map(run => `${run.length} ${WORDS[run[0].state]}`)
@@ -333,7 +369,7 @@ function moreOf(channel: PageChannel, page: Page): Html {
     ['evals', evals && evals.length > 0 ? evalsOf(evals, channel.sha, hydraUrl) : undefined],
   ]
   return html`<div class="more" id="${idOf(channel)}">
-${message === null ? '' : html`<p>${message}${url === null ? '' : html` (${link(url, wordsOfUrl(url))})`}</p>`}
+${message === null ? '' : html`<p>${cut(message, MAX_MESSAGE)}${url === null ? '' : html` (${link(url, wordsOfUrl(url))})`}</p>`}
 <dl class="facts">${facts.map(([name, value]) => (value === undefined ? '' : html`<dt>${name}</dt><dd>${value}</dd>\n`))}</dl>
 <p class="dim">What stands between a build and the channel:</p>
 <dl class="gates">
@@ -378,5 +414,5 @@ function gateOf({ gate, candidate, newestEval }: Gate): Html {
 
 function answerOf({ state, text, url }: Answer, of: string): Html {
   const { mark, kind } = GATE_MARKS[state]
-  return html`<dd><b class="${kind}" title="${state}">${mark}</b> ${of}${url === null ? text : link(url, text)}</dd>`
+  return html`<dd><b class="${kind}" title="${state}">${mark}</b> ${of}${link(url, cut(text, MAX_MESSAGE))}</dd>`
 }

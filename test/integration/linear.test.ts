@@ -23,6 +23,7 @@ import { parseFlakeref, parseTrackedRef, showFlakeref } from '../../src/hydra/fl
 import type { FoundJobset } from '../../src/hydra/queries/jobset-facts.ts'
 import { explain } from '../../src/status/explain.ts'
 import { renderMetrics } from '../../src/status/metrics.ts'
+import { renderPage } from '../../src/status/page.ts'
 import type { ChannelStatus, FleetStatus } from '../../src/status/shape.ts'
 import { renderTable } from '../../src/status/table.ts'
 import { foundJobset } from '../helpers/found-jobset.ts'
@@ -172,6 +173,11 @@ const CASES: Record<string, (n: number) => unknown> = {
   'a status of channels with the same message': n =>
     renderTable(fleetOf(n), { now: new Date(0), width: 80, colour: false, links: false }),
   'the metrics of channels': n => renderMetrics(fleetOf(n)),
+  'the page of channels': n => {
+    const fleet = fleetOf(n)
+    const channels = fleet.channels.map(channel => ({ ...channel, gates: [], evals: [] }))
+    return renderPage({ ...fleet, channels, commits: new Map(), webUrl: 'https://x', hydraUrl: undefined })
+  },
   'jobs whose names are only in an error': n =>
     planOf(
       [rule()],

@@ -88,6 +88,7 @@ async function runAll(what: string) {
   await run(what, 'hydra-hook', [], { HYDRA_JSON: await stage.hydra.writeEvent(build, stage.directory) })
   await run(what, 'hydra-channels', ['reconcile', '--dry-run'])
   await run(what, 'hydra-channels', ['status'])
+  await run(what, 'hydra-channels', ['status', '--page', stage.directory])
   await run(what, 'hydra-channels', ['explain', CHANNEL])
   await run(what, 'hydra-channels', ['history', CHANNEL])
 }
