@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { OperatorError } from '../base/errors.ts'
+import { Html, html, link } from '../base/html.ts'
 import { installUrl } from '../base/links.ts'
 import { type CreatedApp, manifestOf, newAppUrl, type Registration } from './manifest.ts'
 
@@ -129,32 +130,19 @@ function contentSecurityPolicy(webUrl: string): string {
   ].join('; ')
 }
 
-const ENTITIES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-}
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"']/g, char => ENTITIES[char] ?? char)
-}
-
-function document(title: string, ...body: string[]): string {
-  return `<!DOCTYPE html>
+function document(title: string, ...body: readonly Html[]): string {
+  return html`<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<title>${escaped(title)}</title>
-<style>${STYLE}</style>
-<h1>${escaped(title)}</h1>
-${body.join('\n')}
-</html>
-`
+<title>${title}</title>
+<style>${new Html(STYLE)}</style>
+<h1>${title}</h1>
+${body.map(part => html`${part}\n`)}</html>
+`.text
 }
 
-const paragraph = (text: string) => `<p>${escaped(text)}</p>`
+const paragraph = (text: string) => html`<p>${text}</p>`
 const note = (text: string) => document('hydra-channels', paragraph(text))
 
 function startPage(
@@ -167,27 +155,27 @@ function startPage(
   return document(
     'A GitHub App for hydra-channels',
     paragraph(`${whose} will own it. Its name can still be changed on the next page.`),
-    '<ul>',
-    `<li>Name: <strong>${escaped(name)}</strong></li>`,
-    '<li>Contents, read and write: it compares commits and moves branches</li>',
-    '<li>Workflows, read and write: it moves branches to commits with other workflows</li>',
-    '<li>Metadata, read: every App has it</li>',
-    '<li>No webhook; it can be installed on this account only</li>',
-    '</ul>',
-    `<p>The private key goes to <code>${escaped(directory)}</code>, and not through this browser.</p>`,
-    `<p>Sign in to ${escaped(host)} in this browser first.</p>`,
-    `<form method="post" action="${escaped(action)}">`,
-    `<input type="hidden" name="manifest" value="${escaped(manifest)}">`,
-    `<button>Create it on ${escaped(host)}</button>`,
-    '</form>',
+    html`<ul>
+<li>Name: <strong>${name}</strong></li>
+<li>Contents, read and write: it compares commits and moves branches</li>
+<li>Workflows, read and write: it moves branches to commits with other workflows</li>
+<li>Metadata, read: every App has it</li>
+<li>No webhook; it can be installed on this account only</li>
+</ul>`,
+    html`<p>The private key goes to <code>${directory}</code>, and not through this browser.</p>`,
+    paragraph(`Sign in to ${host} in this browser first.`),
+    html`<form method="post" action="${action}">
+<input type="hidden" name="manifest" value="${manifest}">
+<button>Create it on ${host}</button>
+</form>`,
   )
 }
 
 export function donePage({ app, keyFile }: { app: CreatedApp; keyFile: string }): string {
   return document(
     `${app.name} is created`,
-    `<p>Its private key is in <code>${escaped(keyFile)}</code>.</p>`,
-    `<p>Now <a href="${escaped(installUrl(app.htmlUrl))}">install it</a>, on the flake's repository only.</p>`,
+    html`<p>Its private key is in <code>${keyFile}</code>.</p>`,
+    html`<p>Now ${link(installUrl(app.htmlUrl), 'install it')}, on the flake's repository only.</p>`,
     paragraph('The terminal says what belongs in the configuration.'),
   )
 }
