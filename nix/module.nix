@@ -235,8 +235,7 @@ in
     page = {
       enable = mkEnableOption ''
         a page of every channel for browsers, `index.html`, and `status.json` beside it, after every reconcile
-        (README.md: “A page”). It shows the names of hosts and the subjects of commits: who may read it is up to
-        the web server'';
+        (README.md: “A page”). Every user of this machine can read it; who else may, is up to the web server'';
       directory = mkOption {
         type = types.externalPath;
         default = "${render.defaults.stateDirectory}/page";
@@ -452,7 +451,8 @@ in
             ++ map ({ name, ... }: "hydra-channels/${name}") folders.right;
           }
           // lib.optionalAttrs (folders.wrong != [ ]) {
-            ReadWritePaths = map ({ directory, ... }: builtins.toJSON (inFile directory)) folders.wrong;
+            # `-`: a folder that is not there does not keep the unit from starting, which then says so and writes the other
+            ReadWritePaths = map ({ directory, ... }: builtins.toJSON "-${inFile directory}") folders.wrong;
           };
       };
     })

@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { systemClock } from '../base/clock.ts'
 import { DEFAULT_CONFIG_FILE } from '../base/defaults.ts'
-import { messageOf, OperatorError, UsageError } from '../base/errors.ts'
+import { lineOfError, messageOf, OperatorError, UsageError } from '../base/errors.ts'
 import { createHttp, type Http } from '../base/http.ts'
 import { count, printable } from '../base/log.ts'
 import { writeAtomically } from '../base/write-atomically.ts'
@@ -83,20 +83,30 @@ export const command: Command<typeof options> = {
         hint: 'leave one of them out, or name a file: --metrics FILE',
       })
     }
+    if (values.page !== undefined && positionals.length > 0) {
+      throw new UsageError('--page DIR is of all channels, and takes no CHANNEL', {
+        hint: `leave out ${positionals.join(' ')}, or --page`,
+      })
+    }
     const config = readConfig(configFile(values.config, env) ?? DEFAULT_CONFIG_FILE)
     const http = createHttp(env)
     const database = openDatabase(findConnection(config.database, env))
     progress('asking Hydra and GitHub…')
     try {
+      const problems: string[] = []
+      let github: ReturnType<typeof openGitHub> | undefined
       const options: LookOptions = {
         ...lookOptionsOf(config, { http, env }),
-        report,
+        report(error) {
+          report(error)
+          problems.push(lineOfError(error))
+        },
         only: positionals,
-        described: values.page === undefined ? 'failing' : 'all',
         database,
         now: new Date(systemClock.now()),
         // whose credentials are used is of no interest here
-        openGitHub: () => openGitHub({ config, env, http, log: { line() {} }, personalToken: 'ignored' }),
+        openGitHub: () =>
+          (github ??= openGitHub({ config, env, http, log: { line() {} }, personalToken: 'ignored' })),
       }
       const fleet = await findFacts(options)
       const status = statusOfFleet(fleet, options)
@@ -111,10 +121,10 @@ export const command: Command<typeof options> = {
       }
       let ended: 'ok' | 'failed' = 'ok'
       // trouble with one of them is none of the other
-      const write = (file: string, contents: readonly Content[]) => {
+      const write = (content: Content) => {
         try {
-          for (const content of contents) writeForAll(content)
-          log.line(`wrote ${file}: ${summaryOf(status)}`)
+          writeForAll(content)
+          log.line(`wrote ${content.file}: ${summaryOf(status)}`)
         } catch (error) {
           report(error)
           ended = 'failed'
@@ -124,19 +134,16 @@ export const command: Command<typeof options> = {
         const { renderMetrics } = await import('../status/metrics.ts')
         const text = renderMetrics(status)
         if (values.metrics === '-') print(text)
-        else write(values.metrics, [{ what: 'the metrics', file: values.metrics, text }])
+        else write({ what: 'the metrics', file: values.metrics, text })
       }
       if (values.page !== undefined) {
         const [{ findPage }, { renderPage }] = await Promise.all([
           import('../status/find-page.ts'),
           import('../status/page.ts'),
         ])
-        const file = join(values.page, 'index.html')
-        const text = renderPage(await findPage(fleet, options))
-        write(file, [
-          { what: 'the page', file: join(values.page, 'status.json'), text: json },
-          { what: 'the page', file, text },
-        ])
+        write({ what: 'the page', file: join(values.page, 'status.json'), text: json })
+        const text = renderPage(await findPage(fleet, options, problems))
+        write({ what: 'the page', file: join(values.page, 'index.html'), text })
       }
       return ended
     } finally {

@@ -58,8 +58,6 @@ export interface LookOptions {
   look: ((outputs: readonly Output[]) => Promise<Look>) | undefined
   /** channels as given on the command line; empty: all */
   only: readonly string[]
-  /** which commits GitHub is asked about, what people call them: `all`, also those that channels and candidates are at */
-  described?: 'failing' | 'all'
   database: Database
   now: Date
 }
@@ -196,7 +194,7 @@ async function findChannels(
     compareEntries(entries, tracked, github, hosts, report),
     databaseAway ? NOTHING_MORE : lookAgain(entries, options),
   ])
-  const commits = await describeCommits(entries, hydra, github, { ...options, report })
+  const commits = await describeCommits(entries, hydra, github, hosts, report)
   const around = { now, hosts, webUrl, hydraUrl, dryRun, commits }
   const channels = await Promise.all(
     entries.map(async (entry): Promise<FoundChannel> => {
@@ -252,24 +250,22 @@ function onceEach(report: LookOptions['report']): LookOptions['report'] {
   }
 }
 
-/** Of the commits that a failure began with: people know a commit by its subject, and ask its author. Or of all. */
+/** Of the commits that a failure began with: people know a commit by its subject, and ask its author. */
 async function describeCommits(
   entries: readonly Entry[],
   { failing }: MoreOfHydra,
   github: Surveys,
-  { hosts, described, report }: Pick<LookOptions, 'hosts' | 'described' | 'report'>,
+  hosts: readonly string[],
+  report: (error: unknown) => void,
 ): Promise<Map<string, DescribedCommit>> {
   const byRepository = new Map<string, { name: string; shas: Set<string> }>()
-  for (const { channel, planned, tip } of entries) {
+  for (const { channel, planned } of entries) {
+    const sha = planned && commitOf(planned, failing(planned)?.first?.eval?.flake, hosts)
+    if (sha === undefined) continue
     const { repository: name } = channel
     const asked = byRepository.get(name.toLowerCase()) ?? { name, shas: new Set<string>() }
-    const wanted = [planned && commitOf(planned, failing(planned)?.first?.eval?.flake, hosts)]
-    if (described === 'all') {
-      wanted.push(typeof tip === 'string' ? tip : undefined, candidateOf(planned)?.sha)
-      wanted.push(planned && newestCommit(planned, hosts)?.sha)
-    }
-    for (const sha of wanted) if (sha !== undefined) asked.shas.add(sha)
-    if (asked.shas.size > 0) byRepository.set(name.toLowerCase(), asked)
+    byRepository.set(name.toLowerCase(), asked)
+    asked.shas.add(sha)
   }
   const found = await Promise.all(
     [...byRepository.values()].map(async ({ name, shas }) => {

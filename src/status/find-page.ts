@@ -9,12 +9,20 @@ import type { FoundChannel, FoundFleet, LookOptions } from './find-facts.ts'
 import { statusOfFleet } from './find-status.ts'
 import { findGates, type OnTracked } from './gates.ts'
 import { EVALS_SHOWN, type EvalOfChannel, type Page } from './page.ts'
+import type { DescribedCommit } from './survey.ts'
 
-/** @param fleet with all commits described */
-export async function findPage(fleet: FoundFleet, options: LookOptions): Promise<Page> {
-  const { rules, hosts, webUrl, hydraUrl, look } = options
+/** @param problems what was said of the look */
+export async function findPage(
+  fleet: FoundFleet,
+  options: LookOptions,
+  problems: readonly string[],
+): Promise<Page> {
+  const { rules, hosts, webUrl, hydraUrl, look, intervalMs } = options
   const status = statusOfFleet(fleet, options)
-  const evals = await findEvals(fleet.channels, options)
+  const [evals, commits] = await Promise.all([
+    findEvals(fleet.channels, options),
+    describeAll(fleet, options),
+  ])
   const shaOf = oncePerFlake(hosts)
   const channels = await Promise.all(
     status.channels.map(async (each, at) => {
@@ -47,7 +55,34 @@ export async function findPage(fleet: FoundFleet, options: LookOptions): Promise
       }
     }),
   )
-  return { ...status, channels, commits: fleet.around.commits, webUrl, hydraUrl }
+  return { ...status, channels, commits, webUrl, hydraUrl, intervalMs, problems }
+}
+
+/** What people call the commits that channels and candidates are at: last, as the page can do without. */
+async function describeAll(
+  { channels, around: { commits } }: FoundFleet,
+  { openGitHub, report }: LookOptions,
+): Promise<ReadonlyMap<string, DescribedCommit>> {
+  const byRepository = new Map<string, { name: string; shas: Set<string> }>()
+  for (const { facts } of channels) {
+    const { channel, planned, tip } = facts
+    const candidate = planned?.candidate instanceof OperatorError ? undefined : planned?.candidate
+    const shas = [tip, candidate?.sha].filter(sha => sha !== undefined && !commits.has(sha)) as string[]
+    const key = channel.repository.toLowerCase()
+    const asked = byRepository.get(key) ?? { name: channel.repository, shas: new Set() }
+    for (const sha of shas) asked.shas.add(sha)
+    if (asked.shas.size > 0) byRepository.set(key, asked)
+  }
+  if (byRepository.size === 0) return commits
+  const github = await openGitHub()
+  const found = await Promise.all(
+    [...byRepository.values()].map(async ({ name, shas }) => {
+      const described = await github.repository(name).describeCommits([...shas])
+      if (described.errors[0]) report(described.errors[0])
+      return [...described.commits]
+    }),
+  )
+  return new Map([...commits, ...found.flat()])
 }
 
 type Planned = NonNullable<FoundChannel['facts']['planned']>
@@ -100,14 +135,16 @@ function oncePerFlake(
 /** As far as it was found out already. */
 async function standOnTracked(
   sha: string | undefined,
-  { facts: { tracked, tip, stands, away }, compareFrom, candidateOnTracked }: FoundChannel,
+  { facts: { planned, tracked, tip, stands, away }, compareFrom, candidateOnTracked }: FoundChannel,
   newestSha: string | undefined,
 ): Promise<OnTracked> {
+  const candidate = planned?.candidate
+  const isCandidate = candidate && !(candidate instanceof OperatorError) && candidate.sha === sha
   if (sha === undefined || !tracked || away) return undefined
   if (sha === tracked.sha) return IDENTICAL
   if (sha === tip && stands.tracked) return stands.tracked
   // of a branch, the newest eval's commit was compared already, and that answer is kept
   const isKept = sha === newestSha && tracked.kind === 'branch'
-  const stand = sha !== newestSha ? candidateOnTracked : isKept ? await compareFrom?.(sha) : undefined
+  const stand = isKept ? await compareFrom?.(sha) : isCandidate ? candidateOnTracked : undefined
   return stand === 'not-found' ? 'unknown commit' : stand
 }

@@ -2,8 +2,8 @@
 // its texts are other people's. Pure: what is known goes in, HTML comes out.
 import { createHash } from 'node:crypto'
 import { Html, html, link } from '../base/html.ts'
-import { branchUrl, buildUrl, commitUrl, evalUrl } from '../base/links.ts'
-import { count, cut } from '../base/log.ts'
+import { branchUrl, buildUrl, commitUrl, evalUrl, journalCommand } from '../base/links.ts'
+import { count, cut, printable, short } from '../base/log.ts'
 import { dateWithZone, spanInWords } from '../base/time.ts'
 import { NOTHING_MOVES } from '../channels/dry-run.ts'
 import { describeCommit } from './explain.ts'
@@ -38,14 +38,19 @@ export interface Page extends FleetStatus {
   /** for links: `https://github.com` */
   webUrl: string
   hydraUrl: string | undefined
+  /** how often reconcile runs, and the page is written */
+  intervalMs: number | undefined
+  /** what was said beside the channels: what could not be asked, and rules that lead to none */
+  problems: readonly string[]
 }
 
 /** Of a message two lines are shown, and below more than anybody reads: status.json has all of it. */
 const MAX_SAID = 300
 const MAX_MESSAGE = 8_000
 
-/** A screen on a wall loads the page again so often. */
-const RELOAD_SECONDS = 300
+/** A screen on a wall loads the page again so often. It closes what is opened, so it is not more often. */
+const RELOAD_MINUTES = 15
+const MAX_PROBLEMS = 20
 
 const STYLE = `
 :root { color-scheme: light dark; --bg: #fff; --fg: #1b1f24; --dim: #57606a; --line: #d5dae0; --soft: #f4f6f8;
@@ -60,6 +65,8 @@ h1 { font-size: clamp(1.4rem, 1.1rem + 1.6vw, 2.4rem); line-height: 1.2; margin:
 p { margin: .3rem 0 } a { color: var(--mark) } code { font-size: .9em } time { white-space: nowrap }
 .bad { color: var(--bad) } .wait { color: var(--wait) } .good { color: var(--good) } .dim { color: var(--dim) }
 .until { border-left: .25rem solid var(--wait); padding-left: .7rem; margin: .6rem 0 }
+
+.problems { list-style: none; margin: .6rem 0; padding: 0 } .problems li { border-left: .25rem solid var(--bad); padding-left: .7rem; margin: .3rem 0 }
 .dead { background: var(--bad); color: var(--bg); font-weight: 700; padding: .5rem .7rem }
 .counts { display: flex; flex-wrap: wrap; gap: .3rem; font-size: .9em; list-style: none; margin: 1.2rem 0; padding: 0 }
 .counts li { border: 1px solid; border-radius: 2rem; padding: 0 .7rem; font-weight: 600 }
@@ -68,6 +75,8 @@ p { margin: .3rem 0 } a { color: var(--mark) } code { font-size: .9em } time { w
 summary { display: grid; gap: .1rem 1.2rem; padding: .55rem .4rem; cursor: pointer; list-style: none; align-items: center;
   grid-template-columns: max-content minmax(0, 1fr) }
 summary::-webkit-details-marker { display: none }
+summary .name::before { content: "▸" / ""; display: inline-block; width: 1em; color: var(--dim) }
+[open] > summary .name::before { content: "▾" / "" }
 summary:hover, [open] > summary { background: var(--soft) }
 summary:focus-visible { outline: 2px solid var(--mark); outline-offset: -2px }
 .name { font-weight: 650 } .reason { font-weight: 600 } .name, .said, .strip { grid-column: 1 / -1 }
@@ -107,11 +116,17 @@ type Kind = keyof typeof MARKS
 const kindOf = (reason: Reason): Kind =>
   isTroubling(reason) ? 'bad' : reason === 'up-to-date' ? 'good' : 'wait'
 
-export function renderPage(page: Page): string {
+/** With what a thousand channels would ask each for itself. */
+interface Shown extends Page {
+  hasSeveralRepositories: boolean
+}
+
+export function renderPage(found: Page): string {
+  const repositories = new Set(found.channels.map(({ repository }) => repository.toLowerCase()))
+  const page: Shown = { ...found, hasSeveralRepositories: repositories.size > 1 }
   const channels = sortWorstFirst(page.channels) as PageChannel[]
   const bad = channels.filter(({ reason }) => isTroubling(reason)).length
-  const kind = bad > 0 ? 'bad' : 'good'
-  const showsRepository = new Set(channels.map(({ repository }) => repository.toLowerCase())).size > 1
+  const kind = kindOfPage(page)
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -120,8 +135,8 @@ export function renderPage(page: Page): string {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
 <meta name="robots" content="noindex">
-<meta http-equiv="refresh" content="${RELOAD_SECONDS}">
-<title>${bad > 0 ? `${MARKS.bad} ${bad} of ${channels.length}` : MARKS.good}${' · '}hydra-channels</title>
+<meta http-equiv="refresh" content="${RELOAD_MINUTES * 60}">
+<title>${MARKS[kind]}${bad > 0 ? ` ${bad} of ${channels.length}` : ''}${' · '}hydra-channels</title>
 <link rel="icon" href="${iconOf(kind)}">
 <style>${new Html(STYLE)}</style>
 </head>
@@ -129,16 +144,19 @@ export function renderPage(page: Page): string {
 <header>${unlessReadIn(page)}
 <h1 class="${kind}">${sentenceOf(page)}</h1>
 ${timesOf(page)}
-<ul class="counts">${countReasons(channels).map(
+${problemsOf(page)}<ul class="counts" role="list" aria-label="how many of each reason">${countReasons(
+    channels,
+  ).map(
     ({ reason, n }) => html`<li class="${kindOf(reason)}">${MARKS[kindOf(reason)]} ${n} ${reason}</li>`,
   )}</ul>
 </header>
 <main>
-<ul class="channels">
-${channels.map(channel => channelOf(channel, page, showsRepository))}</ul>
+<ul class="channels" role="list" aria-label="channels, the worst first">
+${channels.map(channel => channelOf(channel, page))}</ul>
 </main>
 <footer>
 <p>${LEGEND}</p>
+<p>A channel opens when it is pressed. The page loads itself again every ${RELOAD_MINUTES} minutes, and then is closed but for the channel that the address names.</p>
 <p>Ages are those at the time when this page was written. <a href="status.json">status.json</a> has the same for programs.</p>
 </footer>
 </body>
@@ -146,33 +164,69 @@ ${channels.map(channel => channelOf(channel, page, showsRepository))}</ul>
 `.text
 }
 
-const LEGEND =
-  'A strip shows the last 30 evals, the newest on the right: a high bar is good, a low one failed, an empty one is building, a dot has no build of the job; the triangle is where the channel is.'
+const LEGEND = `A strip shows the last ${EVALS_SHOWN} evals, the newest on the right: a high bar is good, a low one failed or was aborted, an empty one is queued or building, a dash has no build of the job; the triangle is where the channel is.`
 
-/** A disc, and by its shape too: full or hollow. */
-function iconOf(kind: 'bad' | 'good'): string {
-  const shape = kind === 'bad' ? 'fill="#d33"' : 'fill="none" stroke="#2a4" stroke-width="4"'
+/** Green only if all was looked at, in time, and nothing has to be mended. */
+function kindOfPage(page: Page): Kind {
+  const { channels, problems, dryRun } = page
+  if (problems.length > 0 || channels.some(({ reason }) => isTroubling(reason))) return 'bad'
+  const isFine = channels.some(({ reason }) => reason === 'up-to-date') && !dryRun && !isOverdue(page)
+  return isFine ? 'good' : 'wait'
+}
+
+/** No reconcile has come to its end when it should have, although they may run. */
+function isOverdue({ generatedAt, lastReconcile, nextReconcile }: Page): boolean {
+  if (lastReconcile === null) return true
+  return nextReconcile !== null && Date.parse(nextReconcile) + LATE_MS < Date.parse(generatedAt)
+}
+
+function problemsOf({ problems }: Page): Html {
+  if (problems.length === 0) return html``
+  const more = problems.length - MAX_PROBLEMS
+  return html`<ul class="problems" role="list" aria-label="troubles beside the channels">
+${problems.slice(0, MAX_PROBLEMS).map(problem => html`<li>${cut(problem, MAX_MESSAGE)}</li>\n`)}${more > 0 ? html`<li>and ${more} more</li>\n` : ''}</ul>
+`
+}
+
+/** A disc, and by its shape too: full, or hollow. */
+function iconOf(kind: Kind): string {
+  const shape = {
+    bad: 'fill="#d33"',
+    wait: 'fill="none" stroke="#c80" stroke-width="2"',
+    good: 'fill="none" stroke="#2a4" stroke-width="4"',
+  }[kind]
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="5.5" ${shape}/></svg>`
   return `data:image/svg+xml,${encodeURIComponent(svg)}`
 }
 
-/** `2 of 60 channels stand still, nixos-tested-router for 9 days` */
-function sentenceOf({ channels, generatedAt }: Page): string {
-  const all = count(channels.length, 'channel')
+/** `2 of 60 channels stand still, nixos-tested-router for 9 days; 1 is unknown` */
+function sentenceOf(page: Shown): string {
+  const { channels, generatedAt } = page
+  if (channels.length === 0) return page.problems.length > 0 ? 'No channel is known' : 'There are no channels'
+  const of = (n: number, verb: string, verbs: string) =>
+    channels.length === 1
+      ? `The channel ${verb}`
+      : n === channels.length
+        ? `All ${n} channels ${verbs}`
+        : `${n} of ${channels.length} channels ${n === 1 ? verb : verbs}`
   const still = channels.filter(({ reason }) => isTroubling(reason) && reason !== 'unknown')
   const unknown = channels.filter(({ reason }) => reason === 'unknown').length
-  const more = unknown === 0 ? '' : `; nothing is known of ${unknown}`
-  if (channels.length === 0) return 'There are no channels'
-  if (unknown === channels.length) return `Nothing is known of ${all}`
+  const newest = channels.filter(({ reason }) => reason === 'up-to-date').length
   if (still.length === 0) {
-    const newest = channels.filter(({ reason }) => reason === 'up-to-date').length
-    if (newest === 1 && channels.length === 1) return 'The channel is up to date'
-    if (newest === channels.length) return `All ${all} are up to date`
-    return `No channel is in trouble; ${newest} of ${channels.length} ${newest === 1 ? 'is' : 'are'} up to date${more}`
+    if (unknown > 0) return `${of(unknown, 'is', 'are')} unknown`
+    const upToDate = `${of(newest, 'is', 'are')} up to date`
+    if (newest === channels.length) return upToDate
+    return channels.length === 1 ? 'The channel is in no trouble' : `${upToDate}, and none is in trouble`
   }
   const [longest] = still.filter(({ since }) => since !== null).sort((a, b) => msOf(a.since) - msOf(b.since))
-  const worst = longest ? `, ${longest.branch} for ${ageOf(longest.since, generatedAt)}` : ''
-  return `${still.length} of ${all} ${still.length === 1 ? 'stands' : 'stand'} still${worst}${more}`
+  const worst = longest ? `, ${nameIn(page, longest)} for ${ageOf(longest.since, generatedAt)}` : ''
+  const more = unknown === 0 ? '' : `; ${unknown} ${unknown === 1 ? 'is' : 'are'} unknown`
+  return `${of(still.length, 'stands', 'stand')} still${channels.length === 1 ? worst.replace(/^, .* for/, ' for') : worst}${more}`
+}
+
+/** A channel's branch, with its repository if there are several. */
+function nameIn(page: Shown, { repository, branch }: ChannelStatus): string {
+  return page.hasSeveralRepositories ? `${repository}:${branch}` : branch
 }
 
 const msOf = (time: string | null) => Date.parse(time ?? '')
@@ -182,29 +236,31 @@ function ageOf(time: string | null, now: string): string {
 }
 
 /** Without JavaScript a page does not know how old it is. So it says until when to believe it. */
-function timesOf({ generatedAt, lastReconcile, nextReconcile, dryRun }: Page): Html {
-  const written = html`<p>Written <b>${timeOf(generatedAt)}</b>.`
+function timesOf(page: Page): Html {
+  const { generatedAt, lastReconcile, nextReconcile, dryRun } = page
   const reconcile =
     lastReconcile === null
       ? html` No reconcile has ended yet.`
       : html` The last reconcile ended ${timeOf(lastReconcile, generatedAt)}${nextOf(nextReconcile, generatedAt)}.`
-  const due = dueOf(nextReconcile)
-  const until: Html =
+  const due = dueOf(page)
+  const until =
     due === undefined
-      ? html`<p class="until">When it is written again is not known: look at the time above before you believe it.</p>`
-      : due < Date.parse(generatedAt)
-        ? html`<p class="until">No reconcile has run in time: is its timer running? This page is written after each.</p>`
-        : html`<p class="until">It is written again after every reconcile. Is it later than <b>${timeOf(new Date(due).toISOString())}</b>? Then that did not happen, and what it says is old.</p>`
-  return html`${written}${reconcile}</p>
-${until}${dryRun ? html`<p class="until"><b>${NOTHING_MOVES}</b></p>` : ''}`
+      ? html`When it is written again is not known: look at the time above before you believe it.`
+      : html`It should be written again after every reconcile. Is it later than <b>${timeOf(new Date(due).toISOString())}</b>? Then that did not happen, and what it says may be old.`
+  const overdue =
+    lastReconcile !== null && isOverdue(page)
+      ? html`<p class="until">No reconcile has come to its end since: ${journalCommand('hydra-channels-reconcile')} says why.</p>\n`
+      : ''
+  return html`<p>Written <b>${timeOf(generatedAt)}</b>.${reconcile}</p>
+${overdue}<p class="until">${until}</p>${dryRun ? html`<p class="until"><b>${NOTHING_MOVES}</b></p>` : ''}`
 }
 
-/** Until when to believe a page: reconcile runs for a while. */
-function dueOf(nextReconcile: string | null): number | undefined {
-  return nextReconcile === null ? undefined : Date.parse(nextReconcile) + LATE_MS
+/** Until when to believe a page: reconcile runs for a while, whether it then ends well or not. */
+function dueOf({ generatedAt, intervalMs }: Page): number | undefined {
+  return intervalMs === undefined ? undefined : Date.parse(generatedAt) + intervalMs + LATE_MS
 }
 
-const DEAD = '<p class=dead>This page is old: it is not written any more. Do not believe what it says.</p>'
+const DEAD = '<p class=dead>This page was not written again in time: what it says may be old.</p>'
 /** nginx reads no longer values in a page, unless it is told to. */
 const MAX_VALUE = 256
 
@@ -212,9 +268,9 @@ const MAX_VALUE = 256
  * A server that knows the time can say what the page cannot. nginx does with `ssi on`; for all others this is a comment:
  * https://nginx.org/en/docs/http/ngx_http_ssi_module.html. It compares texts, so the hours, or the days, are listed.
  */
-function unlessReadIn({ generatedAt, nextReconcile }: Page): Html {
-  const [from, until] = [Date.parse(generatedAt), dueOf(nextReconcile)]
-  if (until === undefined || until < from) return html``
+function unlessReadIn(page: Page): Html {
+  const [from, until] = [Date.parse(page.generatedAt), dueOf(page)]
+  if (until === undefined) return html``
   for (const { format, length, stepMs } of [
     { format: '%Y-%m-%dT%H', length: 13, stepMs: 3_600_000 },
     { format: '%Y-%m-%d', length: 10, stepMs: 86_400_000 },
@@ -243,7 +299,7 @@ function timeOf(time: string, now?: string): Html {
   return html`<time datetime="${time}">${isToday ? clock : `${day}, ${clock}`}</time>`
 }
 
-function channelOf(channel: PageChannel, page: Page, showsRepository: boolean): Html {
+function channelOf(channel: PageChannel, page: Shown): Html {
   const { repository, branch, reason, message, behindBranch, since } = channel
   const kind = kindOf(reason)
   const behind = behindBranch === null ? '' : behindBranch === 0 ? 'at the tip' : `${behindBranch} behind`
@@ -253,15 +309,18 @@ function channelOf(channel: PageChannel, page: Page, showsRepository: boolean): 
       : html`${behind === '' ? '' : ', '}<time datetime="${since}">${ageOf(since, page.generatedAt)}</time>`
   return html`<li><details>
 <summary>
-<span class="name">${showsRepository ? html`<span class="dim">${repository}:</span>` : ''}${branch}</span>
+<span class="name">${page.hasSeveralRepositories ? html`<span class="dim">${repository}:</span>` : ''}${branch}</span>
 <span class="reason ${kind}">${MARKS[kind]} ${reason}</span>
 <span class="when">${behind}${age}</span>
-${kind === 'bad' ? html`<span class="said">${cut(message ?? '', MAX_SAID)}</span>\n` : ''}<span class="strip">${stripOf(channel)}</span>
+${kind === 'bad' ? html`<span class="said">${cut(shortened(message ?? ''), MAX_SAID)}</span>\n` : ''}<span class="strip">${stripOf(channel)}</span>
 </summary>
 ${moreOf(channel, page)}
 </details></li>
 `
 }
+
+/** Two lines have no room for whole commits; they are in the message below. */
+const shortened = (message: string) => message.replaceAll(/\b[0-9a-f]{40}\b/g, short)
 
 /** Not by colour alone: each state has a shape of its own. The right edge is now. */
 const SHAPES = { good: 'v14h-6z', failed: 'v6h-6z', building: 'v14h-6z', absent: 'v2h-6z' } as const
@@ -351,7 +410,7 @@ function moreOf(channel: PageChannel, page: Page): Html {
       'candidate',
       candidate
         ? html`${commitOf(candidate.sha)}, ${link(evalUrl(hydraUrl, candidate.eval), `eval ${candidate.eval}`)}, ${buildOf(candidate.build)}`
-        : 'none',
+        : 'none, or it is not known',
     ],
     ['last good', failing && failing.lastGoodBuild !== null ? buildOf(failing.lastGoodBuild) : undefined],
     [
@@ -380,11 +439,12 @@ ${channel.gates.map(gateOf)}</dl>
 
 /** An address with this opens the channel, and keeps it open when the page is loaded again. */
 function idOf({ repository, branch }: ChannelStatus): string {
-  return `${repository}:${branch}`.toWellFormed().replaceAll(/\s/g, '_')
+  return printable(`${repository}:${branch}`.toWellFormed()).replaceAll(/\s/g, '_')
 }
 
 function wordsOfUrl(url: string): string {
-  return URL.canParse(url) ? `more at ${new URL(url).host}` : url
+  const host = URL.canParse(url) ? new URL(url).host : ''
+  return host === '' ? url : `more at ${host}`
 }
 
 function evalsOf(evals: readonly EvalOfChannel[], sha: string | null, hydraUrl: string | undefined): Html {
@@ -402,6 +462,8 @@ const GATE_MARKS = {
   unknown: { mark: '–', kind: 'dim' },
 } as const
 
+const STATE_WORDS = { open: 'open', shut: 'shut', unknown: 'not known' } as const
+
 /** As explain has them: one line if both have one answer. */
 function gateOf({ gate, candidate, newestEval }: Gate): Html {
   const isSame = candidate.text === newestEval.text && candidate.state === newestEval.state
@@ -414,5 +476,5 @@ function gateOf({ gate, candidate, newestEval }: Gate): Html {
 
 function answerOf({ state, text, url }: Answer, of: string): Html {
   const { mark, kind } = GATE_MARKS[state]
-  return html`<dd><b class="${kind}" title="${state}">${mark}</b> ${of}${link(url, cut(text, MAX_MESSAGE))}</dd>`
+  return html`<dd><b class="${kind}" role="img" aria-label="${STATE_WORDS[state]}" title="${STATE_WORDS[state]}">${mark}</b> ${of}${link(url, cut(text, MAX_MESSAGE))}</dd>`
 }

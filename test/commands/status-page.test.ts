@@ -46,7 +46,9 @@ test('two files, each in one step and readable for everybody; of one look with t
   assert.equal(status, 0, stderr)
   assert.equal(
     stderr,
-    `wrote ${metrics}: 2 channels, 0 in trouble\nwrote ${folder}/index.html: 2 channels, 0 in trouble\n`,
+    [metrics, `${folder}/status.json`, `${folder}/index.html`]
+      .map(file => `wrote ${file}: 2 channels, 0 in trouble\n`)
+      .join(''),
   )
   assert.deepEqual(readdirSync(folder).sort(), ['index.html', 'status.json'])
   for (const file of readdirSync(folder)) assert.equal(statSync(join(folder, file)).mode & 0o777, 0o644)
@@ -67,8 +69,30 @@ test('two files, each in one step and readable for everybody; of one look with t
 
 test('without --metrics and --json nothing goes to standard output', async t => {
   const { stage } = await twoHosts(t)
-  const { stdout, stderr } = await asked(stage, '--page', folderOf(stage), NAS)
-  assert.deepEqual([stdout, stderr.match(/: 1 channel, 0 in trouble\n$/)?.length], ['', 1], stderr)
+  const { stdout, stderr } = await asked(stage, '--page', folderOf(stage))
+  assert.deepEqual([stdout, stderr.match(/: 2 channels, 0 in trouble\n$/)?.length], ['', 1], stderr)
+})
+
+test('a page is of all channels', async t => {
+  const { stage } = await twoHosts(t)
+  const folder = folderOf(stage)
+  const { status, stderr } = await asked(stage, '--page', folder, NAS)
+  assert.deepEqual([status, readdirSync(folder)], [2, []])
+  assert.equal(stderr, `--page DIR is of all channels, and takes no CHANNEL\nleave out ${NAS}, or --page\n`)
+})
+
+test('a rule that leads to no channel is on the page, which is not green then', async t => {
+  const { stage } = await twoHosts(t)
+  const [rule = {}] = stage.config.channels
+  stage.config.channels.push({ ...rule, jobset: 'nightly', branch: 'nightly-{host}' })
+  const folder = folderOf(stage)
+  const { status, stderr } = await asked(stage, '--page', folder)
+  assert.equal(status, 0)
+  const [said = ''] = stderr.split('\n')
+  assert.match(said, /nightly/)
+  const page = pageIn(folder)
+  assert.match(page, /<h1 class="bad">/)
+  assert.match(page, /<ul class="problems"[^>]*>\n<li>[^<]*nightly/)
 })
 
 test('a folder that is not there is said, and is no trouble of the metrics', async t => {
@@ -78,14 +102,14 @@ test('a folder that is not there is said, and is no trouble of the metrics', asy
   assert.equal(page.status, 1)
   assert.match(
     page.stderr,
-    /^wrote .*metrics\.prom: .*\ncannot write the page \/nonexistent\/status\.json: ENOENT.*\nits folder must exist/,
+    /^wrote .*metrics\.prom: .*\ncannot write the page \/nonexistent\/status\.json: ENOENT.*\nits folder must exist.*\ncannot write the page \/nonexistent\/index\.html: ENOENT/,
   )
   const folder = folderOf(stage)
   const other = await asked(stage, '--page', folder, '--metrics', '/nonexistent/file')
   assert.equal(other.status, 1)
   assert.match(
     other.stderr,
-    /^cannot write the metrics \/nonexistent\/file: ENOENT.*\n.*\nwrote .*index\.html: /,
+    /^cannot write the metrics \/nonexistent\/file: ENOENT.*\n.*\nwrote .*status\.json: .*\nwrote .*index\.html: /,
   )
 })
 
@@ -121,7 +145,7 @@ test('of Hydra or GitHub that is away, the page says so', async t => {
   loseGitHub(stage)
   const { status, stderr } = await asked(stage, '--page', folder)
   assert.equal(status, 0, stderr)
-  assert.match(pageIn(folder), /<h1 class="bad">Nothing is known of 2 channels<\/h1>/)
+  assert.match(pageIn(folder), /<h1 class="bad">All 2 channels are unknown<\/h1>/)
   assert.match(rowOf(pageIn(folder), NAS), /newest first: 2 good"/)
 })
 

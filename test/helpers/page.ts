@@ -88,6 +88,8 @@ export function pageOf(channels: readonly ChannelSpec[], more: Partial<Page> = {
     commits: COMMITS,
     webUrl: AROUND.webUrl,
     hydraUrl: AROUND.hydraUrl,
+    intervalMs: 15 * 60_000,
+    problems: [],
     ...more,
     channels: channels.map(channelOf),
   }

@@ -176,7 +176,10 @@ const CASES: Record<string, (n: number) => unknown> = {
   'the page of channels': n => {
     const fleet = fleetOf(n)
     const channels = fleet.channels.map(channel => ({ ...channel, gates: [], evals: [] }))
-    return renderPage({ ...fleet, channels, commits: new Map(), webUrl: 'https://x', hydraUrl: undefined })
+    return renderPage({
+      ...{ ...fleet, channels, commits: new Map(), webUrl: 'https://x', hydraUrl: undefined },
+      ...{ intervalMs: undefined, problems: many(n, String) },
+    })
   },
   'jobs whose names are only in an error': n =>
     planOf(

@@ -236,7 +236,7 @@ test('metrics have a unit of their own, after every reconcile, whatever came of 
 
   const elsewhere = machine(HYDRA, ours({ metrics: { enable: true, directory: '/var/lib/node-exporter' } }))
   assert.deepEqual(elsewhere.services['hydra-channels-metrics@']?.serviceConfig?.ReadWritePaths, [
-    '"/var/lib/node-exporter"',
+    '"-/var/lib/node-exporter"',
   ])
 })
 
@@ -263,7 +263,7 @@ test('the page is written with the metrics, of one look; each of the two alone, 
   const elsewhere = unitOf(METRICS, ours({ page: { enable: true, directory: '/srv/www/channels' } }))
   assert.deepEqual(
     [elsewhere?.StateDirectory, elsewhere?.ReadWritePaths],
-    [['hydra-channels', 'hydra-channels/metrics'], ['"/srv/www/channels"']],
+    [['hydra-channels', 'hydra-channels/metrics'], ['"-/srv/www/channels"']],
   )
 })
 

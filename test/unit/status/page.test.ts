@@ -69,9 +69,15 @@ describe('the sentence', () => {
     [[], 'There are no channels'],
     [[FINE('a')], 'The channel is up to date'],
     [[FINE('a'), FINE('b')], 'All 2 channels are up to date'],
-    [[FINE('a'), named({}, 'b')], 'No channel is in trouble; 1 of 2 is up to date'],
-    [[FINE('a'), named({ hold: HOLD }, 'b'), FINE('c')], 'No channel is in trouble; 2 of 3 are up to date'],
-    [[named(FAILED, 'a')], '1 of 1 channel stands still'],
+    [[FINE('a'), named({}, 'b')], '1 of 2 channels is up to date, and none is in trouble'],
+    [
+      [FINE('a'), named({ hold: HOLD }, 'b'), FINE('c')],
+      '2 of 3 channels are up to date, and none is in trouble',
+    ],
+    [[named({}, 'a')], 'The channel is in no trouble'],
+    [[named(FAILED, 'a')], 'The channel stands still'],
+    [[named(FAILED, 'a', { since: 9 * DAY })], 'The channel stands still for 9 days'],
+    [[named(FAILED, 'a'), named(FAILED, 'b')], 'All 2 channels stand still'],
     [
       [FINE('c'), named(FAILED, 'a', { since: 9 * DAY }), named(FAILED, 'b', { since: 3 * DAY })],
       '2 of 3 channels stand still, a for 9 days',
@@ -81,25 +87,59 @@ describe('the sentence', () => {
       [named(FAILED, 'a', { since: 3 * DAY }), named({ hold: HOLD }, 'b', { since: 9 * DAY })],
       '1 of 2 channels stands still, a for 3 days',
     ],
-    [
-      [FINE('a'), named(UNKNOWN, 'b')],
-      'No channel is in trouble; 1 of 2 is up to date; nothing is known of 1',
-    ],
+    [[FINE('a'), named(UNKNOWN, 'b')], '1 of 2 channels is unknown'],
+    [[named(UNKNOWN, 'a')], 'The channel is unknown'],
     [
       [named(FAILED, 'a', { since: 60 }), named(UNKNOWN, 'b')],
-      '1 of 2 channels stands still, a for 1 h; nothing is known of 1',
+      '1 of 2 channels stands still, a for 1 h; 1 is unknown',
     ],
-    [[named(UNKNOWN, 'a'), named(UNKNOWN, 'b')], 'Nothing is known of 2 channels'],
+    [[named(UNKNOWN, 'a'), named(UNKNOWN, 'b')], 'All 2 channels are unknown'],
   ]
   for (const [specs, sentence] of CASES) test(sentence, () => assert.equal(headOf(pageOf(specs)), sentence))
+
+  test('of several repositories it names the one', () => {
+    const of = (repository: string, spec: ChannelSpec) => ({ ...channelOf(spec), repository })
+    const channels = [of('alice/dotfiles', FINE('a')), of('bob/infra', named(FAILED, 'b', { since: 60 }))]
+    assert.equal(headOf({ ...pageOf([]), channels }), '1 of 2 channels stands still, bob/infra:b for 1 h')
+  })
+})
+
+describe('green, and not', () => {
+  const kindOf = (specs: ChannelSpec[], more: Partial<Page> = {}) => {
+    const page = renderPage(pageOf(specs, more))
+    const [, kind, title] = /<title>(.)[^<]*<\/title>[\s\S]*<h1 class="(\w+)">/.exec(page) ?? []
+    return `${kind} ${title}`
+  }
+  const CASES: [what: string, specs: ChannelSpec[], more: Partial<Page>, kind: string][] = [
+    ['up to date', [FINE('a')], {}, '✓ good'],
+    ['one that moves', [FINE('a'), named({}, 'b')], {}, '✓ good'],
+    ['none is up to date', [named({ hold: HOLD }, 'a')], {}, '… wait'],
+    ['a failed build', [FINE('a'), named(FAILED, 'b')], {}, '✗ bad'],
+    ['a channel that is unknown', [FINE('a'), named(UNKNOWN, 'b')], {}, '✗ bad'],
+    ['a rule that leads to no channel', [FINE('a')], { problems: ['no such jobset'] }, '✗ bad'],
+    ['there is none, and Hydra is away', [], { problems: ["cannot ask Hydra's database"] }, '✗ bad'],
+    ['there is none', [], {}, '… wait'],
+    ['dryRun', [FINE('a')], { dryRun: true }, '… wait'],
+    ['no reconcile yet', [FINE('a')], { lastReconcile: null, nextReconcile: null }, '… wait'],
+    ['a reconcile that is a little late', [FINE('a')], { nextReconcile: minutesAgo(20) }, '✓ good'],
+    ['a reconcile that does not come', [FINE('a')], { nextReconcile: minutesAgo(90) }, '… wait'],
+  ]
+  for (const [what, specs, more, kind] of CASES) test(what, () => assert.equal(kindOf(specs, more), kind))
+
+  test('what was said beside the channels is on the page, as text, and not without end', () => {
+    const problems = Array.from({ length: 25 }, (_, at) => `<b>trouble ${at}</b>`)
+    const text = renderPage(pageOf([FINE('a')], { problems }))
+    assert.match(text, /<li>&lt;b&gt;trouble 19&lt;\/b&gt;<\/li>\n<li>and 5 more<\/li>/)
+    assert.equal(headOf(pageOf([], { problems })), 'No channel is known')
+  })
 })
 
 describe('the times', () => {
   const CASES: [what: string, more: Partial<Page>, expected: RegExp][] = [
     [
-      'until when to believe it: an hour after the next reconcile is due',
+      'until when to believe it: an hour after it should be written again',
       {},
-      /Written Tue 24 Nov 2026, 12:00 UTC\. The last reconcile ended 11:59 UTC; the next one is due 12:14 UTC\. .* Is it later than Tue 24 Nov 2026, 13:14 UTC\? Then that did not happen, and what it says is old/,
+      /Written Tue 24 Nov 2026, 12:00 UTC\. The last reconcile ended 11:59 UTC; the next one is due 12:14 UTC\. .* Is it later than Tue 24 Nov 2026, 13:15 UTC\? Then that did not happen, and what it says may be old/,
     ],
     [
       'of another day with that day',
@@ -114,11 +154,11 @@ describe('the times', () => {
     [
       'a reconcile that does not come',
       { lastReconcile: minutesAgo(300), nextReconcile: minutesAgo(285) },
-      /was due 07:15 UTC.* No reconcile has run in time: is its timer running\?/,
+      /was due 07:15 UTC\. No reconcile has come to its end since: journalctl -u hydra-channels-reconcile says why\. .* Is it later than Tue 24 Nov 2026, 13:15 UTC/,
     ],
     [
       'no interval is known',
-      { nextReconcile: null },
+      { nextReconcile: null, intervalMs: undefined },
       /ended 11:59 UTC\. When it is written again is not known/,
     ],
     ['no reconcile yet', { lastReconcile: null, nextReconcile: null }, /No reconcile has ended yet\./],
@@ -134,8 +174,8 @@ describe('what nginx is told of a page that is read too late', () => {
     /<!--# config timefmt="(.*?)" -->.*\n<!--# if expr="(.*?)" -->/
       .exec(renderPage(pageOf([FINE('a')], more)))
       ?.slice(1)
-  const CASES: [what: string, next: number | null, expected: string[] | undefined][] = [
-    ['the hours', 14, ['%Y-%m-%dT%H', '$date_gmt != /2026-11-24T12|2026-11-24T13/']],
+  const CASES: [what: string, interval: number | undefined, expected: string[] | undefined][] = [
+    ['the hours', 15, ['%Y-%m-%dT%H', '$date_gmt != /2026-11-24T12|2026-11-24T13/']],
     [
       'of two days',
       11 * 60,
@@ -146,12 +186,11 @@ describe('what nginx is told of a page that is read too late', () => {
     ],
     ['days', 24 * 60, ['%Y-%m-%d', '$date_gmt != /2026-11-24|2026-11-25/']],
     ['nothing, if they are too many', 60 * DAY, undefined],
-    ['nothing, if it is not known', null, undefined],
-    ['nothing, if it was so when it was written', -100, undefined],
+    ['nothing, if it is not known', undefined, undefined],
   ]
-  for (const [what, next, expected] of CASES) {
+  for (const [what, interval, expected] of CASES) {
     test(what, () => {
-      const found = expressionOf({ nextReconcile: next === null ? null : minutesAgo(-next) })
+      const found = expressionOf({ intervalMs: interval === undefined ? undefined : interval * 60_000 })
       assert.deepEqual(found, expected)
       // the limit of nginx
       for (const value of found ?? []) assert.ok(value.length <= 256)
