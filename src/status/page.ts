@@ -320,7 +320,8 @@ ${moreOf(channel, page)}
 }
 
 /** Two lines have no room for whole commits; they are in the message below. */
-const shortened = (message: string) => message.replaceAll(/\b[0-9a-f]{40}\b/g, short)
+const shortened = (message: string) =>
+  message.replaceAll(/[0-9a-f]+/g, digits => (digits.length === 40 ? short(digits) : digits))
 
 /** Not by colour alone: each state has a shape of its own. The right edge is now. */
 const SHAPES = { good: 'v14h-6z', failed: 'v6h-6z', building: 'v14h-6z', absent: 'v2h-6z' } as const

@@ -293,6 +293,16 @@ test('of one channel: its message, commits, eval, builds, hold and gates, with l
   }
 })
 
+test('two lines have no room for whole commits, which are in the message below', () => {
+  const channel = {
+    ...channelOf(named(FAILED, 'a')),
+    message: `${'e'.repeat(40)} is not ${'f'.repeat(41)}`,
+  }
+  const page = renderPage({ ...pageOf([]), channels: [channel] })
+  assert.ok(page.includes(`<span class="said">eeeeeee is not ${'f'.repeat(41)}</span>`))
+  assert.ok(page.includes(`<p>${'e'.repeat(40)} is not `))
+})
+
 test('without hydraUrl there are no links to Hydra', () => {
   const page = renderPage(pageOf([FINE('a')], { hydraUrl: undefined }))
   assert.match(page, /, eval 9, build 70</)
