@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const POLL_MS = 10
-const GIVE_UP_MS = 120_000
+const GIVE_UP_MS = 300_000
 
 /** `what` is for the error: `systemctl was called`. A condition that costs something is asked less often. */
 export async function until(
