@@ -40,6 +40,13 @@ export interface Candidate {
   otherNames?: readonly OtherName[]
 }
 
+/** Of a channel that can be judged. */
+export function candidateOf(
+  planned: { candidate: Candidate | undefined | OperatorError } | undefined,
+): Candidate | undefined {
+  return planned?.candidate instanceof OperatorError ? undefined : planned?.candidate
+}
+
 export interface OtherName {
   /** `alice/nixos` */
   repository: string

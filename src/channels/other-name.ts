@@ -1,13 +1,14 @@
 // Evals and jobsets name the repository as it was called then, and it may have been renamed since: only GitHub knows.
 
-import { OperatorError, operatorErrorOf, PermissionError } from '../base/errors.ts'
+import { operatorErrorOf, PermissionError } from '../base/errors.ts'
+import { candidateOf } from './candidate.ts'
 import type { Forge } from './forge.ts'
 import type { PlannedChannel } from './plan.ts'
 
 /** Whether GitHub has to be asked at all. */
-export function hasOtherNames({ candidate, tracked }: PlannedChannel): boolean {
-  const ofCandidate = candidate && !(candidate instanceof OperatorError) && candidate.otherNames
-  return Boolean(ofCandidate || (tracked.kind === 'other repository' && tracked.named))
+export function hasOtherNames(planned: PlannedChannel): boolean {
+  const { tracked } = planned
+  return Boolean(candidateOf(planned)?.otherNames || (tracked.kind === 'other repository' && tracked.named))
 }
 
 /** The channel as it is if those other names are its repository's too, or with the error that says which is not. */
@@ -15,8 +16,8 @@ export async function resolveNames(
   planned: PlannedChannel,
   forge: Pick<Forge, 'isCalled'>,
 ): Promise<PlannedChannel> {
-  const { candidate, tracked } = planned
-  const names = candidate instanceof OperatorError ? [] : (candidate?.otherNames ?? [])
+  const { tracked } = planned
+  const names = candidateOf(planned)?.otherNames ?? []
   try {
     for (const { repository, error } of names) {
       if (!(await isCalled(forge, repository))) return { ...planned, candidate: error }

@@ -17,6 +17,7 @@ import type { Look } from '../base/output.ts'
 import { sameRepository, showRepository } from '../base/repository-name.ts'
 import { relativeTime, spanInWords } from '../base/time.ts'
 import { decide } from '../channels/advance.ts'
+import { candidateOf } from '../channels/candidate.ts'
 import type { Channel } from '../channels/channel.ts'
 import { nameChannel } from '../channels/channel-name.ts'
 import { ifMoving } from '../channels/dry-run.ts'
@@ -207,7 +208,7 @@ export function notOnBranch(
 /** It has commits that are in no history that Hydra built. */
 function diverged(facts: ChannelFacts, { hosts, webUrl }: Surroundings): Found {
   const { tip, stands, channel, planned } = facts
-  const candidate = planned?.candidate instanceof OperatorError ? undefined : planned?.candidate
+  const candidate = candidateOf(planned)
   const parted = stands.candidate === 'unrelated' || stands.candidate?.status === 'diverged'
   const from = parted && candidate ? candidate.sha : outsideOf(facts, hosts)?.sha
   if (tip === undefined || from === undefined) return undefined
@@ -227,8 +228,8 @@ export function describeParting(stand: Stand, sha: string): string {
 
 /** Only ever to a commit that is built. */
 function wayOut({ planned, channel, offBranch }: ChannelFacts, webUrl: string): string {
-  const { candidate } = planned ?? {}
-  if (!candidate || candidate instanceof OperatorError || offBranch) {
+  const candidate = candidateOf(planned)
+  if (!candidate || offBranch) {
     return 'nothing that it could be put to instead is built yet'
   }
   return `to give up what only the channel has: ${forceCommand(channel, candidate.sha, webUrl)}`
@@ -425,8 +426,8 @@ function notCached({ looked, planned }: ChannelFacts, { hydraUrl }: Surroundings
 
 /** Whatever it was, the channel has not moved since. */
 function failed({ failure, planned, tip, stands }: ChannelFacts, { hydraUrl, now }: Surroundings): Found {
-  const candidate = planned?.candidate
-  if (!failure || !candidate || candidate instanceof OperatorError) return undefined
+  const candidate = candidateOf(planned)
+  if (!failure || !candidate) return undefined
   // what was built since may move
   if (failure.sha !== candidate.sha || !couldMove(tip, stands.candidate)) return undefined
   return {
@@ -493,10 +494,8 @@ function alsoMoving(check: Check): Check {
   return (facts, around) => {
     const found = check(facts, around)
     const { planned, tip, stands, looked, failure } = facts
-    const candidate = planned?.candidate
-    if (!found || !candidate || candidate instanceof OperatorError || !couldMove(tip, stands.candidate)) {
-      return found
-    }
+    const candidate = candidateOf(planned)
+    if (!found || !candidate || !couldMove(tip, stands.candidate)) return found
     const how =
       looked?.kind === 'missing'
         ? looked.why

@@ -1,7 +1,7 @@
 // Every gate of one channel: the shape of `hydra-channels explain --json`.
-import { OperatorError, operatorErrorOf } from '../base/errors.ts'
+import { operatorErrorOf } from '../base/errors.ts'
 import { sameRepository } from '../base/repository-name.ts'
-import type { Candidate } from '../channels/candidate.ts'
+import { type Candidate, candidateOf } from '../channels/candidate.ts'
 import type { PlannedChannel } from '../channels/plan.ts'
 import { IDENTICAL } from '../channels/relation.ts'
 import { channelOfJob, type Rule } from '../channels/rule.ts'
@@ -78,7 +78,7 @@ export async function findExplanation(
   const { channel, planned, tip } = facts
   const githubAway = facts.away !== undefined && facts.away !== fleet.databaseAway
   const repository = github.repository(channel.repository)
-  const candidate = planned?.candidate instanceof OperatorError ? undefined : planned?.candidate
+  const candidate = candidateOf(planned)
   const newest = planned && newestCommit(planned, hosts)
   const isOne = planned?.jobs.length === 1
   const [{ evals, candidateTime } = {}, onCandidate, onNewest] = await Promise.all([

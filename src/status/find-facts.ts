@@ -11,7 +11,7 @@ import {
   strayBranches,
   type Tips,
 } from '../channels/branches.ts'
-import type { Candidate } from '../channels/candidate.ts'
+import { type Candidate, candidateOf } from '../channels/candidate.ts'
 import { type Channel, channelKey } from '../channels/channel.ts'
 import { selectChannels } from '../channels/channel-name.ts'
 import { BYPASS } from '../channels/forge.ts'
@@ -472,10 +472,6 @@ async function lookAgain(
     report(operatorErrorOf(error))
     return NOTHING_MORE
   }
-}
-
-function candidateOf(planned: PlannedChannel | undefined): Candidate | undefined {
-  return planned?.candidate instanceof OperatorError ? undefined : planned?.candidate
 }
 
 /**

@@ -1,6 +1,8 @@
 // What the page of `status --page DIR` shows beyond the status: the gates of every channel, and what became of its job in the
 // last evals. GitHub is not asked again, and Hydra once.
-import { OperatorError, operatorErrorOf } from '../base/errors.ts'
+
+import { operatorErrorOf } from '../base/errors.ts'
+import { candidateOf } from '../channels/candidate.ts'
 import { IDENTICAL } from '../channels/relation.ts'
 import type { EvalOfJobs } from '../hydra/queries/last-evals.ts'
 import { commitOf, newestCommit } from './explain.ts'
@@ -29,7 +31,7 @@ export async function findPage(
       const found = fleet.channels[at] as FoundChannel
       const { planned } = found.facts
       const ofJobset = planned && evals?.get(planned.facts.jobset.id)
-      const candidate = planned?.candidate instanceof OperatorError ? undefined : planned?.candidate
+      const candidate = candidateOf(planned)
       const newest = planned && newestCommit(planned, hosts)
       const gates = findGates(
         {
@@ -66,7 +68,7 @@ async function describeAll(
   const byRepository = new Map<string, { name: string; shas: Set<string> }>()
   for (const { facts } of channels) {
     const { channel, planned, tip } = facts
-    const candidate = planned?.candidate instanceof OperatorError ? undefined : planned?.candidate
+    const candidate = candidateOf(planned)
     const shas = [tip, candidate?.sha].filter(sha => sha !== undefined && !commits.has(sha)) as string[]
     const key = channel.repository.toLowerCase()
     const asked = byRepository.get(key) ?? { name: channel.repository, shas: new Set() }
@@ -138,8 +140,7 @@ async function standOnTracked(
   { facts: { planned, tracked, tip, stands, away }, compareFrom, candidateOnTracked }: FoundChannel,
   newestSha: string | undefined,
 ): Promise<OnTracked> {
-  const candidate = planned?.candidate
-  const isCandidate = candidate && !(candidate instanceof OperatorError) && candidate.sha === sha
+  const isCandidate = candidateOf(planned)?.sha === sha
   if (sha === undefined || !tracked || away) return undefined
   if (sha === tracked.sha) return IDENTICAL
   if (sha === tip && stands.tracked) return stands.tracked

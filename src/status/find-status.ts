@@ -1,5 +1,7 @@
 // What every channel is at, how far behind, since when and why: the shape of `hydra-channels status --json`.
+
 import { OperatorError } from '../base/errors.ts'
+import { candidateOf } from '../channels/candidate.ts'
 import type { Hold } from '../channels/holds.ts'
 import { type ChannelFacts, commitOf, explain, type Stand, type Surroundings } from './explain.ts'
 import { type FoundChannel, type FoundFleet, findFacts, type LookOptions } from './find-facts.ts'
@@ -25,7 +27,7 @@ export function statusOfFleet(
 
 export function statusOf({ facts, committedAt, since }: FoundChannel, around: Surroundings): ChannelStatus {
   const { channel, planned, tip, stands, holds } = facts
-  const candidate = planned?.candidate instanceof OperatorError ? undefined : planned?.candidate
+  const candidate = candidateOf(planned)
   return {
     repository: channel.repository,
     branch: channel.branch,

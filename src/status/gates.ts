@@ -4,7 +4,7 @@
 import { lineOfError, OperatorError, PassingError } from '../base/errors.ts'
 import { buildUrl, compareUrl, evalUrl } from '../base/links.ts'
 import { count, short } from '../base/log.ts'
-import { type Candidate, showJob } from '../channels/candidate.ts'
+import { type Candidate, candidateOf, showJob } from '../channels/candidate.ts'
 import { contains, type Relation } from '../channels/relation.ts'
 import type { Rule } from '../channels/rule.ts'
 import { buildStatusOf, UNFINISHED } from '../hydra/build-status.ts'
@@ -122,7 +122,7 @@ const ASK: Readonly<Record<GateName, Ask>> = {
 /** All gates, in their order. */
 export function findGates(facts: GateFacts, around: Surroundings): Gate[] {
   const { planned } = facts.facts
-  const candidate = planned?.candidate instanceof OperatorError ? undefined : planned?.candidate
+  const candidate = candidateOf(planned)
   const newest = planned && newestCommit(planned, around.hosts)
   const asked = { ...facts, around, candidate, newest, noCandidate: whyNoCandidate(facts) }
   return GATES.map(gate => ({
