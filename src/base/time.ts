@@ -64,6 +64,11 @@ export function relativeTime(time: number, now: number): string {
   return time > now ? `in ${spanInWords(time - now)}` : `${spanInWords(now - time)} ago`
 }
 
+/** `2026-11-24T12:00:00.000Z`, for machines; Hydra counts in seconds. */
+export function isoOfSeconds(seconds: number): string {
+  return new Date(seconds * 1000).toISOString()
+}
+
 const WEEKDAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'] as const
 
 /** `01:46` of today, `Sat 01:46` of the six days around it, else `2026-12-24 18:00`; in the time zone of this machine. */

@@ -1,6 +1,7 @@
 // Every gate of one channel: the shape of `hydra-channels explain --json`.
 import { operatorErrorOf } from '../base/errors.ts'
 import { sameRepository } from '../base/repository-name.ts'
+import { isoOfSeconds } from '../base/time.ts'
 import { type Candidate, candidateOf } from '../channels/candidate.ts'
 import type { PlannedChannel } from '../channels/plan.ts'
 import { IDENTICAL } from '../channels/relation.ts'
@@ -118,7 +119,7 @@ export async function findExplanation(
     newestEval: newestEval
       ? {
           eval: newestEval.id,
-          evaluatedAt: isoTime(newestEval.timestamp),
+          evaluatedAt: isoOfSeconds(newestEval.timestamp),
           ...told(newest?.sha),
           build: (isOne && planned.facts.job.newest?.build) || null,
         }
@@ -136,7 +137,7 @@ export async function findExplanation(
     ),
     between:
       between?.between.map(({ eval: id, timestamp, flake, build, why, url }) => ({
-        ...{ eval: id, evaluatedAt: isoTime(timestamp), ...told(shaOf(flake)) },
+        ...{ eval: id, evaluatedAt: isoOfSeconds(timestamp), ...told(shaOf(flake)) },
         ...{ build: build ?? null, why, url },
       })) ?? null,
     moreBetween: between?.more ?? false,
@@ -156,7 +157,7 @@ function toldBy(commits: ReadonlyMap<string, DescribedCommit>): Told {
 }
 
 function candidateTold({ sha, eval: id, build }: Candidate, time: number | undefined, told: Told) {
-  return { ...told(sha), eval: id, evaluatedAt: time === undefined ? null : isoTime(time), build }
+  return { ...told(sha), eval: id, evaluatedAt: time === undefined ? null : isoOfSeconds(time), build }
 }
 
 /** The rule that made the channel: the first that makes it of its job. */
@@ -228,8 +229,4 @@ async function describe(
   const { commits, errors } = await repository.describeCommits(known)
   if (errors[0]) report(errors[0])
   return commits
-}
-
-function isoTime(seconds: number): string {
-  return new Date(seconds * 1000).toISOString()
 }

@@ -3,6 +3,7 @@
 
 import { LATER, OperatorError, operatorErrorOf, PermissionError } from '../base/errors.ts'
 import type { Look, Output } from '../base/output.ts'
+import { isoOfSeconds } from '../base/time.ts'
 import {
   describeUnlisted,
   findTip,
@@ -488,15 +489,11 @@ function sinceOf(
   if (tip === undefined) {
     // a job that never could be evaluated has no build
     const since = first?.queuedTime ?? planned?.facts.jobset.newestEval?.timestamp
-    return away || since === undefined ? undefined : isoTime(since)
+    return away || since === undefined ? undefined : isoOfSeconds(since)
   }
   if (tip === tracked?.sha) return undefined
-  if (evaluated?.since !== undefined) return isoTime(evaluated.since)
+  if (evaluated?.since !== undefined) return isoOfSeconds(evaluated.since)
   const stand = stands.tracked
   const ahead = typeof stand === 'object' && stand.aheadBy > 0 ? stand.firstCommittedAt : undefined
   return ahead === undefined ? undefined : new Date(ahead).toISOString()
-}
-
-function isoTime(seconds: number): string {
-  return new Date(seconds * 1000).toISOString()
 }

@@ -2,6 +2,7 @@
 // last evals. GitHub is not asked again, and Hydra once.
 
 import { operatorErrorOf } from '../base/errors.ts'
+import { isoOfSeconds } from '../base/time.ts'
 import { candidateOf } from '../channels/candidate.ts'
 import { IDENTICAL } from '../channels/relation.ts'
 import type { EvalOfJobs } from '../hydra/queries/last-evals.ts'
@@ -119,7 +120,7 @@ async function findEvals(
 function evalOf({ id, timestamp, builds }: EvalOfJobs, job: string, sha: string | undefined): EvalOfChannel {
   const build = builds.get(job)
   const state = !build ? 'absent' : !build.finished ? 'building' : build.status === 0 ? 'good' : 'failed'
-  return { eval: id, time: new Date(timestamp * 1000).toISOString(), sha, state }
+  return { eval: id, time: isoOfSeconds(timestamp), sha, state }
 }
 
 /** Of one jobset and repository, a thousand channels ask the same. */

@@ -1,6 +1,7 @@
 // What every channel is at, how far behind, since when and why: the shape of `hydra-channels status --json`.
 
 import { OperatorError } from '../base/errors.ts'
+import { isoOfSeconds } from '../base/time.ts'
 import { candidateOf } from '../channels/candidate.ts'
 import type { Hold } from '../channels/holds.ts'
 import { type ChannelFacts, commitOf, explain, type Stand, type Surroundings } from './explain.ts'
@@ -63,7 +64,7 @@ function failingOf({ planned, failing }: ChannelFacts, { hosts, commits }: Surro
   return {
     build: first?.build ?? null,
     eval: first?.eval?.id ?? null,
-    since: first?.eval ? new Date(first.eval.timestamp * 1000).toISOString() : null,
+    since: first?.eval ? isoOfSeconds(first.eval.timestamp) : null,
     sha: sha ?? null,
     subject: commit?.subject ?? null,
     author: commit?.author ?? null,
