@@ -7,11 +7,12 @@ import type { PlannedChannel } from '../channels/plan.ts'
 import { IDENTICAL } from '../channels/relation.ts'
 import { channelOfJob, type Rule } from '../channels/rule.ts'
 import type { EvalOfJobs } from '../hydra/queries/last-evals.ts'
+import { describeCommits } from './describe-commits.ts'
 import { commitOf, explain, newestCommit, type Surroundings } from './explain.ts'
 import { type FoundChannel, findFacts, type LookOptions } from './find-facts.ts'
 import { EVALS_LOOKED_AT, findBetween, findGates, type Gate, type OnTracked } from './gates.ts'
 import type { Reason } from './shape.ts'
-import type { DescribedCommit, Survey } from './survey.ts'
+import type { DescribedCommit } from './survey.ts'
 
 /** A commit, and what GitHub says of it: null if that is not known. */
 export interface ToldCommit {
@@ -78,7 +79,6 @@ export async function findExplanation(
   const { facts } = found
   const { channel, planned, tip } = facts
   const githubAway = facts.away !== undefined && facts.away !== fleet.databaseAway
-  const repository = github.repository(channel.repository)
   const candidate = candidateOf(planned)
   const newest = planned && newestCommit(planned, hosts)
   const isOne = planned?.jobs.length === 1
@@ -99,7 +99,11 @@ export async function findExplanation(
   ]
   const commits = new Map([
     ...fleet.around.commits,
-    ...(await describe(githubAway ? [] : shas, repository, report)),
+    ...(await describeCommits(
+      githubAway ? [] : shas.map(sha => ({ repository: channel.repository, sha })),
+      github,
+      report,
+    )),
   ])
   const around: Surroundings = { ...fleet.around, commits }
   const told = toldBy(commits)
@@ -216,17 +220,4 @@ async function standOnTracked(
     report(operatorErrorOf(error))
     return undefined
   }
-}
-
-/** What people know the commits by, in one request. */
-async function describe(
-  shas: readonly (string | undefined)[],
-  repository: Survey,
-  report: (error: unknown) => void,
-): Promise<Map<string, DescribedCommit>> {
-  const known = [...new Set(shas.filter(sha => sha !== undefined))]
-  if (known.length === 0) return new Map()
-  const { commits, errors } = await repository.describeCommits(known)
-  if (errors[0]) report(errors[0])
-  return commits
 }

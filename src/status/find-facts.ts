@@ -26,12 +26,15 @@ import { checkWritable } from '../channels/safeguards.ts'
 import { lookUpFleet } from '../channels/snapshot.ts'
 import { offBranch } from '../channels/verdict.ts'
 import type { Database } from '../hydra/database.ts'
+import type { EvalOfCommit } from '../hydra/queries/evals-of-commits.ts'
 import type { FailingSince } from '../hydra/queries/failing-since.ts'
 import type { FirstBuild } from '../hydra/queries/first-builds.ts'
 import { readStamp } from '../state/last-reconcile.ts'
+import { ByJobset } from './by-jobset.ts'
 import { type Answer, compareAll } from './comparisons.ts'
+import { describeCommits } from './describe-commits.ts'
 import { type ChannelFacts, commitOf, couldMove, newestCommit, type Surroundings } from './explain.ts'
-import type { DescribedCommit, Survey, Surveys } from './survey.ts'
+import type { Survey, Surveys } from './survey.ts'
 import {
   type Compared,
   createFindTracked,
@@ -195,7 +198,12 @@ async function findChannels(
     compareEntries(entries, tracked, github, hosts, report),
     databaseAway ? NOTHING_MORE : lookAgain(entries, options),
   ])
-  const commits = await describeCommits(entries, hydra, github, hosts, report)
+  // people know a commit by its subject, and ask its author
+  const failingSince = entries.map(({ channel: { repository }, planned }) => ({
+    repository,
+    sha: planned && commitOf(planned, hydra.failing(planned)?.first?.eval?.flake, hosts),
+  }))
+  const commits = await describeCommits(failingSince, github, report)
   const around = { now, hosts, webUrl, hydraUrl, dryRun, commits }
   const channels = await Promise.all(
     entries.map(async (entry): Promise<FoundChannel> => {
@@ -207,7 +215,7 @@ async function findChannels(
         onGitHub instanceof OperatorError ? { ...notKnown(entry), away: onGitHub } : onGitHub
       const { tip, stands } = known
       const candidate = candidateOf(planned)
-      const evaluated = planned && tip !== undefined ? hydra.newer(planned, tip) : undefined
+      const evaluated = planned && tip !== undefined ? hydra.evalOf(planned, tip) : undefined
       const toCopy = candidate && !known.away && couldMove(tip, stands.candidate)
       const failure = stamp?.failures[channelKey(channel)]
       const facts: ChannelFacts = {
@@ -249,34 +257,6 @@ function onceEach(report: LookOptions['report']): LookOptions['report'] {
     said.add(message)
     report(error)
   }
-}
-
-/** Of the commits that a failure began with: people know a commit by its subject, and ask its author. */
-async function describeCommits(
-  entries: readonly Entry[],
-  { failing }: MoreOfHydra,
-  github: Surveys,
-  hosts: readonly string[],
-  report: (error: unknown) => void,
-): Promise<Map<string, DescribedCommit>> {
-  const byRepository = new Map<string, { name: string; shas: Set<string> }>()
-  for (const { channel, planned } of entries) {
-    const sha = planned && commitOf(planned, failing(planned)?.first?.eval?.flake, hosts)
-    if (sha === undefined) continue
-    const { repository: name } = channel
-    const asked = byRepository.get(name.toLowerCase()) ?? { name, shas: new Set<string>() }
-    byRepository.set(name.toLowerCase(), asked)
-    asked.shas.add(sha)
-  }
-  const found = await Promise.all(
-    [...byRepository.values()].map(async ({ name, shas }) => {
-      const { commits, errors } = await github.repository(name).describeCommits([...shas])
-      // the channels are told without their words
-      if (errors[0]) report(errors[0])
-      return [...commits]
-    }),
-  )
-  return new Map(found.flat())
 }
 
 /** A hold that cannot be read may be one: nothing moves the channel until it can. */
@@ -395,8 +375,8 @@ async function whyForbidden(
 
 /** What the database has to say once the channels' commits are known. */
 interface MoreOfHydra {
-  /** since when there is a newer eval than those of the commit; undefined if it has no eval */
-  newer: (planned: PlannedChannel, tip: string) => { since: number | undefined } | undefined
+  /** the newest eval of the commit, and since when there is a newer one of another commit */
+  evalOf: (planned: PlannedChannel, tip: string) => EvalOfCommit | undefined
   outputs: ReadonlyMap<number, Output[]>
   /** since when its job fails; undefined if it does not */
   failing: (planned: PlannedChannel) => FailingSince | undefined
@@ -405,7 +385,7 @@ interface MoreOfHydra {
 }
 
 const NOTHING_MORE: MoreOfHydra = {
-  newer: () => undefined,
+  evalOf: () => undefined,
   outputs: new Map(),
   failing: () => undefined,
   first: () => undefined,
@@ -415,18 +395,16 @@ async function lookAgain(
   entries: readonly Entry[],
   { look, database, report }: LookOptions,
 ): Promise<MoreOfHydra> {
-  const tips = new Map<number, Set<string>>()
+  const [tips, bad, unborn] = [new ByJobset(), new ByJobset(), new ByJobset()]
   const builds = new Set<number>()
-  const bad = new Map<number, Set<string>>()
-  const unborn = new Map<number, Set<string>>()
   for (const { planned, tip } of entries) {
     if (!planned) continue
     const { id } = planned.facts.jobset
     const { job, newest } = planned.facts.job
-    if (newest?.finished && newest.status !== 0) bad.set(id, (bad.get(id) ?? new Set()).add(job))
+    if (newest?.finished && newest.status !== 0) bad.add(id, job)
     if (tip instanceof Error) continue
-    if (tip === undefined) unborn.set(id, (unborn.get(id) ?? new Set()).add(job))
-    else tips.set(id, (tips.get(id) ?? new Set()).add(tip))
+    if (tip === undefined) unborn.add(id, job)
+    else tips.add(id, tip)
     const candidate = candidateOf(planned)
     if (candidate && candidate.sha !== tip && look) builds.add(candidate.build)
   }
@@ -439,33 +417,17 @@ async function lookAgain(
     ])
   try {
     return await database.look(async sql => {
-      const each = [...tips].map(
-        async ([id, shas]) => [id, await findEvalsOfCommits(sql, id, [...shas])] as const,
-      )
-      const eachBad = [...bad].map(
-        async ([id, jobs]) => [id, await findFailingSince(sql, id, [...jobs])] as const,
-      )
-      const eachUnborn = [...unborn].map(
-        async ([id, jobs]) => [id, await findFirstBuilds(sql, id, [...jobs])] as const,
-      )
-      const [outputs, newer, failing, first] = await Promise.all([
+      const [outputs, evals, failing, first] = await Promise.all([
         findOutputsOfBuilds(sql, [...builds]),
-        Promise.all(each),
-        Promise.all(eachBad),
-        Promise.all(eachUnborn),
+        tips.ask((id, shas) => findEvalsOfCommits(sql, id, shas)),
+        bad.ask((id, jobs) => findFailingSince(sql, id, jobs)),
+        unborn.ask((id, jobs) => findFirstBuilds(sql, id, jobs)),
       ])
-      const byJobset = new Map(newer)
-      const failingByJobset = new Map(failing)
-      const firstByJobset = new Map(first)
       return {
         outputs,
-        failing: ({ facts }) => failingByJobset.get(facts.jobset.id)?.get(facts.job.job),
-        first: ({ facts }) => firstByJobset.get(facts.jobset.id)?.get(facts.job.job),
-        newer({ facts }, tip) {
-          const evals = byJobset.get(facts.jobset.id)
-          const found = evals?.get(tip)
-          return found && { since: found.newerSince }
-        },
+        failing: ({ facts }) => failing.get(facts.jobset.id)?.get(facts.job.job),
+        first: ({ facts }) => first.get(facts.jobset.id)?.get(facts.job.job),
+        evalOf: ({ facts }, tip) => evals.get(facts.jobset.id)?.get(tip),
       }
     })
   } catch (error) {
@@ -481,10 +443,7 @@ async function lookAgain(
  */
 function sinceOf(
   { tip, tracked, stands, planned, away }: ChannelFacts,
-  {
-    evaluated,
-    first,
-  }: { evaluated: { since: number | undefined } | undefined; first: FirstBuild | undefined },
+  { evaluated, first }: { evaluated: EvalOfCommit | undefined; first: FirstBuild | undefined },
 ): string | undefined {
   if (tip === undefined) {
     // a job that never could be evaluated has no build
@@ -492,7 +451,7 @@ function sinceOf(
     return away || since === undefined ? undefined : isoOfSeconds(since)
   }
   if (tip === tracked?.sha) return undefined
-  if (evaluated?.since !== undefined) return isoOfSeconds(evaluated.since)
+  if (evaluated?.newerSince !== undefined) return isoOfSeconds(evaluated.newerSince)
   const stand = stands.tracked
   const ahead = typeof stand === 'object' && stand.aheadBy > 0 ? stand.firstCommittedAt : undefined
   return ahead === undefined ? undefined : new Date(ahead).toISOString()

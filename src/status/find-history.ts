@@ -13,8 +13,9 @@ import type { Database } from '../hydra/database.ts'
 import { findBuildsInEvals } from '../hydra/queries/builds-in-evals.ts'
 import { findEvalsOfCommits } from '../hydra/queries/evals-of-commits.ts'
 import type { NewestBuild } from '../hydra/queries/present-jobs.ts'
+import { describeCommits } from './describe-commits.ts'
 import { type ChannelHistory, changeOf, commitOfChange } from './history.ts'
-import type { Activity, DescribedCommit, Survey, Surveys } from './survey.ts'
+import type { Activity, Survey, Surveys } from './survey.ts'
 
 /** So many changes are told of, unless somebody says since when. */
 const MAX_CHANGES = 30
@@ -44,7 +45,8 @@ export interface HistoryOptions {
 /** @throws OperatorError if GitHub does not say what happened to the branch */
 export async function findHistory(channel: Channel, options: HistoryOptions): Promise<ChannelHistory> {
   const { sinceMs, report } = options
-  const repository = (await options.openGitHub()).repository(channel.repository)
+  const github = await options.openGitHub()
+  const repository = github.repository(channel.repository)
   const [{ activities, more }, ownLogin] = await Promise.all([
     repository.listActivities(channel.branch, {
       sinceMs: sinceMs ?? Number.NEGATIVE_INFINITY,
@@ -55,12 +57,15 @@ export async function findHistory(channel: Channel, options: HistoryOptions): Pr
   ])
   const told = sinceMs === undefined ? activities.slice(0, MAX_CHANGES) : activities
   const shas = [...new Set(told.map(commitOfChange).filter(sha => sha !== undefined))]
-  const [relations, described, hydra] = await Promise.all([
+  const [relations, commits, hydra] = await Promise.all([
     compareEach(told, repository, report),
-    repository.describeCommits(shas),
+    describeCommits(
+      shas.map(sha => ({ repository: channel.repository, sha })),
+      github,
+      report,
+    ),
     findProofs(channel, shas, options),
   ])
-  if (described.errors[0]) report(described.errors[0])
   return {
     generatedAt: options.now.toISOString(),
     repository: channel.repository,
@@ -68,9 +73,8 @@ export async function findHistory(channel: Channel, options: HistoryOptions): Pr
     since: sinceMs === undefined ? null : new Date(sinceMs).toISOString(),
     changes: told.map((activity, index) => {
       const sha = commitOfChange(activity) ?? ''
-      const commit: DescribedCommit | undefined = described.commits.get(sha)
       const proof = hydra.get(sha)
-      const facts = { relation: relations[index], ownLogin: ownLogin ?? undefined, commit }
+      const facts = { relation: relations[index], ownLogin: ownLogin ?? undefined, commit: commits.get(sha) }
       return changeOf(
         activity,
         { ...facts, eval: proof?.eval, build: proof?.build },

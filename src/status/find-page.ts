@@ -1,11 +1,12 @@
 // What the page of `status --page DIR` shows beyond the status: the gates of every channel, and what became of its job in the
-// last evals. GitHub is not asked again, and Hydra once.
-
+// last evals. Hydra is asked once more, and GitHub what people call the commits.
 import { operatorErrorOf } from '../base/errors.ts'
 import { isoOfSeconds } from '../base/time.ts'
 import { candidateOf } from '../channels/candidate.ts'
 import { IDENTICAL } from '../channels/relation.ts'
 import type { EvalOfJobs } from '../hydra/queries/last-evals.ts'
+import { ByJobset } from './by-jobset.ts'
+import { describeCommits } from './describe-commits.ts'
 import { commitOf, newestCommit } from './explain.ts'
 import { ruleOf } from './find-explanation.ts'
 import type { FoundChannel, FoundFleet, LookOptions } from './find-facts.ts'
@@ -66,26 +67,11 @@ async function describeAll(
   { channels, around: { commits } }: FoundFleet,
   { openGitHub, report }: LookOptions,
 ): Promise<ReadonlyMap<string, DescribedCommit>> {
-  const byRepository = new Map<string, { name: string; shas: Set<string> }>()
-  for (const { facts } of channels) {
-    const { channel, planned, tip } = facts
-    const candidate = candidateOf(planned)
-    const shas = [tip, candidate?.sha].filter(sha => sha !== undefined && !commits.has(sha)) as string[]
-    const key = channel.repository.toLowerCase()
-    const asked = byRepository.get(key) ?? { name: channel.repository, shas: new Set() }
-    for (const sha of shas) asked.shas.add(sha)
-    if (asked.shas.size > 0) byRepository.set(key, asked)
-  }
-  if (byRepository.size === 0) return commits
-  const github = await openGitHub()
-  const found = await Promise.all(
-    [...byRepository.values()].map(async ({ name, shas }) => {
-      const described = await github.repository(name).describeCommits([...shas])
-      if (described.errors[0]) report(described.errors[0])
-      return [...described.commits]
-    }),
+  const wanted = channels.flatMap(({ facts: { channel, planned, tip } }) =>
+    [tip, candidateOf(planned)?.sha].map(sha => ({ repository: channel.repository, sha })),
   )
-  return new Map([...commits, ...found.flat()])
+  const others = wanted.filter(({ sha }) => sha !== undefined && !commits.has(sha))
+  return new Map([...commits, ...(await describeCommits(others, await openGitHub(), report))])
 }
 
 type Planned = NonNullable<FoundChannel['facts']['planned']>
@@ -95,21 +81,14 @@ async function findEvals(
   channels: readonly FoundChannel[],
   { database, report }: Pick<LookOptions, 'database' | 'report'>,
 ): Promise<Map<number, EvalOfJobs[]> | undefined> {
-  const jobs = new Map<number, Set<string>>()
+  const jobs = new ByJobset()
   for (const { facts } of channels) {
-    if (facts.planned?.jobs.length !== 1) continue
-    const { id } = facts.planned.facts.jobset
-    jobs.set(id, (jobs.get(id) ?? new Set()).add(facts.planned.job.job))
+    if (facts.planned?.jobs.length === 1) jobs.add(facts.planned.facts.jobset.id, facts.planned.job.job)
   }
-  if (jobs.size === 0) return new Map()
+  if (jobs.isEmpty()) return new Map()
   const { findLastEvals } = await import('../hydra/queries/last-evals.ts')
   try {
-    return await database.look(async sql => {
-      const each = [...jobs].map(
-        async ([id, names]) => [id, await findLastEvals(sql, id, [...names], EVALS_SHOWN)] as const,
-      )
-      return new Map(await Promise.all(each))
-    })
+    return await database.look(sql => jobs.ask((id, names) => findLastEvals(sql, id, names, EVALS_SHOWN)))
   } catch (error) {
     // its earlier answers still hold
     report(operatorErrorOf(error))
