@@ -8,11 +8,12 @@ import { IDENTICAL } from '../channels/relation.ts'
 import { channelOfJob, type Rule } from '../channels/rule.ts'
 import type { EvalOfJobs } from '../hydra/queries/last-evals.ts'
 import { describeCommits } from './describe-commits.ts'
-import { commitOf, explain, newestCommit, type Surroundings } from './explain.ts'
-import { type FoundChannel, findFacts, type LookOptions } from './find-facts.ts'
+import { type ChannelFacts, commitOf, explain, newestCommit, type Surroundings } from './explain.ts'
+import { findFacts, type LookOptions } from './find-facts.ts'
 import { EVALS_LOOKED_AT, findBetween, findGates, type Gate, type OnTracked } from './gates.ts'
 import type { Reason } from './shape.ts'
 import type { DescribedCommit } from './survey.ts'
+import type { Compared } from './tracked-branch.ts'
 
 /** A commit, and what GitHub says of it: null if that is not known. */
 export interface ToldCommit {
@@ -82,10 +83,11 @@ export async function findExplanation(
   const candidate = candidateOf(planned)
   const newest = planned && newestCommit(planned, hosts)
   const isOne = planned?.jobs.length === 1
+  const onTracked = { facts, ask: async (sha: string) => found.compareFrom?.(sha), report }
   const [{ evals, candidateTime } = {}, onCandidate, onNewest] = await Promise.all([
     isOne ? findEvals(planned, candidate, options) : undefined,
-    standOnTracked(candidate?.sha, found, report),
-    standOnTracked(newest?.sha, found, report),
+    standOnTracked(candidate?.sha, onTracked),
+    standOnTracked(newest?.sha, onTracked),
   ])
   const between =
     evals && isOne ? findBetween(evals, { job: planned.job.job, candidate }, { hydraUrl }) : undefined
@@ -205,17 +207,23 @@ async function findEvals(
   }
 }
 
-async function standOnTracked(
+interface StandOptions {
+  facts: ChannelFacts
+  /** about a commit whose stand they do not say */
+  ask: (sha: string) => Promise<Compared | 'contained' | undefined>
+  report: (error: unknown) => void
+}
+
+export async function standOnTracked(
   sha: string | undefined,
-  { facts: { tracked, tip, stands, away }, compareFrom }: FoundChannel,
-  report: (error: unknown) => void,
+  { facts: { tracked, tip, stands, away }, ask, report }: StandOptions,
 ): Promise<OnTracked> {
   if (sha === undefined || !tracked || away) return undefined
   if (sha === tracked.sha) return IDENTICAL
   if (sha === tip && stands.tracked) return stands.tracked
   try {
-    const comparison = await compareFrom?.(sha)
-    return comparison === 'not-found' ? 'unknown commit' : comparison
+    const stand = await ask(sha)
+    return stand === 'not-found' ? 'unknown commit' : stand
   } catch (error) {
     report(operatorErrorOf(error))
     return undefined

@@ -3,15 +3,14 @@
 import { operatorErrorOf } from '../base/errors.ts'
 import { isoOfSeconds } from '../base/time.ts'
 import { candidateOf } from '../channels/candidate.ts'
-import { IDENTICAL } from '../channels/relation.ts'
 import type { EvalOfJobs } from '../hydra/queries/last-evals.ts'
 import { ByJobset } from './by-jobset.ts'
 import { describeCommits } from './describe-commits.ts'
 import { commitOf, newestCommit } from './explain.ts'
-import { ruleOf } from './find-explanation.ts'
+import { ruleOf, standOnTracked } from './find-explanation.ts'
 import type { FoundChannel, FoundFleet, LookOptions } from './find-facts.ts'
 import { statusOfFleet } from './find-status.ts'
-import { findGates, type OnTracked } from './gates.ts'
+import { findGates } from './gates.ts'
 import { EVALS_SHOWN, type EvalOfChannel, type Page } from './page.ts'
 import type { DescribedCommit } from './survey.ts'
 
@@ -21,7 +20,7 @@ export async function findPage(
   options: LookOptions,
   problems: readonly string[],
 ): Promise<Page> {
-  const { rules, hosts, webUrl, hydraUrl, look, intervalMs } = options
+  const { rules, hosts, webUrl, hydraUrl, look, intervalMs, report } = options
   const status = statusOfFleet(fleet, options)
   const [evals, commits] = await Promise.all([
     findEvals(fleet.channels, options),
@@ -35,6 +34,8 @@ export async function findPage(
       const ofJobset = planned && evals?.get(planned.facts.jobset.id)
       const candidate = candidateOf(planned)
       const newest = planned && newestCommit(planned, hosts)
+      const ask = (sha: string) => knownStand(sha, found, newest?.sha)
+      const onTracked = { facts: found.facts, ask, report }
       const gates = findGates(
         {
           facts: found.facts,
@@ -42,8 +43,8 @@ export async function findPage(
           databaseAway: fleet.databaseAway,
           cache: look ? 'known' : 'none',
           onTracked: {
-            candidate: await standOnTracked(candidate?.sha, found, newest?.sha),
-            newestEval: await standOnTracked(newest?.sha, found, newest?.sha),
+            candidate: await standOnTracked(candidate?.sha, onTracked),
+            newestEval: await standOnTracked(newest?.sha, onTracked),
           },
           candidateTime: ofJobset?.find(({ id }) => id === candidate?.eval)?.timestamp,
         },
@@ -114,18 +115,12 @@ function oncePerFlake(
   }
 }
 
-/** As far as it was found out already. */
-async function standOnTracked(
-  sha: string | undefined,
-  { facts: { planned, tracked, tip, stands, away }, compareFrom, candidateOnTracked }: FoundChannel,
+/** What was found out already: of a branch, the newest eval's commit was compared, and that answer is kept. */
+async function knownStand(
+  sha: string,
+  { facts: { planned, tracked }, compareFrom, candidateOnTracked }: FoundChannel,
   newestSha: string | undefined,
-): Promise<OnTracked> {
-  const isCandidate = candidateOf(planned)?.sha === sha
-  if (sha === undefined || !tracked || away) return undefined
-  if (sha === tracked.sha) return IDENTICAL
-  if (sha === tip && stands.tracked) return stands.tracked
-  // of a branch, the newest eval's commit was compared already, and that answer is kept
-  const isKept = sha === newestSha && tracked.kind === 'branch'
-  const stand = isKept ? await compareFrom?.(sha) : isCandidate ? candidateOnTracked : undefined
-  return stand === 'not-found' ? 'unknown commit' : stand
+) {
+  if (sha === newestSha && tracked?.kind === 'branch') return compareFrom?.(sha)
+  return sha === candidateOf(planned)?.sha ? candidateOnTracked : undefined
 }
