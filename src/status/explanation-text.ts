@@ -4,8 +4,8 @@ import { relativeTime } from '../base/time.ts'
 import { NOTHING_MOVES } from '../channels/dry-run.ts'
 import { describeCommit } from './explain.ts'
 import type { ChannelExplanation, ToldCommit } from './find-explanation.ts'
-import { type Answer, GATES, type Gate, type State } from './gates.ts'
-import { clean, linked, MIN_WIDTH, type TableOptions, wrap } from './table.ts'
+import { type Answer, GATES, type Gate, hasOneAnswer, type State } from './gates.ts'
+import { clean, linked, MIN_WIDTH, type TableOptions, withAddress, wrap } from './table.ts'
 
 const MARKS: Readonly<Record<State, { mark: string; colour: 'green' | 'red' | 'yellow' }>> = {
   open: { mark: '✓', colour: 'green' },
@@ -84,8 +84,7 @@ function told({ sha, subject, author }: ToldCommit): string {
 
 /** One line if both have one answer. */
 function gateLines({ gate, candidate, newestEval }: Gate, width: number, options: TableOptions): string[] {
-  const isSame = candidate.text === newestEval.text && candidate.state === newestEval.state
-  return isSame
+  return hasOneAnswer({ candidate, newestEval })
     ? answerLines(gate, '', candidate, width, options)
     : [
         ...answerLines(gate, 'candidate: ', candidate, width, options),
@@ -110,11 +109,6 @@ function answerLines(
 /** The first of these words is the link, where the terminal shows links. */
 function withLink(line: string, words: string, url: string | null, { links }: TableOptions): string {
   return links ? line.replace(words, () => linked(words, url)) : line
-}
-
-/** An address stands behind its text, unless the terminal makes a link of it. */
-function withAddress(text: string, url: string | null, { links }: TableOptions): string {
-  return url === null || links ? text : `${text} ${clean(url)}`
 }
 
 function column(name: string, text: string, width: number): string[] {

@@ -64,6 +64,11 @@ export interface Gate {
   newestEval: Answer
 }
 
+/** Then it is told once. */
+export function hasOneAnswer({ candidate, newestEval }: Omit<Gate, 'gate'>): boolean {
+  return candidate.text === newestEval.text && candidate.state === newestEval.state
+}
+
 /**
  * How a commit stands to the tip of the tracked branch; `contained`: it is in its history, and how far back is not known;
  * `unknown commit`: GitHub does not have it; undefined: not known.

@@ -5,7 +5,7 @@ import { clockTime, relativeTime } from '../base/time.ts'
 import { UNFINISHED, wordsOfKind } from '../hydra/build-status.ts'
 import { describeCommit } from './explain.ts'
 import type { Change, ChangeKind, ChannelHistory } from './history.ts'
-import { clean, linked, MIN_WIDTH, type TableOptions, wrap } from './table.ts'
+import { clean, linked, MIN_WIDTH, type TableOptions, withAddress, wrap } from './table.ts'
 
 /** What this program never does stands out, also without colour. */
 const WORDS: Readonly<Record<ChangeKind, string>> = {
@@ -86,12 +86,12 @@ function whoOf({ actor, own }: Change): string {
   return own ? `${actor}, our App` : actor
 }
 
-function detailsOf(change: Change, { links }: TableOptions): string {
+function detailsOf(change: Change, options: TableOptions): string {
   const { subject, author, url } = change
   const sha = change.to ?? change.from ?? ''
   const commit = describeCommit(sha, subject === null ? undefined : { subject, author: author ?? undefined })
   const text = [commit, ...proofOf(change)].join(', ')
-  return `${clean(text)}${url === null || links ? '' : ` ${clean(url)}`}`
+  return withAddress(clean(text), url, options)
 }
 
 function proofOf({ eval: evalId, build, buildStatus }: Change): string[] {

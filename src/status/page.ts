@@ -7,7 +7,7 @@ import { count, cut, printable, short } from '../base/log.ts'
 import { dateWithZone, spanInWords } from '../base/time.ts'
 import { NOTHING_MOVES } from '../channels/dry-run.ts'
 import { describeCommit } from './explain.ts'
-import type { Answer, Gate } from './gates.ts'
+import { type Answer, type Gate, hasOneAnswer } from './gates.ts'
 import { type ChannelStatus, type FleetStatus, isTroubling, type Reason } from './shape.ts'
 import type { DescribedCommit } from './survey.ts'
 import { countReasons, LATE_MS, sortWorstFirst } from './table.ts'
@@ -219,9 +219,10 @@ function sentenceOf(page: Shown): string {
     return channels.length === 1 ? 'The channel is in no trouble' : `${upToDate}, and none is in trouble`
   }
   const [longest] = still.filter(({ since }) => since !== null).sort((a, b) => msOf(a.since) - msOf(b.since))
-  const worst = longest ? `, ${nameIn(page, longest)} for ${ageOf(longest.since, generatedAt)}` : ''
+  const which = longest && channels.length > 1 ? `, ${nameIn(page, longest)}` : ''
+  const long = longest ? ` for ${ageOf(longest.since, generatedAt)}` : ''
   const more = unknown === 0 ? '' : `; ${unknown} ${unknown === 1 ? 'is' : 'are'} unknown`
-  return `${of(still.length, 'stands', 'stand')} still${channels.length === 1 ? worst.replace(/^, .* for/, ' for') : worst}${more}`
+  return `${of(still.length, 'stands', 'stand')} still${which}${long}${more}`
 }
 
 /** A channel's branch, with its repository if there are several. */
@@ -467,8 +468,7 @@ const STATE_WORDS = { open: 'open', shut: 'shut', unknown: 'not known' } as cons
 
 /** As explain has them: one line if both have one answer. */
 function gateOf({ gate, candidate, newestEval }: Gate): Html {
-  const isSame = candidate.text === newestEval.text && candidate.state === newestEval.state
-  const answers = isSame
+  const answers = hasOneAnswer({ candidate, newestEval })
     ? answerOf(candidate, '')
     : html`${answerOf(candidate, 'candidate: ')}${answerOf(newestEval, 'newest eval: ')}`
   return html`<div><dt>${gate}</dt>${answers}</div>

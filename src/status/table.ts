@@ -215,6 +215,15 @@ export function linked(text: string, url: string | null): string {
     : `\u001b]8;;${clean(url).replace(/[^\x21-\x7e]/gu, encodeURIComponent)}\u001b\\${text}\u001b]8;;\u001b\\`
 }
 
+/** An address stands behind its text, unless the terminal makes a link of it. */
+export function withAddress(
+  text: string,
+  url: string | null,
+  { links }: Pick<TableOptions, 'links'>,
+): string {
+  return url === null || links ? text : `${text} ${clean(url)}`
+}
+
 function widthOf(cells: string[]): number {
   return cells.reduce((width, cell) => Math.max(width, stringWidth(cell)), 0)
 }
