@@ -2,6 +2,7 @@
 // docs/commands.md are made.
 import { parseArgs } from 'node:util'
 import { UsageError } from '../base/errors.ts'
+import type { TypedTime } from '../base/typed-time.ts'
 
 export interface Option {
   type: 'string' | 'boolean'
@@ -30,6 +31,32 @@ export const CONFIG = {
   value: 'FILE',
   about: 'the configuration (default: $HYDRA_CHANNELS_CONFIG, else /etc/hydra-channels/config.json)',
 } as const satisfies Option
+
+/** For the hint of a command that wants one. */
+export const LISTED = 'hydra-channels status lists the channels'
+
+/** @throws UsageError if it is not one */
+export function oneChannel(positionals: readonly string[], hint: string): string {
+  const [name, extra] = positionals
+  if (name !== undefined && extra === undefined) return name
+  throw new UsageError(`expected one CHANNEL, but got ${positionals.length}`, { hint })
+}
+
+/**
+ * @param option `--until`
+ * @throws UsageError if it is given, and names no time
+ */
+export function timeOf(
+  option: string,
+  text: string | undefined,
+  parse: (text: string, now: number) => TypedTime,
+  now: number,
+): Date | undefined {
+  if (text === undefined) return undefined
+  const found = parse(text, now)
+  if (found.kind === 'at') return found.at
+  throw new UsageError(`${option} “${text}” cannot be used: ${found.why}`, { hint: found.hint })
+}
 
 /** All commands take them. */
 export const COMMON = {

@@ -1,6 +1,5 @@
 // Asks Hydra and GitHub which channels there are, for hold and release.
 import { OperatorError, operatorErrorOf, UsageError } from '../base/errors.ts'
-import { createHttp } from '../base/http.ts'
 import { couldBeOf, findTip, listTips } from '../channels/branches.ts'
 import { type Channel, channelKey } from '../channels/channel.ts'
 import { parseChannelName } from '../channels/channel-name.ts'
@@ -11,11 +10,9 @@ import { lookUpFleet } from '../channels/snapshot.ts'
 import { prefixOf } from '../channels/template.ts'
 import type { Config } from '../config.ts'
 import { expectedHosts } from '../github/config.ts'
-import { findConnection } from '../hydra/connection.ts'
-import { openDatabase } from '../hydra/database.ts'
 import { readStamp } from '../state/last-reconcile.ts'
-import { openGitHub } from './clients.ts'
 import { type FoundName, findNamedChannel } from './known-channels.ts'
+import { withClients } from './look.ts'
 
 /** For each of the two: somebody waits. */
 const LIMIT_SECONDS = 5
@@ -27,10 +24,8 @@ export async function askAbout(
 ): Promise<FoundName> {
   const { channels: rules, stateDirectory } = config
   const recorded = readStamp(stateDirectory)?.channels ?? []
-  const database = openDatabase(findConnection(config.database, env))
-  const http = createHttp(env)
-  try {
-    return await findNamedChannel(name, {
+  return withClients({ config, env, deadlineSeconds: LIMIT_SECONDS }, ({ database, openGitHub }) =>
+    findNamedChannel(name, {
       rules,
       recorded,
       held,
@@ -42,7 +37,7 @@ export async function askAbout(
         return channels.filter(({ presence }) => presence !== 'gone')
       },
       askGitHub: async () => {
-        const github = await openGitHubFor(config, env, http)
+        const github = await openGitHub().catch(unlessKey)
         const tips = await listTips(github, prefixesOf(rules, recorded))
         const known = new Set(recorded.map(channelKey))
         const listed = [...tips.values()].flatMap(({ prefix: { repository }, branches }) =>
@@ -72,30 +67,12 @@ export async function askAbout(
           trouble: errors[0] && operatorErrorOf(errors[0]),
         }
       },
-    })
-  } finally {
-    http.close()
-    await database.close()
-  }
+    }),
+  )
 }
 
 /** Without a key, a channel can be held all the same. */
-async function openGitHubFor(
-  config: Config,
-  env: Readonly<Record<string, string | undefined>>,
-  http: ReturnType<typeof createHttp>,
-): ReturnType<typeof openGitHub> {
-  try {
-    return await openGitHub({
-      config,
-      env,
-      http,
-      log: { line() {} },
-      personalToken: 'ignored',
-      deadlineSeconds: LIMIT_SECONDS,
-    })
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error
-    throw new OperatorError(`GitHub was not asked: ${error.message}`, { cause: error })
-  }
+function unlessKey(error: unknown): never {
+  if (!(error instanceof UsageError)) throw error
+  throw new OperatorError(`GitHub was not asked: ${error.message}`, { cause: error })
 }

@@ -2,15 +2,11 @@
 
 import { systemClock } from '../base/clock.ts'
 import { DEFAULT_CONFIG_FILE } from '../base/defaults.ts'
-import { UsageError } from '../base/errors.ts'
-import { createHttp } from '../base/http.ts'
 import { printable } from '../base/log.ts'
 import { readConfig } from '../config.ts'
-import { findConnection } from '../hydra/connection.ts'
-import { openDatabase } from '../hydra/database.ts'
 import { findExplanation } from '../status/find-explanation.ts'
-import { CONFIG, type Options } from './arguments.ts'
-import { openGitHub } from './clients.ts'
+import { CONFIG, LISTED, type Options, oneChannel } from './arguments.ts'
+import { withClients } from './look.ts'
 import { type Command, configFile } from './run.ts'
 import { lookOptionsOf, tableOptionsFor } from './status.ts'
 
@@ -50,38 +46,20 @@ export const command: Command<typeof options> = {
   more,
   logTo: 'stderr',
   async run({ values, positionals, env, report, print, progress }) {
-    const name = oneChannel(positionals)
+    const name = oneChannel(positionals, LISTED)
     const config = readConfig(configFile(values.config, env) ?? DEFAULT_CONFIG_FILE)
-    const http = createHttp(env)
-    const database = openDatabase(findConnection(config.database, env))
     progress('asking Hydra and GitHub…')
-    try {
-      const explanation = await findExplanation(name, {
+    const explanation = await withClients({ config, env }, ({ http, database, openGitHub }) =>
+      findExplanation(name, {
         ...lookOptionsOf(config, { http, env }),
-        report,
-        database,
-        now: new Date(systemClock.now()),
-        // whose credentials are used is of no interest here
-        openGitHub: () => openGitHub({ config, env, http, log: { line() {} }, personalToken: 'ignored' }),
-      })
-      if (values.json) print(`${printable(JSON.stringify(explanation))}\n`)
-      else {
-        const { renderExplanation } = await import('../status/explanation-text.ts')
-        for (const line of renderExplanation(explanation, await tableOptionsFor(env))) print(`${line}\n`)
-      }
-      return 'ok'
-    } finally {
-      http.close()
-      await database.close()
+        ...{ report, database, openGitHub, now: new Date(systemClock.now()) },
+      }),
+    )
+    if (values.json) print(`${printable(JSON.stringify(explanation))}\n`)
+    else {
+      const { renderExplanation } = await import('../status/explanation-text.ts')
+      for (const line of renderExplanation(explanation, await tableOptionsFor(env))) print(`${line}\n`)
     }
+    return 'ok'
   },
-}
-
-/** @throws UsageError if it is not one */
-export function oneChannel(positionals: readonly string[]): string {
-  const [name, extra] = positionals
-  if (name !== undefined && extra === undefined) return name
-  throw new UsageError(`expected one CHANNEL, but got ${positionals.length}`, {
-    hint: 'hydra-channels status lists the channels',
-  })
 }

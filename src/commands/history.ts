@@ -3,19 +3,15 @@
 import { systemClock } from '../base/clock.ts'
 import { DEFAULT_CONFIG_FILE } from '../base/defaults.ts'
 import { UsageError } from '../base/errors.ts'
-import { createHttp } from '../base/http.ts'
 import { printable } from '../base/log.ts'
 import { parseSince } from '../base/typed-time.ts'
 import type { Channel } from '../channels/channel.ts'
 import { findMakeableChannel } from '../channels/channel-name.ts'
 import { type Config, readConfig } from '../config.ts'
-import { findConnection } from '../hydra/connection.ts'
-import { openDatabase } from '../hydra/database.ts'
 import { readStamp } from '../state/last-reconcile.ts'
 import { findHistory } from '../status/find-history.ts'
-import { CONFIG, type Options } from './arguments.ts'
-import { openGitHub } from './clients.ts'
-import { oneChannel } from './explain.ts'
+import { CONFIG, LISTED, type Options, oneChannel, timeOf } from './arguments.ts'
+import { withClients } from './look.ts'
 import { type Command, configFile } from './run.ts'
 import { lookOptionsOf, tableOptionsFor } from './status.ts'
 
@@ -54,31 +50,24 @@ export const command: Command<typeof options> = {
   more,
   logTo: 'stderr',
   async run({ values, positionals, env, report, print, progress }) {
-    const name = oneChannel(positionals)
+    const name = oneChannel(positionals, LISTED)
     const now = new Date(systemClock.now())
-    const sinceMs = sinceOf(values.since, now.getTime())
+    const sinceMs = timeOf('--since', values.since, parseSince, now.getTime())?.getTime()
     const config = readConfig(configFile(values.config, env) ?? DEFAULT_CONFIG_FILE)
     const channel = await findChannel(name, config, env)
-    const http = createHttp(env)
-    const database = openDatabase(findConnection(config.database, env))
     progress('asking GitHub and Hydra…')
-    try {
-      const history = await findHistory(channel, {
+    const history = await withClients({ config, env }, ({ http, database, openGitHub }) =>
+      findHistory(channel, {
         ...lookOptionsOf(config, { http, env }),
-        ...{ sinceMs, report, database, now },
-        // whose credentials are used is of no interest here
-        openGitHub: () => openGitHub({ config, env, http, log: { line() {} }, personalToken: 'ignored' }),
-      })
-      if (values.json) print(`${printable(JSON.stringify(history))}\n`)
-      else {
-        const { renderHistory } = await import('../status/history-text.ts')
-        for (const line of renderHistory(history, await tableOptionsFor(env))) print(`${line}\n`)
-      }
-      return 'ok'
-    } finally {
-      http.close()
-      await database.close()
+        ...{ sinceMs, report, database, openGitHub, now },
+      }),
+    )
+    if (values.json) print(`${printable(JSON.stringify(history))}\n`)
+    else {
+      const { renderHistory } = await import('../status/history-text.ts')
+      for (const line of renderHistory(history, await tableOptionsFor(env))) print(`${line}\n`)
     }
+    return 'ok'
   },
 }
 
@@ -95,11 +84,4 @@ async function findChannel(
     const { askAbout } = await import('./ask-about-channels.ts')
     return (await askAbout(name, config, { env, held: [] })).channel
   }
-}
-
-function sinceOf(text: string | undefined, now: number): number | undefined {
-  if (text === undefined) return undefined
-  const since = parseSince(text, now)
-  if (since.kind === 'at') return since.at.getTime()
-  throw new UsageError(`--since “${text}” cannot be used: ${since.why}`, { hint: since.hint })
 }

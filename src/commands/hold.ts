@@ -7,7 +7,7 @@ import { RELEASE_ALL } from '../base/links.ts'
 import { cut, listSome, printable } from '../base/log.ts'
 import { clockTime, relativeTime } from '../base/time.ts'
 import { isoTime, parseUntil } from '../base/typed-time.ts'
-import type { Channel } from '../channels/channel.ts'
+import { type Channel, channelName } from '../channels/channel.ts'
 import { nameChannel, parseChannelName, selectChannel } from '../channels/channel-name.ts'
 import {
   ALL,
@@ -20,7 +20,7 @@ import {
   writeHold,
 } from '../channels/holds.ts'
 import { type Config, readConfig } from '../config.ts'
-import { CONFIG, type Options } from './arguments.ts'
+import { CONFIG, type Options, oneChannel, timeOf } from './arguments.ts'
 import type { FoundName } from './known-channels.ts'
 import { type Command, configFile, type Invocation } from './run.ts'
 
@@ -74,7 +74,7 @@ ${EXIT}`,
     }
     const reason = values.reason.trim()
     const now = systemClock.now()
-    const until = untilOf(values.until, now)
+    const until = timeOf('--until', values.until, parseUntil, now)
     const config = readConfig(configFile(values.config, env) ?? DEFAULT_CONFIG_FILE)
     const { stateDirectory } = config
     const found = name === ALL ? undefined : await findChannel(name.text, config, invocation)
@@ -141,7 +141,7 @@ ${CHANNEL.slice(1)}`,
 type Asked = Pick<Invocation<typeof releaseOptions>, 'values' | 'positionals' | 'env' | 'log'>
 
 function operandOf({ values, positionals }: Asked, verb: string): { text: string } | typeof ALL {
-  const [name, extra] = positionals
+  const [name] = positionals
   if (values.all) {
     if ('force' in values && values.force) {
       throw new UsageError('--all holds every channel, also those to come: --force is for one of them')
@@ -151,19 +151,7 @@ function operandOf({ values, positionals }: Asked, verb: string): { text: string
       hint: `hydra-channels ${verb} --all, or hydra-channels ${verb} ${name}`,
     })
   }
-  if (name === undefined || extra !== undefined) {
-    throw new UsageError(`expected one CHANNEL, but got ${positionals.length}`, {
-      hint: `hydra-channels ${verb} --all is for every channel`,
-    })
-  }
-  return { text: name }
-}
-
-function untilOf(text: string | undefined, now: number): Date | undefined {
-  if (text === undefined) return undefined
-  const until = parseUntil(text, now)
-  if (until.kind === 'at') return until.at
-  throw new UsageError(`--until “${text}” cannot be used: ${until.why}`, { hint: until.hint })
+  return { text: oneChannel(positionals, `hydra-channels ${verb} --all is for every channel`) }
 }
 
 /** Nobody is asked about a hold that is there. */
@@ -222,7 +210,7 @@ function describeReleased(
 
 const hasEnded = ({ until }: Hold, now: number) => until !== null && Date.parse(until) <= now
 
-const show = (of: Channel | typeof ALL) => (of === ALL ? 'all channels' : `${of.repository} ${of.branch}`)
+const show = (of: Channel | typeof ALL) => (of === ALL ? 'all channels' : channelName(of))
 
 /** Through the NixOS module's sudo, this process runs as a user that nobody knows. */
 function askerOf(env: Asked['env']): string | undefined {

@@ -4,21 +4,19 @@ import { join } from 'node:path'
 import { systemClock } from '../base/clock.ts'
 import { DEFAULT_CONFIG_FILE } from '../base/defaults.ts'
 import { lineOfError, messageOf, OperatorError, UsageError } from '../base/errors.ts'
-import { createHttp, type Http } from '../base/http.ts'
+import type { Http } from '../base/http.ts'
 import { count, printable } from '../base/log.ts'
 import { writeAtomically } from '../base/write-atomically.ts'
 import { createLook } from '../cache/narinfo.ts'
 import { findCacheClient } from '../cache/options.ts'
 import { type Config, readConfig } from '../config.ts'
 import { expectedHosts, webUrlFor } from '../github/config.ts'
-import { findConnection } from '../hydra/connection.ts'
-import { openDatabase } from '../hydra/database.ts'
 import { findFacts, type LookOptions } from '../status/find-facts.ts'
 import { statusOfFleet } from '../status/find-status.ts'
 import { type FleetStatus, isTroubling } from '../status/shape.ts'
 import type { TableOptions } from '../status/table.ts'
 import { CONFIG, type Options } from './arguments.ts'
-import { openGitHub } from './clients.ts'
+import { withClients } from './look.ts'
 import { type Command, configFile } from './run.ts'
 
 const about = `
@@ -89,12 +87,9 @@ export const command: Command<typeof options> = {
       })
     }
     const config = readConfig(configFile(values.config, env) ?? DEFAULT_CONFIG_FILE)
-    const http = createHttp(env)
-    const database = openDatabase(findConnection(config.database, env))
     progress('asking Hydra and GitHub…')
-    try {
+    return withClients({ config, env }, async ({ http, database, openGitHub }) => {
       const problems: string[] = []
-      let github: ReturnType<typeof openGitHub> | undefined
       const options: LookOptions = {
         ...lookOptionsOf(config, { http, env }),
         report(error) {
@@ -102,25 +97,13 @@ export const command: Command<typeof options> = {
           problems.push(lineOfError(error))
         },
         only: positionals,
-        database,
-        now: new Date(systemClock.now()),
-        // whose credentials are used is of no interest here
-        openGitHub: () =>
-          (github ??= openGitHub({ config, env, http, log: { line() {} }, personalToken: 'ignored' })),
+        ...{ database, openGitHub, now: new Date(systemClock.now()) },
       }
       const fleet = await findFacts(options)
       const status = statusOfFleet(fleet, options)
-      const json = `${printable(JSON.stringify(status))}\n`
-      if (values.json) print(json)
-      if (values.metrics === undefined && values.page === undefined) {
-        if (values.json) return 'ok'
-        const { renderTable } = await import('../status/table.ts')
-        // escaped already, and coloured
-        for (const line of renderTable(status, await tableOptionsFor(env))) print(`${line}\n`)
-        return 'ok'
-      }
+      const json = () => `${printable(JSON.stringify(status))}\n`
       let ended: 'ok' | 'failed' = 'ok'
-      // trouble with one of them is none of the other
+      // trouble with one file is none of the others
       const write = (content: Content) => {
         try {
           writeForAll(content)
@@ -129,6 +112,12 @@ export const command: Command<typeof options> = {
           report(error)
           ended = 'failed'
         }
+      }
+      if (values.json) print(json())
+      else if (values.metrics === undefined && values.page === undefined) {
+        const { renderTable } = await import('../status/table.ts')
+        // escaped already, and coloured
+        for (const line of renderTable(status, await tableOptionsFor(env))) print(`${line}\n`)
       }
       if (values.metrics !== undefined) {
         const { renderMetrics } = await import('../status/metrics.ts')
@@ -141,15 +130,12 @@ export const command: Command<typeof options> = {
           import('../status/find-page.ts'),
           import('../status/page.ts'),
         ])
-        write({ what: 'the page', file: join(values.page, 'status.json'), text: json })
+        write({ what: 'the page', file: join(values.page, 'status.json'), text: json() })
         const text = renderPage(await findPage(fleet, options, problems))
         write({ what: 'the page', file: join(values.page, 'index.html'), text })
       }
       return ended
-    } finally {
-      http.close()
-      await database.close()
-    }
+    })
   },
 }
 
