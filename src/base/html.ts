@@ -39,7 +39,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 }
 
-/** Words that lead somewhere, but nowhere than to a page of the web: whoever wrote the address. */
+/** A link, but only to http and https: other people write the addresses. */
 export function link(url: string | null | undefined, words: Part): Html {
   return url && /^https?:\/\//.test(url) ? html`<a href="${url}">${words}</a>` : html`${words}`
 }

@@ -72,7 +72,7 @@ export async function lookOnly(paths: readonly string[], of: string, options: Ca
   }
 }
 
-/** What is said of some outputs. What may take long is said before it begins, and its end is what the next line says. */
+/** Log lines about some outputs. What may take long is logged before it begins; the next line says how it ended. */
 export function speakFor(of: string, { log }: Pick<CacheOptions, 'log'>) {
   const line = (text: string) => log(`${of}: ${text}`)
   let isWaiting = false
