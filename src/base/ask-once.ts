@@ -11,3 +11,16 @@ export function askOnce<Answer>(
   answer.catch(() => answers.delete(key))
   return answer
 }
+
+/** The same, but one that failed is not asked again: it has its answer. */
+export function askOnlyOnce<Answer>(
+  answers: Map<string, Promise<Answer>>,
+  key: string,
+  question: () => Promise<Answer>,
+): Promise<Answer> {
+  const answer = answers.get(key) ?? question()
+  answers.set(key, answer)
+  // those who ask are told
+  answer.catch(() => {})
+  return answer
+}

@@ -1,5 +1,7 @@
 // Proves that outputs are in the cache: looks for them there, and copies what is missing.
+
 import { Semaphore } from 'async-mutex'
+import { askOnlyOnce } from '../base/ask-once.ts'
 import type { Output } from '../base/output.ts'
 import { copyBy, lookOnly, pathsOf, speakFor } from './copy.ts'
 import { findProblem, waitFor } from './narinfo.ts'
@@ -47,7 +49,7 @@ export function createProver(
     const found = await allOf(paths, path => {
       // what was proven before this call costs it no time
       if (proven.has(path)) return 'there'
-      return remembered(looks, path, () => slots.runExclusive(() => look(path)))
+      return askOnlyOnce(looks, path, () => slots.runExclusive(() => look(path)))
     })
     const missing = paths.filter((_, index) => found[index] === 'missing')
     if (missing.length === 0 && client) say.saw(paths.length, client)
@@ -58,7 +60,7 @@ export function createProver(
       unsaid = 0
     }
     await allOf(missing, path =>
-      remembered(copies, path, () =>
+      askOnlyOnce(copies, path, () =>
         slots.runExclusive(() => copy(path, { copying, waiting: () => say.waiting(path) })),
       ),
     )
@@ -77,10 +79,4 @@ async function allOf<T>(
     if (each.status === 'rejected') throw each.reason
     return each.value
   })
-}
-
-function remembered<T>(known: Map<string, Promise<T>>, path: string, work: () => Promise<T>): Promise<T> {
-  const found = known.get(path) ?? work()
-  known.set(path, found)
-  return found
 }

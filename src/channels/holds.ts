@@ -55,7 +55,10 @@ export function findHolds(stateDirectory: string, channel: Channel, now: number 
     .sort((a, b) => Number(endOf(a) < endOf(b)) - Number(endOf(a) > endOf(b)))
 }
 
-const endOf = ({ until }: Hold) => (until === null ? Number.POSITIVE_INFINITY : Date.parse(until))
+/** Milliseconds; infinity: when it is released. */
+export function endOf({ until }: Hold): number {
+  return until === null ? Number.POSITIVE_INFINITY : Date.parse(until)
+}
 
 /**
  * What its file says, also if it has ended; undefined if there is none.

@@ -12,6 +12,7 @@ import { nameChannel, parseChannelName, selectChannel } from '../channels/channe
 import {
   ALL,
   describeHold,
+  endOf,
   type Hold,
   listHolds,
   MAX_NAME,
@@ -202,13 +203,11 @@ function describeReleased(
 ): string {
   if (hold === 'unreadable') return 'released; the hold could not be read'
   if (!hold) return 'released'
-  if (hold.until !== null && hasEnded(hold, now)) {
-    return `released, but the hold had ended ${relativeTime(Date.parse(hold.until), now)}`
-  }
+  if (hasEnded(hold, now)) return `released, but the hold had ended ${relativeTime(endOf(hold), now)}`
   return `released; ${of === ALL ? 'they were' : 'it was'} held ${describeHold(hold, now)}`
 }
 
-const hasEnded = ({ until }: Hold, now: number) => until !== null && Date.parse(until) <= now
+const hasEnded = (hold: Hold, now: number) => endOf(hold) <= now
 
 const show = (of: Channel | typeof ALL) => (of === ALL ? 'all channels' : channelName(of))
 

@@ -6,7 +6,7 @@ import { journalCommand, RELEASE_ALL, releaseCommand } from '../base/links.ts'
 import { count } from '../base/log.ts'
 import { relativeTime } from '../base/time.ts'
 import { parseChannelName } from '../channels/channel-name.ts'
-import { ALL, describeHold, type Hold, listHolds, readHold } from '../channels/holds.ts'
+import { ALL, describeHold, endOf, type Hold, listHolds, readHold } from '../channels/holds.ts'
 import type { Config } from '../config.ts'
 import { removeKick } from '../state/kick.ts'
 import { readStamp } from '../state/last-reconcile.ts'
@@ -46,7 +46,7 @@ export function checkHolds({ stateDirectory }: Config, now: number): Answer<neve
       continue
     }
     const what = name === ALL ? 'all channels' : name
-    const end = hold.until === null ? Number.POSITIVE_INFINITY : Date.parse(hold.until)
+    const end = endOf(hold)
     if (end > now) listed.push(`${what} ${describeHold(hold, now)}`)
     else {
       ended.push(name)

@@ -1,12 +1,18 @@
 // The tracked branches, which "behind" is measured by: their tips, and how much of them Hydra has not evaluated.
 
+import { askOnlyOnce } from '../base/ask-once.ts'
 import { short } from '../base/log.ts'
 import { compareIfPossible } from '../channels/forge.ts'
 import type { PlannedChannel } from '../channels/plan.ts'
 import { refsOf } from '../channels/tracked-ref.ts'
 import { newestCommit, type Tracked } from './explain.ts'
-import type { Survey, Surveys } from './survey.ts'
-import { type HistoricCommit, isWorthOneByOne, type TrackedBranch } from './survey.ts'
+import {
+  type HistoricCommit,
+  isWorthOneByOne,
+  type Survey,
+  type Surveys,
+  type TrackedBranch,
+} from './survey.ts'
 
 export type TrackedFound = Tracked & {
   history: readonly HistoricCommit[]
@@ -23,12 +29,6 @@ export type FindTracked = (planned: PlannedChannel) => Promise<TrackedFound | un
 export function createFindTracked(github: Surveys, hosts: readonly string[]): FindTracked {
   const branches = new Map<string, Promise<TrackedBranch | undefined>>()
   const comparisons = new Map<string, Promise<Compared | undefined>>()
-  const once = <T>(known: Map<string, Promise<T>>, key: string, find: () => Promise<T>): Promise<T> => {
-    const found = known.get(key) ?? find()
-    known.set(key, found)
-    found.catch(() => {})
-    return found
-  }
 
   return async planned => {
     const { repository: name } = planned.channel
@@ -42,14 +42,14 @@ export function createFindTracked(github: Surveys, hosts: readonly string[]): Fi
     const key = name.toLowerCase()
     let branch: TrackedBranch | undefined
     for (const each of refsOf(tracked)) {
-      branch ??= await once(branches, `${key} ${each}`, () => findBranch(repository, each))
+      branch ??= await askOnlyOnce(branches, `${key} ${each}`, () => findBranch(repository, each))
     }
     if (!branch) return undefined
     const { ref } = branch
     const newest = newestCommit(planned, hosts)?.sha
     // with the branch, as the engine does, and not with its commit: of a branch GraphQL knows what is too much for REST
     const compareFrom = (sha: string) =>
-      once(comparisons, `${key} ${ref} ${sha}`, () => compareIfPossible(repository, sha, ref))
+      askOnlyOnce(comparisons, `${key} ${ref} ${sha}`, () => compareIfPossible(repository, sha, ref))
     return {
       name: ref === 'HEAD' ? 'the default branch' : ref.replace(/^refs\/(heads\/)?/, ''),
       kind: 'branch',

@@ -6,7 +6,17 @@ import { type TestContext, test } from 'node:test'
 import type { ChannelExplanation } from '../../src/status/find-explanation.ts'
 import type { Gate } from '../../src/status/gates.ts'
 import { type Stage, stageFor } from '../helpers/stage.ts'
-import { channel, evaluate, hold, job, loseDatabase, loseGitHub, NAS, WEB } from '../helpers/status.ts'
+import {
+  channel,
+  evaluate,
+  hold,
+  job,
+  loseDatabase,
+  loseGitHub,
+  NAS,
+  requestsOf,
+  WEB,
+} from '../helpers/status.ts'
 
 const short = (sha: string) => sha.slice(0, 7)
 const MARKS = { open: '✓', shut: '✗', unknown: '–' } as const
@@ -141,13 +151,7 @@ test('one channel asks GitHub about itself alone, however large the fleet', asyn
   await stage.repository.setBranches({ main: c3, ...tips })
   const found = await explained(stage, channel('h7'))
   assert.deepEqual(found.marks, ['✓✓✓✓–✓✓✓✓', '✓✓✗✓–✓✓✓✓'])
-  const requests = stage.github.requests.map(each =>
-    each
-      .replaceAll(c2, 'c2')
-      .replaceAll(c3, 'c3')
-      .replace(/\/\d+\//, '/ID/'),
-  )
-  assert.deepEqual(requests.sort(), [
+  assert.deepEqual(requestsOf(stage, { c2, c3 }), [
     'GET /repos/alice/dotfiles/compare/c2...refs/heads/main',
     'GET /repos/alice/dotfiles/git/matching-refs/heads/nixos-tested-',
     'GET /repos/alice/dotfiles/installation',

@@ -160,3 +160,10 @@ export async function findStatusAtOnce(stage: Stage): Promise<{ status: FleetSta
     await database.close()
   }
 }
+
+/** What GitHub was asked, sorted; commits by their names, and what GitHub numbers as ID. */
+export function requestsOf({ github }: Stage, commits: Readonly<Record<string, string>>): string[] {
+  const plain = (request: string) =>
+    Object.entries(commits).reduce((text, [name, sha]) => text.replaceAll(sha, name), request)
+  return github.requests.map(request => plain(request).replace(/\/\d+\//, '/ID/')).sort()
+}
