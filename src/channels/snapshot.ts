@@ -44,14 +44,15 @@ export async function lookUpJob(
     const looking = findJobsetFacts(sql, jobsetsOf(rules), async (sql, jobsetId) => {
       const [build, own] = await Promise.all([building, presentOf])
       const isOwn = build?.jobsetId === jobsetId
-      // of jobs that are not there, the one counts that may come back, or that was good last
-      if (!own.some(({ job }) => job === build?.job)) return findJobStates(sql, jobsetId)
-      const [present, candidate] = await Promise.all([
-        isOwn ? own : findPresentJobs(sql, jobsetId),
+      const isThere = own.some(({ job }) => job === build?.job)
+      const [known, candidate] = await Promise.all([
+        // of jobs that are not there, the one counts that may come back, or that was good last
+        !isThere ? findJobStates(sql, jobsetId) : isOwn ? own : findPresentJobs(sql, jobsetId),
         candidateOf,
       ])
-      // of the other jobs only their being there matters
-      const jobs = new Map<string, JobFacts>(present.map(job => [job.job, { ...job, candidate: undefined }]))
+      // of jobs beside one that is there, only their being there matters
+      const jobs = new Map<string, JobFacts>(known.map(job => [job.job, { candidate: undefined, ...job }]))
+      // neither there nor good, if it is built again: the channel is its own all the same
       if (build && isOwn) {
         jobs.set(build.job, { job: build.job, newest: jobs.get(build.job)?.newest, candidate })
       }

@@ -117,6 +117,18 @@ test('a build that is built again: the channel stays, and exit 0', async t => {
   assert.equal(await stage.repository.branch(CHANNEL), undefined)
 })
 
+test('the only good build of a job that is gone is built again: nothing moves, and exit 0', async t => {
+  const stage = await stageFor(t)
+  const [c1 = '', c2 = ''] = await line(stage, 2)
+  const build = await stage.built(c1)
+  const event = await stage.hydra.eventOf(build)
+  await stage.eval(c2, [{ job: 'nixos-web.x86_64-linux' }])
+  await stage.hydra.restart(build)
+  const result = await stage.hook(event)
+  assert.equal(result.status, 0, result.log)
+  assert.equal(verdict(result.log), `alice/dotfiles ${CHANNEL}: not moved: the job has no good build now`)
+})
+
 test('a build that is built again leaves the older good build as the candidate', async t => {
   // main: c1 - c2   c2's build is built again
   const stage = await stageFor(t)
