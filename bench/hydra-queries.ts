@@ -15,6 +15,7 @@ import { findLastEvals } from '../src/hydra/queries/last-evals.ts'
 import { findNewestEval } from '../src/hydra/queries/newest-eval.ts'
 import { findNewestEvalOfBuild } from '../src/hydra/queries/newest-eval-of-build.ts'
 import { findOutputsOfBuilds } from '../src/hydra/queries/outputs.ts'
+import { findOutputsOfCommits } from '../src/hydra/queries/outputs-of-commits.ts'
 import { findPresentJobs } from '../src/hydra/queries/present-jobs.ts'
 import { createHydra } from '../test/helpers/hydra.ts'
 import { fillLargeHydra } from '../test/helpers/large-hydra.ts'
@@ -68,6 +69,15 @@ const queries: [name: string, ask: (sql: Sql) => Promise<unknown>][] = [
   ['findFailingSince, of two', sql => findFailingSince(sql, jobset, [jobs.longBad, jobs.neverGood])],
   ['findLastEvals, of one job', sql => findLastEvals(sql, jobset, [jobs.usual], 30)],
   ['findLastEvals', sql => findLastEvals(sql, jobset, [...candidates.keys()], 30)],
+  [
+    'findOutputsOfCommits, each job at one of 100 recent commits',
+    sql =>
+      findOutputsOfCommits(
+        sql,
+        jobset,
+        [...candidates.keys()].map((job, at) => ({ job, sha: recent[at % recent.length] ?? '' })),
+      ),
+  ],
   ['findOutputsOfBuilds', sql => findOutputsOfBuilds(sql, [...candidates.values()])],
 ]
 

@@ -24,6 +24,7 @@ import { findLastEvals } from '../hydra/queries/last-evals.ts'
 import { findNewestEval } from '../hydra/queries/newest-eval.ts'
 import { findNewestEvalOfBuild } from '../hydra/queries/newest-eval-of-build.ts'
 import { findOutputsOfBuilds } from '../hydra/queries/outputs.ts'
+import { findOutputsOfCommits } from '../hydra/queries/outputs-of-commits.ts'
 import { findPresentJobs } from '../hydra/queries/present-jobs.ts'
 import { parseRows } from '../hydra/queries/rows.ts'
 import { type Answer, after, type Check, type Checked, check, notChecked, someOf } from './check.ts'
@@ -44,6 +45,7 @@ export const QUERIES = {
   findFailingSince: sql => findFailingSince(sql, 0, ['']),
   findFirstBuilds: sql => findFirstBuilds(sql, 0, ['']),
   findLastEvals: sql => findLastEvals(sql, 0, [''], 1),
+  findOutputsOfCommits: sql => findOutputsOfCommits(sql, 0, [{ job: '', sha: '0'.repeat(40) }]),
   findBuildsInEvals: sql => findBuildsInEvals(sql, 0, '', [0]),
 } as const satisfies Record<string, (sql: Sql) => Promise<unknown>>
 

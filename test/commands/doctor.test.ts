@@ -94,7 +94,7 @@ test('a healthy set-up', async t => {
 ✓ database: ${host}:5432, database ${database}, role hydra (configuration): PostgreSQL VERSION answers
 ✓ read-only: the role hydra may write to none of N tables
 ✓ users: the role hydra cannot read users, which has Hydra's password hashes
-✓ tables: Hydra's tables and columns are as expected (14 queries)
+✓ tables: Hydra's tables and columns are as expected (15 queries)
 ✓ lock: while one reconcile runs, a second one is kept out
 ✓ jobsets: dotfiles:main (1 job)
 ✓ jobs: channels[0]: 1 job of dotfiles:main, 1 channel: ${CHANNEL}

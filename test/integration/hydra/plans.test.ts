@@ -18,6 +18,7 @@ import { findLastEvals } from '../../../src/hydra/queries/last-evals.ts'
 import { findNewestEval } from '../../../src/hydra/queries/newest-eval.ts'
 import { findNewestEvalOfBuild } from '../../../src/hydra/queries/newest-eval-of-build.ts'
 import { findOutputsOfBuilds } from '../../../src/hydra/queries/outputs.ts'
+import { findOutputsOfCommits } from '../../../src/hydra/queries/outputs-of-commits.ts'
 import { findPresentJobs } from '../../../src/hydra/queries/present-jobs.ts'
 import { createHydra, type TestHydra } from '../../helpers/hydra.ts'
 import { fillLargeHydra, type LargeHydra } from '../../helpers/large-hydra.ts'
@@ -192,6 +193,32 @@ const cases: Record<string, Case> = {
       'jobsetevalmembers_pkey (eval, build)',
     ],
     rows: 60 * JOBS,
+  },
+  // the newest 3,000 evals are read once, as of findEvalsOfCommits
+  'findOutputsOfCommits, of one': {
+    ask: sql => findOutputsOfCommits(sql, large.jobset, [{ job: large.jobs.usual, sha: commits[1] ?? '' }]),
+    indexes: [
+      'indexfinishedsuccessfulbuilds (jobset_id, job)',
+      'jobsetevalmembers_pkey (eval, build)',
+      'buildoutputs_pkey (build)',
+    ],
+    rows: ALL_EVALS + FEW,
+    whole: ['jobsetevals'],
+  },
+  findOutputsOfCommits: {
+    ask: sql =>
+      findOutputsOfCommits(
+        sql,
+        large.jobset,
+        [...builds.keys()].map((job, at) => ({ job, sha: commits[at % 2] ?? '' })),
+      ),
+    indexes: [
+      'indexfinishedsuccessfulbuilds (jobset_id, job)',
+      'jobsetevalmembers_pkey (eval, build)',
+      'buildoutputs_pkey (build)',
+    ],
+    rows: ALL_EVALS + 5 * JOBS + FEW,
+    whole: ['jobsetevals'],
   },
   findOutputsOfBuilds: {
     ask: sql => findOutputsOfBuilds(sql, [...builds.values()]),

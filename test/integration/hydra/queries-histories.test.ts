@@ -14,14 +14,17 @@ import { findFirstBuilds } from '../../../src/hydra/queries/first-builds.ts'
 import { findLastEvals } from '../../../src/hydra/queries/last-evals.ts'
 import { findNewestEval } from '../../../src/hydra/queries/newest-eval.ts'
 import { findNewestEvalOfBuild } from '../../../src/hydra/queries/newest-eval-of-build.ts'
+import { findOutputsOfCommits, jobAtCommit } from '../../../src/hydra/queries/outputs-of-commits.ts'
 import { findPresentJobs } from '../../../src/hydra/queries/present-jobs.ts'
 import {
   buildSet,
   buildsOf,
+  type HistoricBuild,
   type History,
   isGood,
   JOBS,
   newest,
+  outputsOf,
   playSteps,
   type Step,
   steps,
@@ -101,6 +104,7 @@ async function compare(sql: Sql, jobset: { id: number; history: History }): Prom
   const states = (await findJobStates(sql, id)).sort(byJob)
   assert.deepEqual(states, expectedStates.sort(byJob), 'states of all jobs')
   await compareCommits(sql, jobset)
+  await compareOutputs(sql, jobset)
   await compareFailing(sql, jobset)
   await compareFirstBuilds(sql, jobset)
   await compareLastEvals(sql, jobset)
@@ -149,6 +153,31 @@ async function compareCommits(sql: Sql, { id, history: { evals } }: { id: number
   assert.deepEqual(await findEvalsOfCommits(sql, id, [NO_REV]), new Map(), 'eval of an unknown commit')
   assert.deepEqual(await findEvalsOfCommits(sql, id, []), new Map(), 'evals of nothing')
 }
+
+/** Of every job at every commit. */
+async function compareOutputs(sql: Sql, { id, history }: { id: number; history: History }) {
+  const revs = [...new Set(history.evals.map(revOf)), NO_REV]
+  const pairs = [...JOBS, 'of no jobset'].flatMap(job => revs.map(sha => ({ job, sha })))
+  const expected = pairs.flatMap(pair => {
+    const at = history.evals.findLastIndex(
+      (each, index) => revOf(each) === pair.sha && buildSet(history, index).some(isGoodOf(pair.job)),
+    )
+    const [found, build] = [history.evals[at], buildSet(history, at).find(isGoodOf(pair.job))]
+    if (!found || !build) return []
+    const made = {
+      build: build.id,
+      eval: { id: found.id, flake: found.flake },
+      outputs: outputsOf(build),
+    }
+    return [[jobAtCommit(pair), made] as const]
+  })
+  // twice the same makes no difference
+  const asked = [...pairs, ...pairs.slice(0, 2)]
+  assert.deepEqual(await findOutputsOfCommits(sql, id, asked), new Map(expected), 'outputs of commits')
+  assert.deepEqual(await findOutputsOfCommits(sql, id, []), new Map(), 'outputs of nothing')
+}
+
+const isGoodOf = (job: string) => (build: HistoricBuild) => build.job === job && isGood(build)
 
 /** Aborted, cancelled, and without a builder. */
 const DECIDES_NOTHING = [3, 4, 9]
