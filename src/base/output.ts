@@ -4,5 +4,8 @@ export interface Output {
   path: string | null
 }
 
-/** What a look into the cache for some outputs found; `silent`: the cache did not answer in time. */
-export type Look = { kind: 'seen' } | { kind: 'missing'; why: string } | { kind: 'silent' }
+/**
+ * What a look into the cache for some outputs found; `silent`: the cache did not answer in time. `away`: it could not be asked, or
+ * said nothing of the path.
+ */
+export type Look = { kind: 'seen' } | { kind: 'missing'; why: string; away?: true } | { kind: 'silent' }

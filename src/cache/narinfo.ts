@@ -20,6 +20,8 @@ interface Problem {
   passing: 'maybe' | 'no'
   /** `useless`: also what is there could not be seen */
   copying: 'worthwhile' | 'useless'
+  /** whether the cache said that it does not have the path */
+  denied: boolean
 }
 
 /** Why a store path cannot be seen in the cache; undefined if its narinfo is there. */
@@ -38,8 +40,13 @@ export async function findProblem(
     text = await answer.text()
   } catch (error) {
     // the login could not be read
-    if (error instanceof OperatorError) return { error, passing: 'no', copying: 'useless' }
-    return problem(`cannot ask the cache for ${path}: ${messageOf(error)} (GET ${narinfo})`, LATER, 'maybe')
+    if (error instanceof OperatorError) return { error, passing: 'no', copying: 'useless', denied: false }
+    return problem(
+      `cannot ask the cache for ${path}: ${messageOf(error)} (GET ${narinfo})`,
+      LATER,
+      'maybe',
+      false,
+    )
   }
   const { status } = answer
   const refusal = client.explainRefusal(answer)
@@ -48,21 +55,28 @@ export async function findProblem(
       `the cache ${refusal.why}, so ${path} cannot be seen there: ${narinfo} answers ${status}`,
       { hint: refusal.hint },
     )
-    return { error, passing: status === 403 ? 'maybe' : 'no', copying: refusal.copying }
+    const passing = status === 403 ? 'maybe' : 'no'
+    return { error, passing, copying: refusal.copying, denied: false }
   }
   if (status !== 200) {
     const passing = [404, 408, 425, 429].includes(status) || status >= 500
     const hint = status === 404 ? 'does the copy unit upload to this cache?' : 'check cache.url'
-    return problem(`${missing} answers ${status}`, hint, passing ? 'maybe' : 'no')
+    return problem(
+      `${missing} answers ${status}`,
+      hint,
+      passing ? 'maybe' : 'no',
+      [404, 410].includes(status),
+    )
   }
   const storePath = fieldOf('StorePath', text)
   if (storePath === path) return undefined
   const other = storePath === undefined ? 'no narinfo' : `of ${storePath.slice(0, 300)}`
-  return problem(`${missing} is ${other}`, 'check cache.url: is a binary cache of Nix there?', 'no')
+  const hint = 'check cache.url: is a binary cache of Nix there?'
+  return problem(`${missing} is ${other}`, hint, 'no', storePath !== undefined)
 }
 
-function problem(message: string, hint: string, passing: Problem['passing']): Problem {
-  return { error: new OperatorError(message, { hint }), passing, copying: 'worthwhile' }
+function problem(message: string, hint: string, passing: Problem['passing'], denied: boolean): Problem {
+  return { error: new OperatorError(message, { hint }), passing, copying: 'worthwhile', denied }
 }
 
 /** Of a line such as `StorePath: /nix/store/…`. */
@@ -116,8 +130,12 @@ export function createLook(
         }),
       ),
     )
-    const found = looks.find(each => typeof each === 'object')
-    if (found) return { kind: 'missing', why: lineOfError(found.error) }
+    const problems = looks.filter(each => typeof each === 'object')
+    // of several, what the cache is sure of
+    const found = problems.find(({ denied }) => denied) ?? problems[0]
+    if (found) {
+      return { kind: 'missing', why: lineOfError(found.error), ...(!found.denied && { away: true }) }
+    }
     return { kind: looks.includes('silent') ? 'silent' : 'seen' }
   }
 }

@@ -99,3 +99,43 @@ test('an output without a path is left out', async () => {
   assert.deepEqual(await look([{ name: 'doc', path: null }]), { kind: 'seen' })
   assert.deepEqual(asked, [])
 })
+
+const [FIRST, SECOND] = [outputsOf(0), outputsOf(1)]
+const firstHash = String(0).padStart(32, '0')
+
+for (const [what, answer, isAway] of [
+  ['404', { status: 404, body: '' }, false],
+  ['410', { status: 410, body: '' }, false],
+  ['a narinfo of another path', { status: 200, body: `StorePath: /nix/store/${firstHash}-other\n` }, false],
+  ['a page', { status: 200, body: '<html>' }, true],
+  ['503', { status: 503, body: '' }, true],
+  ['429', { status: 429, body: '' }, true],
+  ['401', { status: 401, body: '' }, true],
+  // S3 says so of what it does not have, too
+  ['403', { status: 403, body: '' }, true],
+  ['no answer', undefined, true],
+] as const) {
+  test(`${what}: the cache ${isAway ? 'has said nothing of the path' : 'does not have it'}`, async () => {
+    const http = {
+      async fetch(url: string) {
+        if (!answer) throw new Error('connection refused')
+        return { status: answer.status, url, headers: new Map(), text: async () => answer.body }
+      },
+      close() {},
+    }
+    const looked = await createLook(config, clientOf(http), createClock())(FIRST)
+    assert.deepEqual([looked.kind, 'away' in looked], ['missing', isAway])
+  })
+}
+
+test('of two outputs, what the cache is sure of counts', async () => {
+  const http = {
+    fetch: async (url: string) => ({
+      status: url.includes(firstHash) ? 503 : 404,
+      ...{ url, headers: new Map(), text: async () => '' },
+    }),
+    close() {},
+  }
+  const looked = await createLook({ parallel: 2 }, clientOf(http), createClock())([...FIRST, ...SECOND])
+  assert.deepEqual([looked.kind, 'away' in looked], ['missing', false])
+})
