@@ -13,6 +13,7 @@ import { type Config, readConfig } from '../config.ts'
 import { expectedHosts, webUrlFor } from '../github/config.ts'
 import { findFacts, type LookOptions } from '../status/find-facts.ts'
 import { statusOfFleet } from '../status/find-status.ts'
+import type { Published } from '../status/publish-pointers.ts'
 import { type FleetStatus, isTroubling } from '../status/shape.ts'
 import type { TableOptions } from '../status/table.ts'
 import { CONFIG, type Options } from './arguments.ts'
@@ -63,7 +64,8 @@ const options = {
   page: {
     type: 'string',
     value: 'DIR',
-    about: 'write a page for browsers, index.html, and status.json beside it, and print no table',
+    about:
+      'write a page for browsers, index.html, status.json and (with cache.url) pointers for hosts, and print no table',
   },
   config: CONFIG,
 } as const satisfies Options
@@ -133,6 +135,17 @@ export const command: Command<typeof options> = {
         write({ what: 'the page', file: join(values.page, 'status.json'), text: json() })
         const text = renderPage(await findPage(fleet, options, problems))
         write({ what: 'the page', file: join(values.page, 'index.html'), text })
+        const look = lookOf(config, { http, env })
+        if (look) {
+          const { publishPointers } = await import('../status/publish-pointers.ts')
+          try {
+            const published = await publishPointers(fleet, values.page, { ...options, look })
+            log.line(`wrote ${join(values.page, 'channels')}: ${pointersIn(published)}`)
+          } catch (error) {
+            report(error)
+            ended = 'failed'
+          }
+        }
       }
       return ended
     })
@@ -159,8 +172,6 @@ export function lookOptionsOf(
   using: { http: Http; env: Readonly<Record<string, string | undefined>> },
 ): Omit<LookOptions, 'report' | 'openGitHub' | 'only' | 'database' | 'now'> {
   const [hosts, webUrl] = [expectedHosts(github), webUrlFor(github)]
-  const client = cache && findCacheClient(cache, using)
-  const look = client && createLook(cache, client)
   return {
     rules: channels,
     hosts,
@@ -169,13 +180,26 @@ export function lookOptionsOf(
     stateDirectory,
     dryRun,
     intervalMs: reconcile.interval,
-    look,
+    look: lookOf({ cache }, using),
   }
+}
+
+/** Its time begins with its first look. */
+function lookOf(
+  { cache }: Pick<Config, 'cache'>,
+  using: { http: Http; env: Readonly<Record<string, string | undefined>> },
+): LookOptions['look'] {
+  const client = cache && findCacheClient(cache, using)
+  return client && createLook(cache, client)
 }
 
 function summaryOf({ channels }: FleetStatus): string {
   const troubles = channels.filter(({ reason }) => isTroubling(reason)).length
   return `${count(channels.length, 'channel')}, ${troubles} in trouble`
+}
+
+function pointersIn({ pointers, withPath }: Published): string {
+  return `${count(pointers, 'pointer')}, ${withPath} with a store path`
 }
 
 interface Content {

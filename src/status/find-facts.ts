@@ -90,6 +90,8 @@ export interface FoundChannel {
 }
 
 export interface FoundFleet {
+  /** where it was asked */
+  github: Surveys
   /** when the last reconcile ended; ISO 8601 */
   lastReconcile: string | undefined
   channels: FoundChannel[]
@@ -139,6 +141,7 @@ export async function findFacts(options: LookOptions): Promise<FoundFleet> {
   }
   const selected = selectChannels(entries, options.only, rules)
   return {
+    github,
     lastReconcile: stamp?.finishedAt ?? undefined,
     databaseAway,
     ...(await findChannels(selected, { databaseAway, stamp }, github, options)),
