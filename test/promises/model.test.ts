@@ -9,7 +9,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Deadline } from '../../src/base/deadline.ts'
 import { OperatorError } from '../../src/base/errors.ts'
-import type { Http } from '../../src/base/http.ts'
+import { type Http, HttpError } from '../../src/base/http.ts'
 import { ALL, removeHold, writeHold } from '../../src/channels/holds.ts'
 import { lookOptionsOf } from '../../src/commands/status.ts'
 import { type Config, parseConfig } from '../../src/config.ts'
@@ -19,14 +19,19 @@ import { findConnection } from '../../src/hydra/connection.ts'
 import { type Database, openDatabase } from '../../src/hydra/database.ts'
 import type { BuildFinished } from '../../src/hydra/event.ts'
 import { reconcile } from '../../src/reconcile.ts'
+import { findFacts } from '../../src/status/find-facts.ts'
 import { findStatus } from '../../src/status/find-status.ts'
+import { publishPointers } from '../../src/status/publish-pointers.ts'
 import type { ChannelStatus } from '../../src/status/shape.ts'
 import { type RefMove, startGitHub, type TestGitHub, type TestRepository } from '../helpers/github/github.ts'
 import { MemoryGraph } from '../helpers/github/memory-graph.ts'
 import { seedFor } from '../helpers/seed.ts'
 import { createHydraRows, type HydraRows } from './hydra-rows.ts'
 import { canMove, type Naive, readChannels, truths } from './naive.ts'
+import { Pointers } from './pointers.ts'
 import {
+  type Away,
+  cacheAnswers,
   channelOf,
   draw,
   MAIN,
@@ -114,7 +119,15 @@ const INTERESTING = [
   'status building',
   'status behind',
   'status up-to-date',
+  'a first pointer with a path',
+  'a pointer of another path',
+  'a pointer without a path',
+  'a pointer that stays while GitHub is away',
+  'a pointer that stays while Hydra is away',
+  'a pointer that stays while the cache is away',
 ]
+
+const HYDRA_AWAY = new OperatorError("cannot ask Hydra's database")
 
 /** By which the log of moves knows who it was. */
 const tokenOf = (by: string) => `ghp_${by.replaceAll(' ', '_')}`
@@ -135,6 +148,7 @@ class Story {
   readonly #held = new Set<string>()
   readonly #useCache: boolean
   readonly #around: Surroundings
+  readonly #pointers: Pointers
   #random = 1
   /** moves that were looked at already */
   #checked = 0
@@ -143,6 +157,7 @@ class Story {
     this.world = new World(around.graph, { many, placed })
     this.#useCache = cache
     this.#around = around
+    this.#pointers = new Pointers(join(around.stateDirectory, 'page'))
     const rule = { project: 'dotfiles', jobset: 'main', repository: 'alice/dotfiles' }
     this.#config = parseConfig(
       JSON.stringify({
@@ -176,7 +191,8 @@ class Story {
       world.told.push('a reconcile')
       this.#random = step.mix
       await this.#run([() => this.#reconcile()])
-    } else world.happen(step)
+    } else if (step.kind === 'publish') await this.#publish(step)
+    else world.happen(step)
   }
 
   /** After one reconcile every channel is where it belongs, or status gives a reason that is true. */
@@ -189,6 +205,7 @@ class Story {
       assert.ok(!canMove(world, naive), `${naive.channel} is at ${world.name(naive.tip)} and could move`)
     }
     await this.#checkStatus(channels)
+    await this.#publish({ away: 'nothing', back: 0 })
 
     const { moves } = this.#around.repository
     const before = moves.length
@@ -389,6 +406,27 @@ class Story {
     }
   }
 
+  /** Whether there is a cache that channels wait for is of no interest to pointers. */
+  async #publish({ away, back }: { away: Away; back: number }): Promise<void> {
+    const { world } = this
+    world.told.push(`pointers are written while ${away} is away, with a clock ${back} hours late`)
+    await this.#around.rows.write(world)
+    const reports: unknown[] = []
+    const { config, ...options } = this.#options([], reports, 'status', away)
+    const withCache = { ...config, cache: { url: CACHE_URL, parallel: 4 } as Config['cache'] }
+    const look = () => lookOptionsOf(withCache, options).look ?? assert.fail('no look')
+    const { database } = this.#around
+    const asked = {
+      ...options,
+      ...lookOptionsOf(withCache, options),
+      only: [],
+      database: away === 'Hydra' ? { ...database, look: () => Promise.reject(HYDRA_AWAY) } : database,
+      now: new Date((world.now - back * 3600) * 1000),
+    }
+    await publishPointers(await findFacts(asked), this.#pointers.folder, { ...asked, look: look() })
+    for (const what of this.#pointers.check(world, this.#read(), away)) this.#see(what)
+  }
+
   /** What the message says beyond the reason. */
   #checkMessage({ reason, message }: ChannelStatus, naive: Naive, said: string): void {
     const { commits, main } = this.world
@@ -408,7 +446,7 @@ class Story {
     }
   }
 
-  #options(lines: string[], reports: unknown[], by: string) {
+  #options(lines: string[], reports: unknown[], by: string, away: Away = 'nothing') {
     const { github } = this.#around
     const token = tokenOf(by)
     github.addToken(token)
@@ -416,12 +454,14 @@ class Story {
     const http: Http = {
       fetch: async (url, request) => {
         if (url.startsWith(github.apiUrl)) {
+          if (away === 'GitHub') throw new HttpError('connection refused')
           await this.#turn()
           const answer = await api.fetch(url, request)
           await this.#turn()
           return answer
         }
         const hash = /\/([0-9a-z]{32})\.narinfo$/.exec(url)?.[1] ?? ''
+        if (!cacheAnswers(away, hash)) throw new HttpError('connection refused')
         const path = [...this.world.cached].find(each => each.includes(`/${hash}-`))
         const text = async () => (path === undefined ? 'not found' : `StorePath: ${path}\n`)
         return { status: path === undefined ? 404 : 200, url, headers: new Map(), text }

@@ -43,6 +43,23 @@ export interface WorldHistory extends History {
   evals: WorldEval[]
 }
 
+/** What could not be asked when pointers were written. */
+export const AWAY = [
+  'nothing',
+  'nothing',
+  'nothing',
+  'GitHub',
+  'Hydra',
+  'the cache',
+  'half of the cache',
+] as const
+export type Away = (typeof AWAY)[number]
+
+/** @param hash of a store path; the world's are numbers */
+export function cacheAnswers(away: Away, hash: string): boolean {
+  return away !== 'the cache' && (away !== 'half of the cache' || Number(hash.at(-1)) % 2 === 1)
+}
+
 const fate = fc.oneof(
   { weight: 6, arbitrary: fc.constant('kept' as const) },
   { weight: 1, arbitrary: fc.constantFrom('gone' as const, 'not evaluated' as const) },
@@ -168,6 +185,15 @@ const step = fc.oneof(
     weight: 2,
     arbitrary: fc.record({ kind: fc.constant('reconcile' as const), mix: fc.nat(2 ** 31 - 1) }),
   },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant('publish' as const),
+      away: fc.constantFrom(...AWAY),
+      /** how far the clock was set back, in hours */
+      back: fc.constantFrom(0, 0, 0, 1, 10_000),
+    }),
+  },
 )
 
 export const scripts = fc.record({
@@ -180,7 +206,7 @@ export const scripts = fc.record({
 export type Script = typeof scripts extends fc.Arbitrary<infer T> ? T : never
 export type Step = Script['steps'][number]
 /** Steps in which the program has no part. */
-export type Happening = Exclude<Step, { kind: 'run' | 'reconcile' | 'hold' | 'release' }>
+export type Happening = Exclude<Step, { kind: 'run' | 'reconcile' | 'publish' | 'hold' | 'release' }>
 
 export class World {
   readonly history: WorldHistory = { evals: [] }
@@ -345,7 +371,8 @@ export class World {
       const { status, cached } = made === 'kept' ? { status: 0, cached: false } : made
       const id = ++this.#builds
       const finished = status !== null
-      const output = `/nix/store/${String(id).padStart(32, '0')}-${job}`
+      const name = job.replace(/^nixos-/, 'nixos-system-')
+      const output = `/nix/store/${String(id).padStart(32, '0')}-${name}`
       const build = { id, job, finished, status, cached: cached && finished, output, queued: this.now }
       if (status === 0) this.#endWell(build)
       return [build]
