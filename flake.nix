@@ -27,6 +27,8 @@
         # for the machine that runs Hydra
         default = ./nix/module.nix;
         # for the hosts that follow their channel
+        host = ./nix/host.nix;
+        # what it was called before
         auto-upgrade = ./nix/auto-upgrade.nix;
       };
 

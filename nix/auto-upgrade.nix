@@ -1,15 +1,16 @@
-# For the hosts: each upgrades itself from its channel. When, and whether it may reboot, is
-# system.autoUpgrade's: `dates`, `allowReboot`, `rebootWindow`.
+# What nixosModules.host was called before. When a host upgrades, and whether it may reboot, is system.autoUpgrade's.
 { config, lib, ... }:
 {
+  imports = [ ./host.nix ];
+
   options.services.hydra-channels.upgradeFrom = lib.mkOption {
     type = lib.types.strMatching "[^/]+/[^/]+";
     example = "alice/dotfiles";
-    description = "The flake's repository on GitHub, whose branch `nixos-tested-HOSTNAME` is followed.";
+    description = "The same as {option}`services.hydra-channels-host.from`.";
   };
 
-  config.system.autoUpgrade = {
+  config.services.hydra-channels-host = {
     enable = lib.mkDefault true;
-    flake = "github:${config.services.hydra-channels.upgradeFrom}/nixos-tested-${config.networking.hostName}";
+    from = lib.mkDefault config.services.hydra-channels.upgradeFrom;
   };
 }

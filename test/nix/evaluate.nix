@@ -24,6 +24,8 @@ let
 
   pkgs = {
     coreutils = derivation "coreutils" { };
+    curl = derivation "curl" { };
+    jq = derivation "jq" { };
     systemd = derivation "systemd" { };
     stdenv = {
       hostPlatform = { };
@@ -97,11 +99,23 @@ let
         services.postgresql.package = option types.package (derivation "postgresql" { });
         services.postgresql.authentication = option types.lines "";
         services.postgresql.identMap = option types.lines "";
-        system.autoUpgrade = any;
+        nix.package = option types.package (derivation "nix" { });
+        system.autoUpgrade = {
+          enable = option types.bool false;
+          flake = option (types.nullOr types.str) null;
+          operation = option types.str "switch";
+          dates = option types.str "04:40";
+          randomizedDelaySec = option types.str "0";
+          fixedRandomDelay = option types.bool false;
+          persistent = option types.bool true;
+          allowReboot = option types.bool false;
+          rebootWindow = option (types.nullOr (types.attrsOf types.str)) null;
+        };
         systemd.package = option types.package pkgs.systemd;
         systemd.services = any;
         systemd.timers = any;
         systemd.paths = any;
+        systemd.targets = any;
         systemd.tmpfiles.settings = any;
         systemd.units = any;
         users.users = any;

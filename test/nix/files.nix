@@ -25,6 +25,8 @@ let
     let
       listed = lib.filterAttrs (_: value: value != "") {
         Description = unit.description or "";
+        OnFailure = toString (unit.onFailure or [ ]);
+        OnSuccess = toString (unit.onSuccess or [ ]);
         Wants = toString (unit.wants or [ ]);
         Requires = toString (unit.requires or [ ]);
         After = toString (unit.after or [ ]);
@@ -44,7 +46,11 @@ let
     unit:
     let
       variables = {
-        PATH = "${lib.makeBinPath path}:${lib.makeSearchPathOutput "bin" "sbin" path}";
+        PATH =
+          let
+            packages = map toString (unit.path or [ ]) ++ path;
+          in
+          "${lib.makeBinPath packages}:${lib.makeSearchPathOutput "bin" "sbin" packages}";
       }
       // unit.environment or { };
     in
@@ -52,12 +58,34 @@ let
       lib.mapAttrsToList (name: value: "Environment=${builtins.toJSON "${name}=${value}"}\n") variables
     );
 
+  # as of `script`, which NixOS makes a file of
+  scriptOf =
+    name: "${store "unit-script-${lib.replaceStrings [ "@" ] [ "-" ] name}-start"}/bin/${name}-start";
+
   serviceText =
-    unit:
+    name: unit:
     unitSection unit
     + "[Service]\n${environment unit}"
     + lib.optionalString (!(unit.restartIfChanged or true)) "X-RestartIfChanged=false\n"
+    + lib.optionalString (unit ? script) "ExecStart=${scriptOf name} ${unit.scriptArgs or ""}\n"
     + section (unit.serviceConfig or { });
+
+  unitScripts = lib.mapAttrs' (
+    name: unit:
+    lib.nameValuePair (lib.removePrefix "/" (scriptOf name)) "#!${store "bash"}/bin/bash -e\n${unit.script}"
+  ) (lib.filterAttrs (_: unit: unit ? script) own);
+
+  targetWants = lib.concatMapAttrs (
+    target: { wants, ... }:
+    lib.listToAttrs (
+      map (
+        name:
+        lib.nameValuePair "etc/systemd/system/${target}.target.wants/${name} -> ../${
+          builtins.head (lib.splitString "@" name)
+        }@.service" ""
+      ) wants
+    )
+  ) systemd.targets;
 
   links =
     name: unit:
@@ -71,7 +99,7 @@ let
     suffix: text:
     lib.concatMapAttrs (
       name: unit:
-      { "etc/systemd/system/${name}.${suffix}" = text unit; } // links "${name}.${suffix}" unit
+      { "etc/systemd/system/${name}.${suffix}" = text name unit; } // links "${name}.${suffix}" unit
     );
 
   # what the module adds to a unit of Hydra's own module
@@ -133,17 +161,19 @@ let
     let
       command = builtins.head evaluated.environment.systemPackages;
     in
-    {
-      "${lib.removePrefix "/" "${command}"}/bin/hydra-channels" = shell command.text;
-    }
-    // lib.listToAttrs (
-      map (
-        script: lib.nameValuePair (lib.removePrefix "/" "${script}") (shell script.text)
-      ) command.scripts
-    )
-    // lib.optionalAttrs (security.sudo.extraRules != [ ]) {
-      "${lib.removePrefix "/" "${command.forGroup}"}" = shell command.forGroup.text;
-    };
+    lib.optionalAttrs (evaluated.environment.systemPackages != [ ]) (
+      {
+        "${lib.removePrefix "/" "${command}"}/bin/hydra-channels" = shell command.text;
+      }
+      // lib.listToAttrs (
+        map (
+          script: lib.nameValuePair (lib.removePrefix "/" "${script}") (shell script.text)
+        ) command.scripts
+      )
+      // lib.optionalAttrs (security.sudo.extraRules != [ ]) {
+        "${lib.removePrefix "/" "${command.forGroup}"}" = shell command.forGroup.text;
+      }
+    );
 
   role = lib.optionalAttrs (systemd.services ? hydra-channels-database) {
     "${lib.removePrefix "/" (store "hydra-channels-role.sql")}" = services.hydra-channels.database.sql;
@@ -157,8 +187,10 @@ let
 in
 assert lib.all ({ assertion, message }: lib.assertMsg assertion message) evaluated.assertions;
 units "service" serviceText own
-// units "timer" (unit: "${unitSection unit}[Timer]\n${section unit.timerConfig}") systemd.timers
-// units "path" (unit: "${unitSection unit}[Path]\n${section unit.pathConfig}") systemd.paths
+// unitScripts
+// targetWants
+// units "timer" (_: unit: "${unitSection unit}[Timer]\n${section unit.timerConfig}") systemd.timers
+// units "path" (_: unit: "${unitSection unit}[Path]\n${section unit.pathConfig}") systemd.paths
 // additions
 // tmpfiles
 // sudo
@@ -166,9 +198,11 @@ units "service" serviceText own
 // users
 // scripts
 // role
-// hydra
-// {
-  "etc/hydra-channels/config.json" = builtins.toJSON (render.config settings);
-  "etc/hydra-channels/hydra-hook -> ${evaluated.environment.etc."hydra-channels/hydra-hook".source}" =
-    "";
-}
+// lib.optionalAttrs (services ? hydra-channels) (
+  hydra
+  // {
+    "etc/hydra-channels/config.json" = builtins.toJSON (render.config settings);
+    "etc/hydra-channels/hydra-hook -> ${evaluated.environment.etc."hydra-channels/hydra-hook".source}" =
+      "";
+  }
+)

@@ -96,6 +96,26 @@ in
     )
   ];
 
+  # one that upgrades from what Hydra has built
+  host = [
+    {
+      networking.hostName = "hydra1";
+      system.autoUpgrade.rebootWindow = {
+        lower = "01:00";
+        upper = "05:00";
+      };
+      services.hydra-channels-host = {
+        enable = true;
+        from = "alice/dotfiles";
+        branch = "nixos-tested-nas";
+        mode = "store-path";
+        pointerUrl = "https://page.example.org/channels/alice/dotfiles/nixos-tested-nas.json";
+        metrics.enable = true;
+        onFailure = "notify.service";
+      };
+    }
+  ];
+
   # a machine that only reconciles
   elsewhere = [
     {

@@ -13,7 +13,7 @@ const HERE = fileURLToPath(new URL('.', import.meta.url))
 /** Text by path, `etc/hydra/hydra.conf`; of a link, whose path is `a -> b`, the empty text. */
 export type Files = Record<string, string>
 
-export const MACHINES = ['detached', 'inline', 'hydra-dev', 'elsewhere'] as const
+export const MACHINES = ['detached', 'inline', 'hydra-dev', 'elsewhere', 'host'] as const
 export type MachineName = (typeof MACHINES)[number]
 
 export const WRITE_THEM = 'HYDRA_CHANNELS_NIXPKGS_LIB=/path/to/nixpkgs/lib npm run fixtures'
@@ -22,9 +22,9 @@ export const WRITE_THEM = 'HYDRA_CHANNELS_NIXPKGS_LIB=/path/to/nixpkgs/lib npm r
 export function evaluateMachines(): Record<string, Files> {
   const machines = evaluate<Record<string, Files>>(`
     let tests = nix + "/../test/nix"; in
-    builtins.mapAttrs (_: modules: import (tests + "/files.nix") {
+    builtins.mapAttrs (name: modules: import (tests + "/files.nix") {
       nixpkgsLib = ${NIXPKGS_LIB};
-      modules = [ (nix + "/module.nix") ] ++ modules;
+      modules = [ (nix + (if name == "host" then "/host.nix" else "/module.nix")) ] ++ modules;
     }) (import (tests + "/machines.nix"))`)
   for (const files of Object.values(machines)) {
     for (const [path, text] of Object.entries(files)) {
@@ -53,7 +53,7 @@ export function hashSources(): string {
   const hash = createHash('sha256')
   const sources = [NIX_DIRECTORY, HERE].flatMap(folder =>
     readdirSync(folder)
-      .filter(name => /\.(?:nix|sql|rules)$/.test(name) && !NOT_READ.has(name))
+      .filter(name => /\.(?:nix|sql|rules|sh)$/.test(name) && !NOT_READ.has(name))
       .sort()
       .map(name => join(folder, name)),
   )

@@ -465,11 +465,3 @@ for (const [what, module, expected] of REFUSED) {
     assert.match(message, expected)
   })
 }
-
-test('auto-upgrade: the branch of the host', { skip }, () => {
-  const upgrade = evaluate(`(import (nix + "/../test/nix/evaluate.nix") {
-    nixpkgsLib = ${NIXPKGS_LIB};
-    modules = [ (nix + "/auto-upgrade.nix") { services.hydra-channels.upgradeFrom = "alice/dotfiles"; } ];
-  }).system.autoUpgrade`)
-  assert.deepEqual(upgrade, { enable: true, flake: 'github:alice/dotfiles/nixos-tested-nas' })
-})
