@@ -43,6 +43,8 @@ const PACKAGES = [
   'postgresql',
   'sudo',
   'ca-certificates',
+  'curl',
+  'jq',
   'nodejs',
   'procps',
   'util-linux',
@@ -135,6 +137,8 @@ export interface Machine {
   until(what: string, condition: () => unknown): Promise<void>
   /** Until a unit has ended, and nothing asks for it. */
   settled(unit?: string): Promise<void>
+  /** What a port outside answers is behind `NAME.socket` of the machine. */
+  bridge(name: 'page', port: number): Promise<void>
   /** `power-cut`: nothing is told of it */
   reboot(how: 'orderly' | 'power-cut'): Promise<void>
   /** The store paths that were copied, in their order, each time. */
@@ -161,7 +165,7 @@ export async function bootMachine(name: MachineName): Promise<Machine> {
   for (const folder of [outside, cache]) mkdirSync(folder)
   chmodSync(work, 0o755)
   chmodSync(outside, 0o755)
-  const servers = [
+  const servers: { close(): unknown }[] = [
     await bridge(join(outside, 'github'), Number(new URL(github.apiUrl).port)),
     await serve(cache, join(outside, 'cache')),
   ]
@@ -269,6 +273,9 @@ export async function bootMachine(name: MachineName): Promise<Machine> {
         return ['inactive', 'failed'].includes(ActiveState) && Job === '' && !isHeard
       }),
     until: (what, condition) => until(what, condition, { pollMs: 150 }),
+    async bridge(name, port) {
+      servers.push(await bridge(join(outside, name), port))
+    },
     async reboot(how) {
       await hydra.sql.end({ timeout: 0 })
       if (how === 'power-cut') process.kill(leader, 'SIGKILL')
@@ -356,7 +363,17 @@ function install(root: string, files: Files, github: TestGitHub): void {
     0o755,
   )
   for (const name of ['logname', 'rm', 'timeout']) link(`${store}coreutils/bin/${name}`, `/usr/bin/${name}`)
-  for (const name of ['bash', 'findutils', 'gnugrep', 'gnused', 'systemd', 'postgresql', 'util-linux']) {
+  for (const name of [
+    'bash',
+    'curl',
+    'jq',
+    'findutils',
+    'gnugrep',
+    'gnused',
+    'systemd',
+    'postgresql',
+    'util-linux',
+  ]) {
     link(`${store}${name}`, '/usr')
   }
   const commands = readdirSync(DIST).filter(file => file.endsWith('.cjs'))
