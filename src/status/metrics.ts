@@ -34,6 +34,14 @@ export function renderMetrics({ channels, lastReconcile, dryRun }: FleetStatus):
       })),
     },
     {
+      name: 'hydra_channels_commit',
+      help: 'The commit that the channel is at, to compare with what a host runs; always 1.',
+      samples: channels.map(channel => ({
+        labels: { ...labelsOf(channel), sha: channel.sha ?? '' },
+        value: channel.sha === null ? null : 1,
+      })),
+    },
+    {
       name: 'hydra_channels_last_reconcile_timestamp_seconds',
       help: 'When the last reconcile ended.',
       samples: [{ labels: {}, value: unixSeconds(lastReconcile) }],

@@ -115,6 +115,10 @@ hydra_channels_since_timestamp_seconds{repository="alice/dotfiles",branch="nixos
 # TYPE hydra_channels_reason gauge
 hydra_channels_reason{repository="alice/dotfiles",branch="nixos-tested-nas",reason="build-failed"} 1
 hydra_channels_reason{repository="bob/infra",branch="nixos-tested-web",reason="up-to-date"} 1
+# HELP hydra_channels_commit The commit that the channel is at, to compare with what a host runs; always 1.
+# TYPE hydra_channels_commit gauge
+hydra_channels_commit{repository="alice/dotfiles",branch="nixos-tested-nas",sha="${SHA}"} 1
+hydra_channels_commit{repository="bob/infra",branch="nixos-tested-web",sha="${SHA}"} 1
 # HELP hydra_channels_last_reconcile_timestamp_seconds When the last reconcile ended.
 # TYPE hydra_channels_last_reconcile_timestamp_seconds gauge
 hydra_channels_last_reconcile_timestamp_seconds 1795521360.5
@@ -126,7 +130,7 @@ hydra_channels_dry_run 0
 })
 
 test('a metric without samples is not there at all', () => {
-  const status = fleet([{ behindBranch: null, since: null, reason: 'unknown' }])
+  const status = fleet([{ behindBranch: null, since: null, reason: 'unknown', sha: null }])
   assert.equal(
     renderMetrics(status),
     `# HELP hydra_channels_reason Why the channel is not at the newest commit of the tracked branch; always 1.
@@ -186,6 +190,7 @@ const anyChannel = fc.record({
   behindBranch: fc.option(fc.nat()),
   reason: fc.constantFrom(...REASONS),
   since: fc.option(time),
+  sha: fc.constantFrom(SHA, null),
 })
 
 /** What a reader gets of a name: itself, but for what is unprintable. */
@@ -224,6 +229,11 @@ test('whatever the fleet, it parses, to all that is known of it and nothing else
       for (const channel of channels) {
         const metric = 'hydra_channels_reason'
         expected.push({ metric, labels: { ...labels(channel), reason: channel.reason }, value: 1 })
+      }
+      for (const channel of channels) {
+        if (channel.sha === null) continue
+        const metric = 'hydra_channels_commit'
+        expected.push({ metric, labels: { ...labels(channel), sha: channel.sha }, value: 1 })
       }
       if (lastReconcile !== null) {
         const metric = 'hydra_channels_last_reconcile_timestamp_seconds'
