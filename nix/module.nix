@@ -235,7 +235,8 @@ in
     page = {
       enable = mkEnableOption ''
         a page of every channel for browsers, `index.html`, and `status.json` beside it, after every reconcile
-        (README.md: “A page”). Every user of this machine can read it; who else may, is up to the web server'';
+        (README.md: “A page”), and, with {option}`settings.cache.url`, the pointers that hosts follow (docs/hosts.md). Every user of this
+        machine can read them; who else may, is up to the web server'';
       directory = mkOption {
         type = types.externalPath;
         default = "${render.defaults.stateDirectory}/page";
