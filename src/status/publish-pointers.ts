@@ -1,5 +1,5 @@
 // Writes the pointer of every channel below the page's folder (pointer.ts decides what is in it). Hydra is asked once, the cache only
-// about what it was not seen to have, and GitHub only about branches that have disappeared.
+// about what it was not seen to have, and GitHub only about branches that are no channels any more.
 import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Semaphore } from 'async-mutex'
@@ -132,7 +132,7 @@ function buildOf(
   return { build: found.build, eval: found.eval.id, outputs: found.outputs }
 }
 
-/** Of channels that nothing knows any more: if the branch is gone, so says the pointer. */
+/** Of channels that are none any more: a pointer that stays for ever would look like one that is kept. */
 async function endPointers(
   { channels, github, databaseAway }: FoundFleet,
   folder: string,
@@ -143,21 +143,20 @@ async function endPointers(
   if (databaseAway) return
   const known = new Set(channels.map(({ facts }) => channelKey(facts.channel)))
   const slots = new Semaphore(MAX_AT_ONCE)
-  const forgotten = listPointers(folder).filter(
+  const forgotten = listPointers(folder, failed).filter(
     pointer => pointer.storePath !== null && !known.has(channelKey(pointer)),
   )
   await Promise.all(
     forgotten.map(before =>
       slots.runExclusive(async () => {
-        // it may have gone to another Hydra, and what cannot be asked says nothing
         const tip = await github
           .repository(before.repository)
           .findBranch(before.branch)
           .catch(operatorErrorOf)
-        if (tip !== undefined) return
-        const gone = findSystem({ tip: null, jobs: [], build: null })
+        if (tip instanceof OperatorError) return
+        const ended = findSystem({ tip: tip ?? null, jobs: [], build: null })
         try {
-          writePointer(folder, nextPointer(before, gone, { before, nowMs }) ?? before)
+          writePointer(folder, nextPointer(before, ended, { before, nowMs }) ?? before)
         } catch (error) {
           failed.push(error)
         }
@@ -167,13 +166,13 @@ async function endPointers(
 }
 
 /** All that are in the folder. */
-function listPointers(folder: string): Pointer[] {
+function listPointers(folder: string, failed: unknown[]): Pointer[] {
   let files: string[]
   try {
     files = readdirSync(join(folder, 'channels'), { recursive: true, encoding: 'utf8' })
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return []
-    throw error
+    if (codeOf(error) !== 'ENOENT') failed.push(error)
+    return []
   }
   return files.flatMap(file => {
     const [owner, name, encoded, ...rest] = file.split('/')
