@@ -1,6 +1,7 @@
 # Writes what this host runs, for the textfile collector of node_exporter. $1: what was before, `success`, `failure` or `boot`.
 set -euo pipefail
-cd "$STATE_DIRECTORY"
+# the first of two
+cd "${STATE_DIRECTORY%%:*}"
 # of system.autoUpgrade there is nothing else that tells
 [[ $MODE != flake || $1 != success ]] || touch success
 running=$(readlink -f /run/current-system)

@@ -233,8 +233,8 @@ in
           Type = "oneshot";
           StateDirectory = [
             state
-            "${state}/metrics"
-          ];
+          ]
+          ++ lib.optional (cfg.metrics.directory == "/var/lib/${state}/metrics") "${state}/metrics";
         };
       };
       # a reboot that was due no longer is

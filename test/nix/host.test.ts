@@ -117,7 +117,16 @@ for (const [mode, module, unit] of [
     assert.deepEqual(onFailure, ['notify.service', 'hydra-channels-host-metrics@failure.service'])
     assert.deepEqual(onSuccess, ['hydra-channels-host-metrics@success.service'])
     assert.deepEqual(targets['multi-user']?.wants, ['hydra-channels-host-metrics@boot.service'])
-    assert.equal(services['hydra-channels-host-metrics@']?.environment?.MODE, mode)
+    const { environment, serviceConfig } = services['hydra-channels-host-metrics@'] ?? {}
+    assert.equal(environment?.MODE, mode)
+    assert.deepEqual(serviceConfig?.StateDirectory, ['hydra-channels-host', 'hydra-channels-host/metrics'])
+  })
+
+  test(`${mode}: metrics in another folder`, { skip }, () => {
+    const { services } = host([module, ours({ metrics: { enable: true, directory: '/srv/metrics' } })])
+    const { environment, serviceConfig } = services['hydra-channels-host-metrics@'] ?? {}
+    assert.equal(environment?.METRICS_DIRECTORY, '/srv/metrics')
+    assert.deepEqual(serviceConfig?.StateDirectory, ['hydra-channels-host'])
   })
 
   test(`${mode}: without them, the unit is left alone`, { skip }, () => {
