@@ -198,7 +198,7 @@ const cases: Record<string, Case> = {
   'findOutputsOfCommits, of one': {
     ask: sql => findOutputsOfCommits(sql, large.jobset, [{ job: large.jobs.usual, sha: commits[1] ?? '' }]),
     indexes: [
-      'indexfinishedsuccessfulbuilds (jobset_id, job)',
+      'indexfinishedsuccessfulbuilds (jobset_id, job, id)',
       'jobsetevalmembers_pkey (eval, build)',
       'buildoutputs_pkey (build)',
     ],
@@ -213,7 +213,7 @@ const cases: Record<string, Case> = {
         [...builds.keys()].map((job, at) => ({ job, sha: commits[at % 2] ?? '' })),
       ),
     indexes: [
-      'indexfinishedsuccessfulbuilds (jobset_id, job)',
+      'indexfinishedsuccessfulbuilds (jobset_id, job, id)',
       'jobsetevalmembers_pkey (eval, build)',
       'buildoutputs_pkey (build)',
     ],
