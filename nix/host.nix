@@ -22,9 +22,19 @@ let
   isStorePath = cfg.mode == "store-path";
   upgradeUnit = if isStorePath then "hydra-channels-host" else "nixos-upgrade";
   state = "hydra-channels-host";
+  hasFollowers = cfg.onFailure != null || cfg.metrics.enable;
   shown = value: if value == null then "" else value;
+  scriptOf = file: builtins.readFile ./host-reboot.sh + builtins.readFile file;
   # systemd expands % in a unit's file
   inFile = lib.replaceStrings [ "%" ] [ "%%" ];
+
+  # autoUpgrade puts it into a script as it is
+  forShell =
+    flakeref:
+    if builtins.match "[A-Za-z0-9,._+:@%/?=~#-]+" flakeref == null then
+      lib.escapeShellArg flakeref
+    else
+      flakeref;
 
   unit = types.strMatching "[a-zA-Z0-9:_.@-]+[.](service|target)";
 in
@@ -135,8 +145,8 @@ in
           message = "services.hydra-channels-host: system.autoUpgrade.enable would upgrade this host a second time, in another way. Mode \"store-path\" takes its dates, allowReboot and rebootWindow, and must be alone.";
         }
         {
-          assertion = isStorePath -> hostName != "";
-          message = "services.hydra-channels-host: mode \"store-path\" compares networking.hostName with the system's /etc/hostname, and it is empty here.";
+          assertion = isStorePath -> config.environment.etc.hostname.enable or false;
+          message = "services.hydra-channels-host: mode \"store-path\" compares networking.hostName with the system's /etc/hostname, and there is none: set networking.hostName, and leave environment.etc.hostname as it is.";
         }
         {
           assertion = cfg.metrics.enable -> cfg.from != null;
@@ -149,7 +159,7 @@ in
       system.autoUpgrade = {
         enable = mkDefault true;
         flake = mkDefault (
-          if cfg.flake != null then cfg.flake else "github:${shown cfg.from}/${cfg.branch}"
+          if cfg.flake != null then forShell cfg.flake else "github:${shown cfg.from}/${cfg.branch}"
         );
         operation = mkDefault cfg.operation;
       };
@@ -168,12 +178,14 @@ in
           pkgs.curl
           pkgs.jq
           config.nix.package
+          config.programs.ssh.package
           config.systemd.package
         ];
         environment = {
           CURL_CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt";
           HOME = "/root";
         }
+        // config.nix.envVars
         // lib.mapAttrs (_: inFile) config.networking.proxy.envVars
         // {
           POINTER_URL = inFile (shown cfg.pointerUrl);
@@ -185,12 +197,13 @@ in
           REBOOT_FROM = if upgrade.rebootWindow == null then "" else upgrade.rebootWindow.lower;
           REBOOT_UNTIL = if upgrade.rebootWindow == null then "" else upgrade.rebootWindow.upper;
         };
-        script = builtins.readFile ./host.sh;
+        script = scriptOf ./host.sh;
+        # no limit in time: it must not end in the middle of a switch
         serviceConfig = {
           Type = "oneshot";
           StateDirectory = state;
-          # a large system over a thin line
-          TimeoutStartSec = "6h";
+          RuntimeDirectory = state;
+          RuntimeDirectoryPreserve = true;
         };
       };
       systemd.timers.hydra-channels-host = {
@@ -206,7 +219,7 @@ in
     })
 
     {
-      systemd.services.${upgradeUnit} = mkIf (cfg.onFailure != null || cfg.metrics.enable) {
+      systemd.services.${upgradeUnit} = mkIf (hasFollowers && (isStorePath || upgrade.enable)) {
         onFailure =
           lib.optional (cfg.onFailure != null) cfg.onFailure
           ++ lib.optional cfg.metrics.enable "hydra-channels-host-metrics@failure.service";
@@ -227,10 +240,12 @@ in
           BRANCH = cfg.branch;
           METRICS_DIRECTORY = cfg.metrics.directory;
         };
-        script = builtins.readFile ./host-metrics.sh;
+        script = scriptOf ./host-metrics.sh;
         scriptArgs = "%i";
         serviceConfig = {
           Type = "oneshot";
+          # every switch starts it, and must not fail for it
+          SuccessExitStatus = 1;
           StateDirectory = [
             state
           ]

@@ -367,6 +367,7 @@ function install(root: string, files: Files, github: TestGitHub): void {
     'bash',
     'curl',
     'jq',
+    'openssh',
     'findutils',
     'gnugrep',
     'gnused',

@@ -100,6 +100,8 @@ let
         services.postgresql.authentication = option types.lines "";
         services.postgresql.identMap = option types.lines "";
         nix.package = option types.package (derivation "nix" { });
+        nix.envVars = any;
+        programs.ssh.package = option types.package (derivation "openssh" { });
         system.autoUpgrade = {
           enable = option types.bool false;
           flake = option (types.nullOr types.str) null;
@@ -127,6 +129,10 @@ let
             name: _: lib.nameValuePair "${name}.service" { }
           ) config.systemd.services;
           users.groups.wheel = { };
+          environment.etc.hostname = lib.mkIf (config.networking.hostName != "") {
+            enable = lib.mkDefault true;
+            text = "${config.networking.hostName}\n";
+          };
         }
         (lib.mkIf (config.services.hydra.enable || config.services.hydra-dev.enable) {
           services.postgresql.enable = lib.mkDefault true;

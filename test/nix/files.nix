@@ -76,13 +76,12 @@ let
   ) (lib.filterAttrs (_: unit: unit ? script) own);
 
   targetWants = lib.concatMapAttrs (
-    target: { wants, ... }:
+    target:
+    { wants, ... }:
     lib.listToAttrs (
       map (
         name:
-        lib.nameValuePair "etc/systemd/system/${target}.target.wants/${name} -> ../${
-          builtins.head (lib.splitString "@" name)
-        }@.service" ""
+        lib.nameValuePair "etc/systemd/system/${target}.target.wants/${name} -> ../${builtins.head (lib.splitString "@" name)}@.service" ""
       ) wants
     )
   ) systemd.targets;

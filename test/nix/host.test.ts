@@ -54,6 +54,11 @@ test('flake: system.autoUpgrade from the channel of the host', { skip }, () => {
 for (const [what, more, expected] of [
   ['another branch', { branch: 'tested/nas' }, 'github:alice/dotfiles/tested/nas'],
   ['a whole flakeref', { flake: 'git+ssh://git@github.com/a/b?ref=x' }, 'git+ssh://git@github.com/a/b?ref=x'],
+  [
+    'a flakeref that means something to the shell',
+    { flake: "git+ssh://h/a?ref=x&dir=it's" },
+    "'git+ssh://h/a?ref=x&dir=it'\\''s'",
+  ],
 ] as const) {
   test(`flake: ${what}`, { skip }, () => {
     const { failed, autoUpgrade } = host([FLAKE, ours(more)])
@@ -91,7 +96,7 @@ test('store-path: a unit and a timer, with when and whether of system.autoUpgrad
     ...{ ALLOW_REBOOT: '1', REBOOT_FROM: '01:00', REBOOT_UNTIL: '05:00' },
   })
   assert.equal(restartIfChanged, false)
-  assert.equal(path?.length, 5)
+  assert.equal(path?.length, 6)
 })
 
 test('store-path: no reboot unless it is allowed; a percent sign is one for systemd, too', { skip }, () => {
@@ -136,6 +141,11 @@ for (const [mode, module, unit] of [
   })
 }
 
+test('flake: where system.autoUpgrade is off, no unit is made for it', { skip }, () => {
+  const off = { system: { autoUpgrade: { enable: false } } }
+  assert.equal(host([FLAKE, ours({ onFailure: 'notify.service' }), off]).services['nixos-upgrade'], undefined)
+})
+
 for (const [what, modules, expected] of [
   ['nothing to upgrade from', [ours({ enable: true })], /set from .*, or flake/],
   ['store-path without a pointer', [FLAKE, ours({ mode: 'store-path' })], /needs from and pointerUrl/],
@@ -154,6 +164,11 @@ for (const [what, modules, expected] of [
   [
     'store-path without a name of the host',
     [STORE_PATH, { networking: { hostName: '' } }],
+    /compares networking\.hostName/,
+  ],
+  [
+    'store-path where the system has no /etc/hostname',
+    [STORE_PATH, { environment: { etc: { hostname: { enable: false } } } }],
     /compares networking\.hostName/,
   ],
   [
