@@ -101,6 +101,7 @@ export const command: Command<typeof options> = {
         only: positionals,
         ...{ database, openGitHub, now: new Date(systemClock.now()) },
       }
+      const there = values.page === undefined ? undefined : await readPointersIn(values.page)
       const fleet = await findFacts(options)
       const status = statusOfFleet(fleet, options)
       const json = () => `${printable(JSON.stringify(status))}\n`
@@ -136,10 +137,10 @@ export const command: Command<typeof options> = {
         const text = renderPage(await findPage(fleet, options, problems))
         write({ what: 'the page', file: join(values.page, 'index.html'), text })
         const look = lookOf(config, { http, env })
-        if (look) {
+        if (there && (look || there.size > 0)) {
           const { publishPointers } = await import('../status/publish-pointers.ts')
           try {
-            const published = await publishPointers(fleet, values.page, { ...options, look })
+            const published = await publishPointers(fleet, values.page, { ...options, there, look })
             log.line(`wrote ${join(values.page, 'channels')}: ${pointersIn(published)}`)
           } catch (error) {
             report(error)
@@ -191,6 +192,11 @@ function lookOf(
 ): LookOptions['look'] {
   const client = cache && findCacheClient(cache, using)
   return client && createLook(cache, client)
+}
+
+async function readPointersIn(folder: string) {
+  const { readPointers } = await import('../status/publish-pointers.ts')
+  return readPointers(folder)
 }
 
 function summaryOf({ channels }: FleetStatus): string {

@@ -45,6 +45,8 @@ interface NoSystem {
   kind: 'none'
   sha: string | null
   why: string
+  /** a path that was found at this commit earlier still holds */
+  unlessFound?: true
 }
 
 /** Hydra or GitHub could not be asked. */
@@ -52,13 +54,18 @@ interface Unknown {
   kind: 'unknown'
 }
 
+export type FoundSystem = System | NoSystem | Unknown
+
 export interface PointerFacts {
   /** the commit that the channel is at; null: GitHub has no such branch; undefined: GitHub could not be asked */
   tip: string | null | undefined
   /** the jobs that lead to it, `nixos-nas.x86_64-linux`; undefined: Hydra could not be asked, or its rule is in trouble */
   jobs: readonly string[] | undefined
-  /** the good build of the one job in the newest eval of that commit; null: there is none; undefined: Hydra could not be asked */
-  build: { build: number; eval: number; outputs: readonly Output[] } | null | undefined
+  /**
+   * the good build of the one job in the newest eval of that commit; null: there is none; `no eval`: none of the newest is of that
+   * commit; undefined: Hydra could not be asked
+   */
+  build: { build: number; eval: number; outputs: readonly Output[] } | null | 'no eval' | undefined
 }
 
 /** The form that Nix gives to store paths, and the name that NixOS gives to a system. */
@@ -68,7 +75,7 @@ const SYSTEM = /^\/nix\/store\/[0-9a-df-np-sv-z]{32}-nixos-system-[A-Za-z0-9+._?
 const MAX_SHOWN = 200
 const MAX_WHY = 1000
 
-export function findSystem({ tip, jobs, build }: PointerFacts): System | NoSystem | Unknown {
+export function findSystem({ tip, jobs, build }: PointerFacts): FoundSystem {
   if (tip === undefined || jobs === undefined) return { kind: 'unknown' }
   const none = (why: string): NoSystem => ({ kind: 'none', sha: tip, why })
   if (tip === null) return none('there is no such branch')
@@ -76,6 +83,10 @@ export function findSystem({ tip, jobs, build }: PointerFacts): System | NoSyste
   if (job === undefined) return none('no job leads to this channel')
   if (others.length > 0) return none(`several jobs lead to this channel: ${jobs.length}`)
   if (build === undefined) return { kind: 'unknown' }
+  if (build === 'no eval') {
+    // of a channel that is held for long
+    return { ...none(`none of the newest evals that Hydra has is of ${short(tip)}`), unlessFound: true }
+  }
   if (build === null) return none(`Hydra has no good build of ${job} at ${short(tip)}`)
   const { outputs } = build
   const lost = outputs.find(({ path }) => path === null)
@@ -105,7 +116,7 @@ export function wasSeen(
  */
 export function nextPointer(
   { repository, branch }: Channel,
-  found: System | NoSystem | Unknown,
+  found: FoundSystem,
   { looked, before, nowMs }: { looked?: Look | undefined; before: Pointer | undefined; nowMs: number },
 ): Pointer | undefined {
   const content = contentOf(found, looked, before)
@@ -121,7 +132,7 @@ export function nextPointer(
 type Content = Omit<Pointer, 'version' | 'repository' | 'branch' | 'serial' | 'publishedAt'>
 
 function contentOf(
-  found: System | NoSystem | Unknown,
+  found: FoundSystem,
   looked: Look | undefined,
   before: Pointer | undefined,
 ): Content | undefined {
@@ -130,7 +141,10 @@ function contentOf(
     ...{ sha: found.sha, eval: null, build: null, storePath: null },
     why: cut(why, MAX_WHY),
   })
-  if (found.kind === 'none') return none(found.why)
+  if (found.kind === 'none') {
+    const stillHolds = found.unlessFound && before?.sha === found.sha && before.storePath !== null
+    return stillHolds ? undefined : none(found.why)
+  }
   const { sha, eval: id, build, storePath } = found
   if (wasSeen(found, before) || looked?.kind === 'seen') return { sha, eval: id, build, storePath, why: null }
   // silence is not seen, and a cache that cannot be asked says nothing of what it has
@@ -141,8 +155,11 @@ function isSame(pointer: Omit<Pointer, 'serial' | 'publishedAt'>, before: Pointe
   return (Object.keys(pointer) as (keyof typeof pointer)[]).every(key => pointer[key] === before[key])
 }
 
-/** Undefined if it is no pointer of this channel. */
-export function parsePointer(text: string, channel: Channel): Pointer | undefined {
+/**
+ * @param file where it is, {@link pointerFile}
+ * @returns undefined if it is no pointer, or one of another channel
+ */
+export function parsePointer(text: string, file: string): Pointer | undefined {
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -150,7 +167,7 @@ export function parsePointer(text: string, channel: Channel): Pointer | undefine
     return undefined
   }
   const pointer = pointerSchema.safeParse(value).data
-  return pointer && pointerFile(pointer) === pointerFile(channel) ? pointer : undefined
+  return pointer && pointerFile(pointer) === file ? pointer : undefined
 }
 
 export function formatPointer(pointer: Pointer): string {

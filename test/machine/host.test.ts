@@ -6,7 +6,7 @@ import type { OutgoingHttpHeaders } from 'node:http'
 import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
-import { formatPointer, type Pointer, parsePointer } from '../../src/status/pointer.ts'
+import { formatPointer, type Pointer, parsePointer, pointerFile } from '../../src/status/pointer.ts'
 import { selfSigned } from '../helpers/certificate.ts'
 import { bootMachine, type Machine, withoutMachine } from './machine.ts'
 
@@ -443,7 +443,7 @@ describe('the life of a host', { skip: withoutMachine }, () => {
 
   test('it never set or ran what no pointer of its channel has named, nor another host’s system', () => {
     const named = served.flatMap(text => {
-      const pointer = parsePointer(text, { repository: 'alice/dotfiles', branch: 'nixos-tested-nas' })
+      const pointer = parsePointer(text, pointerFile(POINTER))
       return pointer?.storePath ?? []
     })
     const set = ran.flatMap(line => /^(?:check|set|switch|boot) (.*)/.exec(line)?.[1] ?? [])

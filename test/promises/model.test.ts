@@ -21,7 +21,7 @@ import type { BuildFinished } from '../../src/hydra/event.ts'
 import { reconcile } from '../../src/reconcile.ts'
 import { findFacts } from '../../src/status/find-facts.ts'
 import { findStatus } from '../../src/status/find-status.ts'
-import { publishPointers } from '../../src/status/publish-pointers.ts'
+import { publishPointers, readPointers } from '../../src/status/publish-pointers.ts'
 import type { ChannelStatus } from '../../src/status/shape.ts'
 import { type RefMove, startGitHub, type TestGitHub, type TestRepository } from '../helpers/github/github.ts'
 import { MemoryGraph } from '../helpers/github/memory-graph.ts'
@@ -121,6 +121,7 @@ const INTERESTING = [
   'status up-to-date',
   'a first pointer with a path',
   'a pointer of another path',
+  'a pointer that goes back',
   'a pointer without a path',
   'a pointer that stays while GitHub is away',
   'a pointer that stays while Hydra is away',
@@ -420,6 +421,7 @@ class Story {
       ...options,
       ...lookOptionsOf(withCache, options),
       only: [],
+      there: readPointers(this.#pointers.folder),
       database: away === 'Hydra' ? { ...database, look: () => Promise.reject(HYDRA_AWAY) } : database,
       now: new Date((world.now - back * 3600) * 1000),
     }

@@ -24,9 +24,10 @@ export const EVALS_LOOKED_THROUGH = 3000
 const outputRow = z.object({
   job: text,
   sha: text,
-  eval: idSchema,
+  /** null if none of its builds is good */
+  eval: z.nullable(idSchema),
   flake: z.nullable(text),
-  build: idSchema,
+  build: z.nullable(idSchema),
   /** null if the build has no outputs */
   name: z.nullable(text),
   path: z.nullable(text),
@@ -38,15 +39,15 @@ export function jobAtCommit({ job, sha }: JobAtCommit): string {
 }
 
 /**
- * By {@link jobAtCommit}, the good build of the job in the newest eval of the commit whose build set has one. What has none among
- * the newest evals is left out.
+ * By {@link jobAtCommit}, the good build of the job in the newest eval of the commit whose build set has one. A commit that none of
+ * the newest evals is of is left out.
  */
 export async function findOutputsOfCommits(
   sql: Sql,
   jobsetId: number,
   pairs: readonly JobAtCommit[],
-): Promise<Map<string, BuildOfCommit>> {
-  const found = new Map<string, BuildOfCommit>()
+): Promise<Map<string, BuildOfCommit | 'none is good'>> {
+  const found = new Map<string, BuildOfCommit | 'none is good'>()
   if (pairs.length === 0) return found
   const rows = parseRows(
     outputRow,
@@ -96,13 +97,22 @@ export async function findOutputsOfCommits(
           where exists (select 1 from jobsetevalmembers m where m.eval = n.base and m.build = g.id offset 0)
           order by n.id desc limit 1) f
       )
-      select f.job, f.sha, f.eval, f.flake, f.build, o.name, o.path
-      from found f left join buildoutputs o on o.build = f.build
-      order by f.job, f.sha, o.name`,
+      select p.job, p.sha, f.eval, f.flake, f.build, o.name, o.path
+      from pair p
+      left join found f on f.job = p.job and f.sha = p.sha
+      left join buildoutputs o on o.build = f.build
+      where p.sha in (select sha from named)
+      order by p.job, p.sha, o.name`,
   )
   for (const { job, sha, eval: id, flake, build, name, path } of rows) {
     const key = jobAtCommit({ job, sha })
-    const each = found.get(key) ?? { build, eval: { id, flake }, outputs: [] }
+    if (build === null || id === null) {
+      found.set(key, 'none is good')
+      continue
+    }
+    const known = found.get(key)
+    const each: BuildOfCommit =
+      typeof known === 'object' ? known : { build, eval: { id, flake }, outputs: [] }
     found.set(key, each)
     if (name !== null) each.outputs.push({ name, path })
   }

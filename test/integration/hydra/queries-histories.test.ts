@@ -14,7 +14,11 @@ import { findFirstBuilds } from '../../../src/hydra/queries/first-builds.ts'
 import { findLastEvals } from '../../../src/hydra/queries/last-evals.ts'
 import { findNewestEval } from '../../../src/hydra/queries/newest-eval.ts'
 import { findNewestEvalOfBuild } from '../../../src/hydra/queries/newest-eval-of-build.ts'
-import { findOutputsOfCommits, jobAtCommit } from '../../../src/hydra/queries/outputs-of-commits.ts'
+import {
+  type BuildOfCommit,
+  findOutputsOfCommits,
+  jobAtCommit,
+} from '../../../src/hydra/queries/outputs-of-commits.ts'
 import { findPresentJobs } from '../../../src/hydra/queries/present-jobs.ts'
 import {
   buildSet,
@@ -158,18 +162,19 @@ async function compareCommits(sql: Sql, { id, history: { evals } }: { id: number
 async function compareOutputs(sql: Sql, { id, history }: { id: number; history: History }) {
   const revs = [...new Set(history.evals.map(revOf)), NO_REV]
   const pairs = [...JOBS, 'of no jobset'].flatMap(job => revs.map(sha => ({ job, sha })))
-  const expected = pairs.flatMap(pair => {
+  const expected = pairs.flatMap((pair): [string, BuildOfCommit | 'none is good'][] => {
     const at = history.evals.findLastIndex(
       (each, index) => revOf(each) === pair.sha && buildSet(history, index).some(isGoodOf(pair.job)),
     )
     const [found, build] = [history.evals[at], buildSet(history, at).find(isGoodOf(pair.job))]
-    if (!found || !build) return []
+    if (pair.sha === NO_REV) return []
+    if (!found || !build) return [[jobAtCommit(pair), 'none is good']]
     const made = {
       build: build.id,
       eval: { id: found.id, flake: found.flake },
       outputs: outputsOf(build),
     }
-    return [[jobAtCommit(pair), made] as const]
+    return [[jobAtCommit(pair), made]]
   })
   // twice the same makes no difference
   const asked = [...pairs, ...pairs.slice(0, 2)]

@@ -98,6 +98,10 @@ describe('no path is named, and the pointer says why', () => {
       facts: { build: null },
       why: `Hydra has no good build of ${JOB} at 4444444`,
     },
+    'none of the newest evals is of its commit': {
+      facts: { build: 'no eval' },
+      why: 'none of the newest evals that Hydra has is of 4444444',
+    },
     'the build has no outputs': { facts: built(), why: 'build 70 has no output “out”' },
     'its output is no system': {
       facts: built(pathOf('4', 'firefox-150.0')),
@@ -196,10 +200,13 @@ describe('what is no pointer of the channel is none', () => {
     'with a serial below zero': JSON.stringify({ ...OLD, serial: -1 }),
   }
   for (const [name, text] of Object.entries(cases)) {
-    test(name, () => assert.equal(parsePointer(text, CHANNEL), undefined))
+    test(name, () => assert.equal(parsePointer(text, pointerFile(CHANNEL)), undefined))
   }
 })
 
 test('what was written is read again, whatever the spelling of the repository', () => {
-  assert.deepEqual(parsePointer(formatPointer(OLD), { ...CHANNEL, repository: 'alice/DotFiles' }), OLD)
+  assert.deepEqual(
+    parsePointer(formatPointer(OLD), pointerFile({ ...CHANNEL, repository: 'alice/DotFiles' })),
+    OLD,
+  )
 })

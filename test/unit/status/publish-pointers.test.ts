@@ -6,22 +6,33 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { OperatorError } from '../../../src/base/errors.ts'
 import type { Look, Output } from '../../../src/base/output.ts'
+import { ruleSchema } from '../../../src/channels/rule.ts'
 import type { Database } from '../../../src/hydra/database.ts'
 import type { FoundFleet } from '../../../src/status/find-facts.ts'
 import type { Pointer } from '../../../src/status/pointer.ts'
-import { type Published, publishPointers } from '../../../src/status/publish-pointers.ts'
+import {
+  type PointerFiles,
+  type Published,
+  publishPointers,
+  readPointers,
+} from '../../../src/status/publish-pointers.ts'
 import type { Surveys } from '../../../src/status/survey.ts'
-import { AROUND, C3, C4, factsOf, NAS, NOW, type Spec } from '../../helpers/channel-facts.ts'
+import { AROUND, C3, C4, factsOf, NOW, type Spec } from '../../helpers/channel-facts.ts'
 
 const pathOf = (sha: string) => `/nix/store/${sha.slice(0, 32)}-nixos-system-nas-26.05`
 const AWAY = new OperatorError("cannot ask Hydra's database")
+const RULE = ruleSchema.parse({
+  ...{ project: 'dotfiles', jobset: 'main', repository: 'alice/dotfiles' },
+  ...{ job: 'nixos-(?<host>[^.]*)\\..*', branch: 'nixos-tested-{host}' },
+})
 const AT = 'channels/alice/dotfiles'
 
 interface Scene {
   channels: Spec[]
   databaseAway?: OperatorError
-  /** the commits that Hydra has a good build of */
+  /** the commits that Hydra has a good build of, and those that its newest evals are of; all */
   built?: string[]
+  evaluated?: string[]
   /** whose commits these are */
   flakeOf?: (sha: string) => string
   /** when it is asked for outputs */
@@ -29,7 +40,12 @@ interface Scene {
   look?: Look
   /** of branches that are not in the fleet; undefined: gone */
   branches?: Record<string, string | undefined | OperatorError>
-  only?: string[]
+  /** without a cache to look into */
+  cacheless?: boolean
+  /** read before others wrote */
+  there?: PointerFiles
+  /** whether a rule leads to its repository */
+  unruled?: boolean
 }
 
 function folderFor(t: TestContext): string {
@@ -40,21 +56,37 @@ function folderFor(t: TestContext): string {
 
 async function publish(
   folder: string,
-  { channels, databaseAway, look = { kind: 'seen' }, only = [], branches = {}, ...hydra }: Scene,
+  {
+    channels,
+    databaseAway,
+    look = { kind: 'seen' },
+    branches = {},
+    there = readPointers(folder),
+    ...hydra
+  }: Scene,
 ): Promise<{ published: Published; asked: string[] }> {
   const asked: string[] = []
   const database: Database = {
     async look(queries) {
       if (hydra.hydra === 'away') throw AWAY
       const sql = async (_: TemplateStringsArray, ...values: unknown[]) => {
-        const pairs = JSON.parse(values.find(value => typeof value === 'string') as string) as string[][]
-        return pairs
-          .filter(([, sha = '']) => (hydra.built ?? [C3, C4]).includes(sha))
-          .map(([job, sha = '']) => ({
-            ...{ job, sha, eval: Number(sha[0]), build: 10 * Number(sha[0]) },
-            flake: (hydra.flakeOf ?? (each => `github:alice/dotfiles/${each}`))(sha),
-            ...{ name: 'out', path: pathOf(sha) },
-          }))
+        const asked = JSON.parse(values.find(value => typeof value === 'string') as string) as string[][]
+        const pairs = new Map(asked.map(pair => [pair.join(' '), pair]))
+        return [...pairs.values()]
+          .filter(([, sha = '']) => hydra.evaluated?.includes(sha) ?? true)
+          .map(([job, sha = '']) => {
+            const isBuilt = (hydra.built ?? [C3, C4]).includes(sha)
+            return {
+              ...{
+                job,
+                sha,
+                eval: isBuilt ? Number(sha[0]) : null,
+                build: isBuilt ? 10 * Number(sha[0]) : null,
+              },
+              flake: (hydra.flakeOf ?? (each => `github:alice/dotfiles/${each}`))(sha),
+              ...{ name: 'out', path: pathOf(sha) },
+            }
+          })
       }
       return queries(sql as never)
     },
@@ -81,12 +113,14 @@ async function publish(
     })),
   }
   const published = await publishPointers(fleet, folder, {
-    ...{ hosts: ['github.com'], database, only, now: NOW },
+    ...{ hosts: ['github.com'], database, now: NOW, there, rules: hydra.unruled ? [] : [RULE] },
     report: error => void asked.push(`reported: ${(error as Error).message}`),
-    async look(outputs: readonly Output[]) {
-      asked.push(...outputs.map(({ path }) => `cache ${path}`))
-      return look
-    },
+    look: hydra.cacheless
+      ? undefined
+      : async (outputs: readonly Output[]) => {
+          asked.push(...outputs.map(({ path }) => `cache ${path}`))
+          return look
+        },
   })
   return { published, asked }
 }
@@ -124,6 +158,7 @@ for (const [what, more] of Object.entries<Partial<Scene>>({
   'Hydra is away': { channels: [{ plan: 'none', away: AWAY }], databaseAway: AWAY },
   'Hydra is away when it is asked for outputs': { channels: [{}], hydra: 'away' },
   'GitHub is away': { channels: [{ away: new OperatorError('cannot ask GitHub') }] },
+  'none of the newest evals is of its commit any more': { evaluated: [] },
   'the rule is in trouble': { channels: [{ plan: 'none', ruleTrouble: new OperatorError('no jobset') }] },
   'the cache is silent': { channels: [{}], look: { kind: 'silent' } },
   'the cache cannot be asked': { channels: [{}], look: { kind: 'missing', why: 'refused', away: true } },
@@ -182,12 +217,39 @@ test('a channel that is none any more has a pointer that says so, unless GitHub 
   assert.deepEqual((await publish(folder, later)).asked, ['alice/dotfiles nixos-tested-unknown'])
 })
 
-test('of some channels alone, the others are left alone', async t => {
+test('where no rule leads to the repository any more, nobody is asked', async t => {
   const folder = folderFor(t)
-  await publish(folder, { channels: [{}, { branch: 'nixos-tested-web' }] })
-  const { asked } = await publish(folder, { channels: [{}], only: [NAS] })
+  await publish(folder, NAS_AT_C3)
+  const { asked } = await publish(folder, { channels: [], unruled: true })
   assert.deepEqual(asked, [])
+  const { sha, storePath, why } = read(folder)
+  assert.deepEqual([sha, storePath, why], [C3, null, 'no job leads to this channel'])
 })
+
+test('without cache.url, pointers that are there name no path any more', async t => {
+  const folder = folderFor(t)
+  await publish(folder, NAS_AT_C3)
+  await publish(folder, { ...NAS_AT_C3, cacheless: true })
+  const { sha, storePath, why, serial } = read(folder)
+  assert.deepEqual([sha, storePath, why], [C3, null, 'the configuration of hydra-channels has no cache.url'])
+  assert.equal(serial, NOW.getTime() / 1000 + 1)
+})
+
+for (const [what, first] of [
+  ['that was not there', undefined],
+  ['that was there', C3],
+] as const) {
+  test(`a pointer ${what} and that another writer has changed since this look began stays`, async t => {
+    const folder = folderFor(t)
+    if (first) await publish(folder, { channels: [{ tip: first }] })
+    const there = readPointers(folder)
+    await publish(folder, { channels: [{ tip: C4 }] })
+    const newer = read(folder)
+    const { published } = await publish(folder, { channels: [{ tip: undefined }], there })
+    assert.deepEqual(read(folder), newer)
+    assert.deepEqual(published, { pointers: 1, withPath: 1 })
+  })
+}
 
 test('a pointer that cannot be read is written anew; what is no pointer is left alone', async t => {
   const folder = folderFor(t)
@@ -207,6 +269,17 @@ test('one pointer that cannot be written is said, and is no trouble of the other
     message: new RegExp(`^cannot write 1 pointer below ${folder}/channels: `),
   })
   assert.equal(read(folder, 'nixos-tested-web').storePath, pathOf(C4))
+})
+
+test('of a branch whose name is too long for a file there is no pointer, and that is said', async t => {
+  const folder = folderFor(t)
+  const branch = `nixos-tested-${'ä'.repeat(50)}`
+  const { published, asked } = await publish(folder, { channels: [{ branch }, {}] })
+  assert.deepEqual(published, { pointers: 1, withPath: 1 })
+  assert.deepEqual(asked, [
+    `reported: alice/dotfiles ${branch}: no pointer: the branch's name is too long for that of a file`,
+    `cache ${pathOf(C4)}`,
+  ])
 })
 
 test('a folder that is not there is not made', async t => {
