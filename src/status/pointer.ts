@@ -1,5 +1,5 @@
 // A channel's pointer: the store path that was built for the commit that the channel is at, for hosts that switch to what was
-// built instead of evaluating it (README.md: “Hosts”). Pure: what is known of the channel goes in, the next pointer comes out.
+// built instead of evaluating it (docs/hosts.md). Pure: what is known of the channel goes in, the next pointer comes out.
 import * as z from 'zod/mini'
 import { cut, short } from '../base/log.ts'
 import type { Look, Output } from '../base/output.ts'
