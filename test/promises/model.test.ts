@@ -128,6 +128,7 @@ const INTERESTING = [
   'a pointer that stays while the cache is away',
 ]
 
+const ALL_ANSWER = { away: 'nothing', back: 0 } as const
 const HYDRA_AWAY = new OperatorError("cannot ask Hydra's database")
 
 /** By which the log of moves knows who it was. */
@@ -193,7 +194,17 @@ class Story {
       this.#random = step.mix
       await this.#run([() => this.#reconcile()])
     } else if (step.kind === 'publish') await this.#publish(step)
-    else world.happen(step)
+    else if (step.kind === 'roll back') {
+      const good = { status: 0, cached: false } as const
+      for (const minutes of [1, 5] as const) {
+        world.happen({ kind: 'commit', minutes, commits: 1 })
+        world.happen({ kind: 'eval', minutes, fates: [good, good, good, good], where: 'main', was: 0 })
+      }
+      for (const to of ['last', 'first'] as const) {
+        world.roll(step.channel, to)
+        await this.#publish(ALL_ANSWER)
+      }
+    } else world.happen(step)
   }
 
   /** After one reconcile every channel is where it belongs, or status gives a reason that is true. */
@@ -206,7 +217,7 @@ class Story {
       assert.ok(!canMove(world, naive), `${naive.channel} is at ${world.name(naive.tip)} and could move`)
     }
     await this.#checkStatus(channels)
-    await this.#publish({ away: 'nothing', back: 0 })
+    await this.#publish(ALL_ANSWER)
 
     const { moves } = this.#around.repository
     const before = moves.length

@@ -9,6 +9,7 @@ import {
   type HistoricBuild,
   type HistoricEval,
   type History,
+  isGood,
 } from '../helpers/history.ts'
 import { flakeOf } from '../helpers/hydra.ts'
 
@@ -146,8 +147,13 @@ const step = fc.oneof(
       kind: fc.constant('by hand' as const),
       channel: nth,
       to: nth,
-      delete: fc.boolean(),
+      /** `own`: a commit on top of that one */
+      how: fc.constantFrom('to', 'to', 'own', 'delete', 'delete'),
     }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('roll back' as const), channel: nth }),
   },
   {
     weight: 2,
@@ -206,7 +212,10 @@ export const scripts = fc.record({
 export type Script = typeof scripts extends fc.Arbitrary<infer T> ? T : never
 export type Step = Script['steps'][number]
 /** Steps in which the program has no part. */
-export type Happening = Exclude<Step, { kind: 'run' | 'reconcile' | 'publish' | 'hold' | 'release' }>
+export type Happening = Exclude<
+  Step,
+  { kind: 'run' | 'reconcile' | 'publish' | 'roll back' | 'hold' | 'release' }
+>
 
 export class World {
   readonly history: WorldHistory = { evals: [] }
@@ -291,9 +300,12 @@ export class World {
         break
       case 'by hand': {
         const channel = pick(this.channels, step.channel) ?? ''
-        const to = pick([...this.commits.all()], step.to)?.sha ?? this.main
-        this.graph.setBranch(channel, step.delete ? undefined : to)
-        this.told.push(`somebody puts ${channel} ${step.delete ? 'nowhere' : `to ${this.name(to)}`}`)
+        const picked = pick([...this.commits.all()], step.to)?.sha ?? this.main
+        const to = step.how === 'own' ? this.#commit([picked]) : picked
+        this.graph.setBranch(channel, step.how === 'delete' ? undefined : to)
+        this.told.push(
+          `somebody puts ${channel} ${step.how === 'delete' ? 'nowhere' : `to ${this.name(to)}`}`,
+        )
         break
       }
       case 'upload': {
@@ -304,6 +316,25 @@ export class World {
         break
       }
     }
+  }
+
+  /** Somebody moves a channel to the first or the last commit that was built for it; the cache has all of them. */
+  roll(n: number, to: 'first' | 'last'): void {
+    const all = this.channels.map(channel => ({ channel, built: this.#builtFor(channel) }))
+    const several = all.filter(({ built }) => new Set(built.map(({ build }) => build.output)).size > 1)
+    const { channel, built } = pick(several.length > 0 ? several : all, n) ?? { channel: '', built: [] }
+    for (const { build } of built) this.cached.add(build.output)
+    const sha = (to === 'first' ? built[0] : built.at(-1))?.sha
+    if (sha !== undefined) this.graph.setBranch(channel, sha)
+    this.told.push(`somebody rolls ${channel} to ${sha === undefined ? 'nothing' : this.name(sha)}`)
+  }
+
+  #builtFor(channel: string): { sha: string; build: WorldBuild }[] {
+    return this.history.evals.flatMap(({ sha, foreign }, at) => {
+      const builds = buildSet(this.history, at) as WorldBuild[]
+      const build = builds.find(each => channelOf(each.job) === channel && isGood(each))
+      return foreign || !build ? [] : [{ sha, build }]
+    })
   }
 
   get builds(): WorldBuild[] {
