@@ -1,4 +1,4 @@
-# services.hydra-channels, on the machine that runs Hydra. README.md: “NixOS”.
+# services.hydra-channels, on the machine that runs Hydra. docs/install.md.
 {
   config,
   lib,
@@ -167,7 +167,7 @@ in
         };
       };
       description = ''
-        The configuration (README.md: “Configuration”). It is in the store, where everybody can read
+        The configuration (docs/configuration.md). It is in the store, where everybody can read
         it, and holds no secret. It is checked when the system is built.
       '';
     };
@@ -235,7 +235,7 @@ in
     page = {
       enable = mkEnableOption ''
         a page of every channel for browsers, `index.html`, and `status.json` beside it, after every reconcile
-        (README.md: “A page”), and, with {option}`settings.cache.url`, the pointers that hosts follow (docs/hosts.md). Every user of this
+        (docs/status.md), and, with {option}`settings.cache.url`, the pointers that hosts follow (docs/hosts.md). Every user of this
         machine can read them; who else may, is up to the web server'';
       directory = mkOption {
         type = types.externalPath;

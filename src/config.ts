@@ -1,4 +1,4 @@
-// The configuration file: JSON, strict, no secrets. README.md has the table of keys.
+// The configuration file: JSON, strict, no secrets. docs/configuration.md has the table of keys.
 import { accessSync, constants, readFileSync } from 'node:fs'
 import * as z from 'zod/mini'
 import { httpUrl, seconds, span, text } from './base/config-fields.ts'
@@ -66,7 +66,7 @@ export function readConfig(file: string): Config {
     throw new UsageError(`cannot read the configuration ${file}: ${messageOf(error)}`, {
       hint:
         codeOf(error) === 'ENOENT'
-          ? 'name another file with --config or HYDRA_CHANNELS_CONFIG, or write this one (README: Configuration)'
+          ? 'name another file with --config or HYDRA_CHANNELS_CONFIG, or write this one (docs/configuration.md)'
           : [],
       cause: error,
     })

@@ -34,7 +34,7 @@ arguments, the configuration or the key file cannot be used.
 `
 
 const options = {
-  json: { type: 'boolean', about: 'one line of JSON (README: Status)' },
+  json: { type: 'boolean', about: 'one line of JSON (docs/status.md)' },
   config: CONFIG,
 } as const satisfies Options
 

@@ -38,7 +38,7 @@ const options = {
     value: 'TIME',
     about: 'only changes since then: a span before now (90m, 3d, 1w), 2026-11-20, or 2026-11-20T18:00:00Z',
   },
-  json: { type: 'boolean', about: 'one line of JSON (README: Status)' },
+  json: { type: 'boolean', about: 'one line of JSON (docs/status.md)' },
   config: CONFIG,
 } as const satisfies Options
 

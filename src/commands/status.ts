@@ -55,7 +55,7 @@ DIR cannot be written; 2 the arguments, the configuration or the key file cannot
 `
 
 const options = {
-  json: { type: 'boolean', about: 'one line of JSON instead of the table (README: Status)' },
+  json: { type: 'boolean', about: 'one line of JSON instead of the table (docs/status.md)' },
   metrics: {
     type: 'string',
     value: 'FILE',

@@ -90,7 +90,7 @@ function checkConfiguration(
   const config = readConfig(file)
   const rules = config.channels.length
   const notes: Note[] = [
-    ...(rules === 0 ? [{ words: 'no channel ever moves', hint: 'write some (README: Configuration)' }] : []),
+    ...(rules === 0 ? [{ words: 'no channel ever moves', hint: 'write some (docs/configuration.md)' }] : []),
     ...(config.dryRun ? [{ words: NOTHING_MOVES, hint: END_DRY_RUN }] : []),
     // online, the checks of GitHub say more
     ...(mode === 'offline' ? notesOnGitHub(config.github, env) : []),

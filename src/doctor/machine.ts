@@ -26,7 +26,7 @@ export async function checkCacheUnit({ config, env }: MachineOptions): Promise<A
   if (typeof shown === 'string') return notChecked(shown)
   if (shown.how === 0) return { message: `systemd knows ${unit}` }
   throw new OperatorError(`systemd does not know ${unit}: systemctl cat ${describeEnd(shown.how)}`, {
-    hint: [...shown.lines.slice(0, 3), 'correct cache.unit, or write the unit (README: Configuration)'],
+    hint: [...shown.lines.slice(0, 3), 'correct cache.unit, or write the unit (docs/install.md)'],
   })
 }
 

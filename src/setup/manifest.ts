@@ -10,7 +10,7 @@ import { createClient, type GitHubClient, messageOfAnswer, type RequestOptions }
 /** GitHub wants one for every App; it can be changed in the App's settings. */
 const HOMEPAGE = 'https://github.com/NixOS/hydra'
 
-/** All that the channels need, and nothing else: README.md says why. */
+/** All that the channels need, and nothing else: docs/install.md says why. */
 export const PERMISSIONS = { contents: 'write', workflows: 'write', metadata: 'read' } as const
 
 /** Where an App is created, and whose it will be. */

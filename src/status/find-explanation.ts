@@ -23,7 +23,7 @@ export interface ToldCommit {
   author: string | null
 }
 
-/** Times are ISO 8601 in UTC. Documented in README.md, and stable. */
+/** Times are ISO 8601 in UTC. Documented in docs/status.md, and stable. */
 export interface ChannelExplanation {
   generatedAt: string
   dryRun: boolean

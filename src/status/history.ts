@@ -1,5 +1,5 @@
 // What a branch did: each change of it as GitHub tells, with what Hydra knows of the commits. Pure: facts in, changes out.
-// The shape of `hydra-channels history --json`, documented in README.md and stable. Times are ISO 8601 in UTC.
+// The shape of `hydra-channels history --json`, documented in docs/status.md and stable. Times are ISO 8601 in UTC.
 import { buildUrl, compareUrl } from '../base/links.ts'
 import { cut } from '../base/log.ts'
 import { contains, type Relation } from '../channels/relation.ts'

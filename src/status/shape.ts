@@ -1,4 +1,4 @@
-// What status says of a channel: the shape of `hydra-channels status --json`, documented in README.md and stable.
+// What status says of a channel: the shape of `hydra-channels status --json`, documented in docs/status.md and stable.
 
 /** Why a channel is not at the newest commit of the tracked branch, in the order in which they are looked for. */
 export const REASONS = [

@@ -1,4 +1,4 @@
-// Every way to hand a command something that it cannot use: what it says, and how it ends. README.md has the statuses.
+// Every way to hand a command something that it cannot use: what it says, and how it ends. docs/troubleshooting.md has the statuses.
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

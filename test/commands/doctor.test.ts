@@ -964,7 +964,7 @@ test('where there is no configuration, one line says that nothing else was check
     log,
     [
       "✗ configuration: cannot read the configuration /nonexistent: ENOENT: no such file or directory, open '/nonexistent'",
-      '    name another file with --config or HYDRA_CHANNELS_CONFIG, or write this one (README: Configuration)',
+      '    name another file with --config or HYDRA_CHANNELS_CONFIG, or write this one (docs/configuration.md)',
       '– not checked: 23 checks need the configuration',
       '1 failed, 23 not checked',
       '',

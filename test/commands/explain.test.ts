@@ -103,7 +103,7 @@ evals after the candidate that did not become it, newest first, without the newe
   )
 })
 
-test('the shape that README.md promises', async t => {
+test('the shape that docs/status.md promises', async t => {
   const { stage, commits } = await failing(t)
   const found = await explained(stage, NAS)
   assert.deepEqual(found.marks, ['✓✓✓✓–✓✓✓✓', '✓✓✓✗–✓✓✓✓'])
@@ -115,8 +115,10 @@ test('the shape that README.md promises', async t => {
     ],
   )
   assert.match(found.newestEval?.evaluatedAt ?? '', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z$/)
-  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
-  const example = JSON.parse(/```json\n(\{\n {2}"generatedAt"[^`]*?"gates".*?)```/s.exec(readme)?.[1] ?? '{}')
+  const document = readFileSync(new URL('../../docs/status.md', import.meta.url), 'utf8')
+  const example = JSON.parse(
+    /```json\n(\{\n {2}"generatedAt"[^`]*?"gates".*?)```/s.exec(document)?.[1] ?? '{}',
+  )
   const { marks, ...shape } = found
   assert.deepEqual(keysOf(shape), keysOf(example))
 })

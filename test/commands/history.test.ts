@@ -88,7 +88,7 @@ WHEN: created at ${s1}, by ${APP}, our App
   )
 })
 
-test('the shape that README.md promises', async t => {
+test('the shape that docs/status.md promises', async t => {
   const { stage } = await eventful(t)
   const found = await historyOf(stage)
   assert.deepEqual(
@@ -101,9 +101,9 @@ test('the shape that README.md promises', async t => {
     ],
   )
   for (const { at } of found.changes) assert.match(at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
-  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+  const document = readFileSync(new URL('../../docs/status.md', import.meta.url), 'utf8')
   const example = JSON.parse(
-    /```json\n(\{\n {2}"generatedAt"[^`]*?"changes".*?)```/s.exec(readme)?.[1] ?? '{}',
+    /```json\n(\{\n {2}"generatedAt"[^`]*?"changes".*?)```/s.exec(document)?.[1] ?? '{}',
   )
   assert.deepEqual(Object.keys(found).sort(), Object.keys(example).sort())
   assert.deepEqual(Object.keys(found.changes[0] ?? {}).sort(), Object.keys(example.changes[0]).sort())

@@ -1,11 +1,11 @@
-// `status --metrics`, and whether the README's alert fires for what stands still, also for a channel that was never built.
+// `status --metrics`, and whether the documented alert fires for what stands still, also for a channel that was never built.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { channel, evaluate, NAS, twoHosts } from '../helpers/status.ts'
 
-const README = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+const DOCUMENT = readFileSync(new URL('../../docs/status.md', import.meta.url), 'utf8')
 
 /** The samples of a metric: the value by the branch. */
 function samples(text: string, metric: string): Map<string, number> {
@@ -17,11 +17,11 @@ function samples(text: string, metric: string): Map<string, number> {
   )
 }
 
-/** The branches for which the README's alert ChannelStandsStill fires, as Prometheus evaluates it. */
+/** The branches for which the documented alert ChannelStandsStill fires, as Prometheus evaluates it. */
 function standingStill(text: string, now: number): string[] {
   const expression =
     /alert: ChannelStandsStill\n\s+expr: \|\n\s+time\(\) - (\w+) > (\d+) \* (\d+)\n\s+unless on \(repository, branch\) (\w+\{reason="held"\})\n/
-  const [, since = '', days, seconds, held = ''] = expression.exec(README) ?? []
+  const [, since = '', days, seconds, held = ''] = expression.exec(DOCUMENT) ?? []
   const isHeld = samples(text, held)
   const fires = ([branch, at]: [string, number]) =>
     now - at > Number(days) * Number(seconds) && !isHeld.has(branch)
@@ -45,7 +45,7 @@ test('--metrics - writes to standard output what --metrics FILE writes to the fi
   assert.match(both.stderr, /^--json and --metrics - both write to standard output\n/)
 })
 
-test('a channel that was never built is in the metrics, and the README’s alert fires for it', async t => {
+test('a channel that was never built is in the metrics, and the documented alert fires for it', async t => {
   // main: c1 - c2, evals of both; nas and web at c1. broken fails from its first build on, waiting is queued, and held has a hold
   const { stage, c2 } = await twoHosts(t)
   await evaluate(stage, c2, { nas: 0, web: 0, broken: 1, waiting: null, held: 1 })

@@ -196,9 +196,9 @@ test('every reason, as JSON', async t => {
   assert.equal(behind?.since, new Date((e4?.timestamp ?? 0) * 1000).toISOString())
   assert.deepEqual(behind?.candidate, { sha: c4, eval: e4?.id, build: build(c4, 'behind') })
   assert.match(behind?.committedAt ?? '', /^2023-11-14T\d\d:\d\d:\d\dZ$/)
-  // the shape that README.md promises
-  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
-  const example = JSON.parse(/```json\n(\{\n {2}"generatedAt".*?)```/s.exec(readme)?.[1] ?? '{}')
+  // the shape that docs/status.md promises
+  const document = readFileSync(new URL('../../docs/status.md', import.meta.url), 'utf8')
+  const example = JSON.parse(/```json\n(\{\n {2}"generatedAt".*?)```/s.exec(document)?.[1] ?? '{}')
   assert.deepEqual(Object.keys(status), Object.keys(example))
   assert.deepEqual(Object.keys(behind ?? {}).sort(), Object.keys(example.channels[0]).sort())
 })

@@ -1,5 +1,5 @@
 // Random histories of Hydra jobsets, kept in memory as the rules of Hydra's evaluator make them
-// (src/script/hydra-eval-jobset), with the definitions of README.md read naively, and written to a database at once.
+// (src/script/hydra-eval-jobset), with the definitions in docs/architecture.md read naively, and written to a database at once.
 
 import fc from 'fast-check'
 import type { Sql } from 'postgres'

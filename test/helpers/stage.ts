@@ -14,7 +14,7 @@ import { createSystemd, type TestSystemd } from './systemd.ts'
 export const JOB = 'nixos-nas.x86_64-linux'
 export const CHANNEL = 'nixos-tested-nas'
 
-/** The configuration as in README.md, before it is written. */
+/** The configuration as in docs/install.md, before it is written. */
 export interface TestConfig {
   [key: string]: unknown
   github: Record<string, unknown>

@@ -1,4 +1,4 @@
-// What should be, read naively off a world: the definitions of README.md as sentences, with no eye on how fast they are.
+// What should be, read naively off a world: the definitions in docs/architecture.md as sentences, with no eye on how fast they are.
 import type { Reason } from '../../src/status/shape.ts'
 import type { Commit } from '../helpers/github/commits.ts'
 import { buildSet, isGood, newest } from '../helpers/history.ts'

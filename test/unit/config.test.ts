@@ -104,13 +104,13 @@ describe('the examples', () => {
     )
   })
 
-  test('the configuration in README.md can be used', () => {
-    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
-    const examples = [...readme.matchAll(/```json\n(.*?)```/gs)]
+  test('the configuration in docs/install.md can be used', () => {
+    const document = readFileSync(new URL('../../docs/install.md', import.meta.url), 'utf8')
+    const examples = [...document.matchAll(/```json\n(.*?)```/gs)]
       .map(([, text = '']) => text)
       .filter(text => text.includes('"github"'))
     assert.ok(examples.length > 0)
-    for (const example of examples) assert.equal(parseConfig(example, 'README.md').channels.length, 1)
+    for (const example of examples) assert.equal(parseConfig(example, 'install.md').channels.length, 1)
   })
 })
 
@@ -580,7 +580,7 @@ describe('the file', () => {
       const { message, hint } = refusal(read)
       assert.equal(codesOnly(message), `cannot read the configuration ${file}: ENOENT '${file}'`)
       assert.deepEqual(hint, [
-        'name another file with --config or HYDRA_CHANNELS_CONFIG, or write this one (README: Configuration)',
+        'name another file with --config or HYDRA_CHANNELS_CONFIG, or write this one (docs/configuration.md)',
       ])
     }
   })

@@ -1,4 +1,4 @@
-// The house: which room may know which, and that no file needs itself. README.md says what the rooms are for.
+// The house: which room may know which, and that no file needs itself. docs/architecture.md says what the rooms are for.
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'

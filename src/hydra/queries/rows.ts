@@ -1,5 +1,5 @@
 // What all queries have in common: SQL has no types, so each row is checked once, when it comes.
-// Source of the tables: src/sql/hydra.sql of Hydra. README.md explains evals, build sets and candidates.
+// Source of the tables: src/sql/hydra.sql of Hydra. docs/architecture.md explains evals, build sets and candidates.
 import * as z from 'zod/mini'
 import { OperatorError } from '../../base/errors.ts'
 import { explainIssues } from '../../base/schema.ts'

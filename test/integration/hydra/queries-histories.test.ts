@@ -1,4 +1,4 @@
-// The queries against the definitions of README.md, read naively in memory (helpers/history.ts), for random histories
+// The queries against the definitions in docs/architecture.md, read naively in memory (helpers/history.ts), for random histories
 // that follow Hydra's own rules. HYDRA_CHANNELS_TEST_SEED repeats a run.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

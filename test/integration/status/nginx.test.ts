@@ -1,4 +1,4 @@
-// The README's lines for nginx, in a real nginx: what it serves of the page, and what it says of one that is too old.
+// The lines for nginx in docs/status.md, in a real nginx: what it serves of the page, and what it says of one that is too old.
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,7 +13,7 @@ import { type Page, renderPage } from '../../../src/status/page.ts'
 import { everyReasonPage, hostilePage } from '../../helpers/page.ts'
 import { until } from '../../helpers/until.ts'
 
-const README = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
+const DOCUMENT = readFileSync(new URL('../../../docs/status.md', import.meta.url), 'utf8')
 const NGINX = (process.env.PATH ?? '')
   .split(':')
   .concat('/usr/sbin')
@@ -48,7 +48,7 @@ function get(socketPath: string, path: string): Promise<Served> {
 async function serve(t: TestContext, folder: string): Promise<(file: string) => Promise<Served>> {
   const [, alias = '', extra = ''] =
     /locations\."\/channels\/" = \{\n\s+alias = "(.*)";\n.*\n\s+extraConfig = ''\n([\s\S]*?)\n\s+'';/.exec(
-      README,
+      DOCUMENT,
     ) ?? []
   assert.equal(alias, '/var/lib/hydra-channels/page/')
   const run = join(folder, '..', 'run')

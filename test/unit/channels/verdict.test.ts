@@ -1,4 +1,4 @@
-// How the verdict of a channel reads in the log; README.md has the words.
+// How the verdict of a channel reads in the log; docs/troubleshooting.md has the kinds.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { OperatorError } from '../../../src/base/errors.ts'
