@@ -13,7 +13,7 @@ import { githubSchema } from './github/config.ts'
 import { databaseSchema } from './hydra/config.ts'
 import { DEFAULT_KICK_FILE } from './state/kick.ts'
 
-const configSchema = z.strictObject(
+export const configSchema = z.strictObject(
   {
     github: z.prefault(githubSchema, {}),
     database: z.optional(databaseSchema),

@@ -17,12 +17,13 @@ export function suggestKeys(schema: z.core.$ZodType): (key: string, path: readon
 }
 
 /** A key, and the path of the object that has it: `channels[]`. */
-interface KnownKey {
+export interface KnownKey {
   at: string
   key: string
 }
 
-function keysIn(schema: z.core.$ZodType, at = ''): KnownKey[] {
+/** All keys that a schema has, those of objects within it after the object's own. */
+export function keysIn(schema: z.core.$ZodType, at = ''): KnownKey[] {
   const { def } = (schema as z.core.$ZodTypes)._zod
   switch (def.type) {
     case 'object':

@@ -72,7 +72,8 @@ export function offBranch(
     : { kind: 'not-on-branch', sha, eval: evalId, tracked, missing }
 }
 
-const TROUBLE: Record<Verdict['kind'], boolean> = {
+/** Of each kind, whether somebody has to do something about it. */
+export const TROUBLE: Readonly<Record<Verdict['kind'], boolean>> = {
   created: false,
   'fast-forwarded': false,
   'would-create': false,

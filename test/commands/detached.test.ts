@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { blocksOf, readDocument } from '../helpers/documents.ts'
 import { CHANNEL, type Stage, stageFor } from '../helpers/stage.ts'
 import { until } from '../helpers/until.ts'
 
@@ -37,6 +38,23 @@ test('starts the copies without waiting, kicks, and needs neither database nor G
   assert.equal((await stage.command('hydra-channels', ['reconcile'])).status, 0)
   assert.equal(existsSync(kickFile), false)
   assert.equal(await stage.repository.branch(CHANNEL), commits[0])
+})
+
+test('the logs in the README are those of a hook and of the reconcile that it asks for', async t => {
+  const { stage, commits } = await detached(t)
+  const [c1 = '', c2 = ''] = commits
+  await stage.repository.setBranch(CHANNEL, c1)
+  const hook = await stage.hook(await stage.built(c2))
+  const reconcile = await stage.command('hydra-channels', ['reconcile'])
+  // what differs from run to run; the event is cut in the README
+  const plain = (log: string) =>
+    log
+      .replace(/^\{.*$/m, '{…}')
+      .replaceAll(/\b[0-9a-f]{7}\b/g, 'SHA')
+      .replaceAll(/build \d+/g, 'build N')
+      .replace(/asks \S+ as GitHub App \S+/, 'asks API as GitHub App ID')
+  const documented = blocksOf(readDocument('README.md')).map(({ text }) => plain(text))
+  for (const { log } of [hook, reconcile]) assert.ok(documented.includes(plain(log)), plain(log))
 })
 
 test('a job without a rule is copied and kicks nothing; a dry run does neither', async t => {
