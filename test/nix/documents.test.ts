@@ -90,15 +90,22 @@ describe('snippets', () => {
   }
 })
 
-test('docs/configuration.md has every option of the module and no other', { skip: withoutNixpkgs }, () => {
-  const rows = tableBelow(readDocument('docs/configuration.md'), '## The options of the NixOS module')
-  const options = evaluate<string[]>(`
-    let
-      lib = import ${NIXPKGS_LIB};
-      module = import (nix + "/module.nix") { inherit lib; config = { }; pkgs.formats.json = _: { type = null; }; };
-      namesOf = prefix: options: lib.concatLists (lib.mapAttrsToList (name: option:
-        if option._type or "" == "option" then [ (prefix + name) ] else namesOf (prefix + name + ".") option
-      ) options);
-    in namesOf "" module.options.services.hydra-channels`)
-  assert.deepEqual(rows.map(([option]) => inCode(option)).sort(), options.sort())
-})
+for (const [path, heading, file, name] of [
+  ['docs/configuration.md', '## The options of the NixOS module', 'module.nix', 'hydra-channels'],
+  ['docs/hosts.md', '## The options', 'host.nix', 'hydra-channels-host'],
+] as const) {
+  test(`${path} has every option of the module and no other`, { skip: withoutNixpkgs }, () => {
+    const options = evaluate<string[]>(`
+      let
+        lib = import ${NIXPKGS_LIB};
+        # what options need of their surroundings
+        config = { services.hydra-channels-host = { }; networking.hostName = "nas"; system.autoUpgrade = { }; };
+        module = import (nix + "/${file}") { inherit lib config; pkgs.formats.json = _: { type = null; }; };
+        namesOf = prefix: options: lib.concatLists (lib.mapAttrsToList (name: option:
+          if option._type or "" == "option" then [ (prefix + name) ] else namesOf (prefix + name + ".") option
+        ) options);
+      in namesOf "" module.options.services.${name}`)
+    const rows = tableBelow(readDocument(path), heading)
+    assert.deepEqual(rows.map(([option]) => inCode(option)).sort(), options.sort())
+  })
+}
