@@ -91,7 +91,7 @@ describe('inline hooks', { skip: withoutMachine, concurrency: false }, () => {
   const ALLOWED = [
     `start '${copy}'`,
     `start --no-block '${copy}'`,
-    // polkit is not told the job mode (docs/operations.md)
+    // polkit is not told the job mode (SECURITY.md)
     `start --job-mode=flush '${copy}'`,
   ]
   const DENIED = [
