@@ -23,8 +23,8 @@ export interface Result {
 
 export interface RunOptions {
   env?: Record<string, string | undefined>
-  /** `together`: one file for both, as Hydra does; `apart`: two pipes */
-  streams?: 'together' | 'apart'
+  /** `together`: one file for both, as Hydra does; `apart`: a file for each; `inherited`: our own, and nothing is kept */
+  streams?: 'together' | 'apart' | 'inherited'
   cwd?: string
   /** called once the process runs, to send it a signal */
   onStart?: (child: ChildProcess) => void
@@ -57,11 +57,12 @@ export async function runCommand(
   }
   const [out, err] = streams === 'together' ? [paths.log, paths.log] : [paths.stdout, paths.stderr]
   const descriptors = streams === 'together' ? [openSync(out, 'a')] : [openSync(out, 'a'), openSync(err, 'a')]
+  const [first, last] = streams === 'inherited' ? [1, 2] : [descriptors[0], descriptors.at(-1)]
   try {
     const child = spawn(process.execPath, [join(DIST, `${name}.cjs`), ...args], {
       cwd,
       env: cleanEnvironment(env),
-      stdio: ['ignore', descriptors[0], descriptors.at(-1)],
+      stdio: ['ignore', first, last],
     })
     const ended = new Promise<number | NodeJS.Signals>((resolve, reject) => {
       child.once('error', reject)
