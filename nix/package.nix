@@ -45,6 +45,14 @@ buildNpmPackage {
         ../src
       ]
       ++ lib.optionals doCheck [
+        # the documents are compared with the code, and lead to files in these folders
+        ../.ci
+        ../.github
+        ../CHANGELOG.md
+        ../CONTRIBUTING.md
+        ../SECURITY.md
+        ../bench
+        ../docs
         ../fixtures
         ../nix
         ../test

@@ -1,7 +1,9 @@
-// The package's `meta` (nix/package.nix), with nixpkgs' lib and without its packages.
+// The package (nix/package.nix): its `meta`, with nixpkgs' lib and without its packages; and the files that it is built of.
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
 import { test } from 'node:test'
+import { DOCUMENTS, linksOf, ROOT, readDocument } from '../helpers/documents.ts'
 import { evaluate, NIXPKGS_LIB, withoutNixpkgs } from './nix.ts'
 
 const { version, description } = JSON.parse(
@@ -35,4 +37,22 @@ test('meta has what nixpkgs asks of a package', { skip: withoutNixpkgs }, () => 
     runsOn: true,
     maintainers: [true],
   })
+})
+
+test('its tests have the documents, and the files that these lead to', () => {
+  const files = [...readFileSync(join(ROOT, 'nix/package.nix'), 'utf8').matchAll(/^ +\.\.\/(\S+)$/gm)].map(
+    ([, path = '']) => path,
+  )
+  assert.ok(files.includes('src') && files.includes('test'))
+  for (const file of files) assert.ok(existsSync(join(ROOT, file)), file)
+  const has = (path: string) => files.some(file => path === file || path.startsWith(`${file}/`))
+  for (const document of DOCUMENTS) {
+    assert.ok(has(document), document)
+    for (const link of linksOf(readDocument(document))) {
+      const [path = ''] = link.split('#')
+      if (path === '' || /^https?:|security\/advisories/.test(path)) continue
+      const target = normalize(join(dirname(document), path))
+      assert.ok(has(target), `${document} leads to ${target}`)
+    }
+  }
 })
