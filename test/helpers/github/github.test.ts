@@ -529,7 +529,7 @@ test('what a client does wrong is written down', async () => {
     `PATCH ${R}/git/refs/heads/main: User-Agent is node`,
     'PATCH /repos/{owner}/{repo}/git/refs/{ref} request: /force must be boolean',
   ])
-  const headers = { 'x-github-api-version': '2022-11-28', 'user-agent': 'hydra-channels/0.1.0' }
+  const headers = { 'x-github-api-version': '2022-11-28', 'user-agent': 'hydra-channels/1.0.0' }
   assert.equal((await call('GET', R, { token, headers })).status, 200)
 })
 
