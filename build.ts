@@ -1,8 +1,10 @@
-// Builds the commands, each as one file that needs nothing beside it, and the licences of the packages that are in them.
+// Builds the commands, each as one file that needs nothing beside it, the licences of the packages that are in them, and in
+// share/ their man pages and completions.
 // Argument: the folder (default: dist). It depends on nothing but the sources and the packages: two builds are identical.
-import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { build, type Metafile, type PluginBuild } from 'esbuild'
+import { renderShare } from './src/commands/share.ts'
 
 const [outdir = 'dist'] = process.argv.slice(2)
 const commands = ['channel-update', 'get-flake-commit', 'hydra-channels', 'hydra-hook']
@@ -28,6 +30,11 @@ const { metafile } = await build({
 })
 for (const name of commands) chmodSync(join(outdir, `${name}.cjs`), 0o755)
 writeFileSync(join(outdir, 'THIRD-PARTY-LICENSES'), thirdPartyLicences(metafile))
+for (const [name, text] of await renderShare()) {
+  const path = join(outdir, 'share', name)
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, text)
+}
 
 /** A command's module says what it does, and does nothing when it is imported: the built file starts it. */
 function startsOf({ onResolve, onLoad }: PluginBuild): void {

@@ -1,7 +1,7 @@
 // What both sides meet: one bare repository behind two servers, the ways to them, and one database of Hydra's.
 import { execFileSync } from 'node:child_process'
 import {
-  copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -207,10 +207,7 @@ export async function createScene(): Promise<Scene> {
 /** A build in the middle of the run must not change what is measured. */
 function copyPrograms(directory: string): string {
   const programs = join(directory, 'programs')
-  mkdirSync(programs)
-  for (const name of readdirSync(here('../dist'))) {
-    copyFileSync(here(`../dist/${name}`), join(programs, name))
-  }
+  cpSync(here('../dist'), programs, { recursive: true })
   return programs
 }
 

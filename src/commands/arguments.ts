@@ -1,5 +1,5 @@
-// What may be typed after a command's name: one table for each command, from which the arguments are read and --help and
-// docs/commands.md are made.
+// What may be typed after a command's name: one table for each command, from which the arguments are read and --help,
+// docs/commands.md, man pages and completions are made.
 import { parseArgs } from 'node:util'
 import { UsageError } from '../base/errors.ts'
 import type { TypedTime } from '../base/typed-time.ts'

@@ -13,8 +13,10 @@ const about = `
 Looks at everything that has to be in place for a channel to move, and says under what is not how to
 mend it. It writes nothing and moves nothing.
 
-  ✓ as it should be     ! worth knowing
-  ✗ to be mended        – not checked, and why
+  ✓  as it should be
+  ✗  to be mended
+  !  worth knowing
+  –  not checked, and why
 
   configuration   the file can be read, has rules and no dryRun; with --offline, also whether it
                   names the App, and an address of an API

@@ -32,7 +32,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     async () => (await import('./reconcile.ts')).command,
   ),
   hold: entry('keeps a channel where it is', async () => (await import('./hold.ts')).holdCommand),
-  release: entry('lets it move again', async () => (await import('./hold.ts')).releaseCommand),
+  release: entry('lets a channel move again', async () => (await import('./hold.ts')).releaseCommand),
   doctor: entry(
     'checks all that a channel needs to move, and says what to mend',
     async () => (await import('./doctor.ts')).command,

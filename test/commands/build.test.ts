@@ -1,13 +1,23 @@
 // What `npm run build` makes: the same files every time and everywhere, with the licences of what is in them.
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import packageJson from '../../package.json' with { type: 'json' }
 import packageLock from '../../package-lock.json' with { type: 'json' }
+import { renderShare } from '../../src/commands/share.ts'
 import { runCommand } from '../helpers/command.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -22,7 +32,7 @@ function temporaryFolder(t: TestContext): string {
 }
 
 function build(checkout: string, outdir: string): Map<string, string> {
-  const args = ['--import', import.meta.resolve('tsx'), join(ROOT, 'build.ts'), outdir]
+  const args = ['--import', import.meta.resolve('tsx'), join(checkout, 'build.ts'), outdir]
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: checkout, encoding: 'utf8' })
   assert.equal(status, 0, stdout + stderr)
   return read(outdir)
@@ -30,7 +40,9 @@ function build(checkout: string, outdir: string): Map<string, string> {
 
 function read(folder: string): Map<string, string> {
   return new Map(
-    readdirSync(folder)
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter(entry => entry.isFile())
+      .map(entry => relative(folder, join(entry.parentPath, entry.name)))
       .sort()
       .map(name => [name, readFileSync(join(folder, name), 'latin1')]),
   )
@@ -42,20 +54,23 @@ function bundledPackages(): string[] {
   return sections.slice(1).map(section => section.slice(0, section.indexOf(' ')))
 }
 
-test('two builds are identical, also in another folder', t => {
+test('two builds are identical, also in another folder', async t => {
   const folder = temporaryFolder(t)
   const checkout = join(folder, 'another', 'checkout')
   mkdirSync(checkout, { recursive: true })
-  for (const name of ['src', 'package.json', 'tsconfig.json']) {
+  for (const name of ['build.ts', 'src', 'package.json', 'tsconfig.json']) {
     cpSync(join(ROOT, name), join(checkout, name), { recursive: true })
   }
   const packages: Record<string, object> = packageLock.packages
   for (const [path, { dev }] of Object.entries<{ dev?: boolean }>(packages)) {
     if (path !== '' && !dev) cpSync(join(ROOT, path), join(checkout, path), { recursive: true })
   }
+  // the compiler, which is none of the packages that are bundled
+  symlinkSync(join(ROOT, 'node_modules', 'esbuild'), join(checkout, 'node_modules', 'esbuild'))
   const here = build(ROOT, join(folder, 'here'))
   const there = build(checkout, join(folder, 'there'))
-  assert.deepEqual([...here.keys()], [LICENCES, ...COMMANDS])
+  const share = [...(await renderShare()).keys()].map(name => join('share', name))
+  assert.deepEqual([...here.keys()], [LICENCES, ...COMMANDS, ...share].sort())
   for (const [name, content] of here) {
     assert.ok(there.get(name) === content, `${name} differs`)
     assert.ok(!content.includes(ROOT), `${name} names the folder that it was built in`)

@@ -6,10 +6,10 @@ import { dirname, join, normalize } from 'node:path'
 import { describe, test } from 'node:test'
 import { keysIn } from '../../src/base/known-keys.ts'
 import { TROUBLE, type Verdict } from '../../src/channels/verdict.ts'
+import { allCommands } from '../../src/commands/all-commands.ts'
 import type { Options } from '../../src/commands/arguments.ts'
 import { configSchema, parseConfig } from '../../src/config.ts'
 import { REASONS } from '../../src/status/shape.ts'
-import { allCommands } from '../helpers/commands-document.ts'
 import {
   anchorsOf,
   blocksOf,

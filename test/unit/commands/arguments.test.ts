@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { UsageError } from '../../../src/base/errors.ts'
+import { allCommands } from '../../../src/commands/all-commands.ts'
 import { CONFIG, type Options, parseArguments } from '../../../src/commands/arguments.ts'
-import { allCommands, COMMANDS_DOCUMENT, renderDocument } from '../../helpers/commands-document.ts'
+import { COMMANDS_DOCUMENT, renderDocument } from '../../helpers/commands-document.ts'
 
 const OPTIONS = {
   json: { type: 'boolean', about: 'as JSON' },
