@@ -3,6 +3,7 @@
   callPackage,
   buildNpmPackage,
   importNpmLock,
+  installShellFiles,
   nodejs_24,
   systemd,
   git,
@@ -72,6 +73,8 @@ buildNpmPackage {
   # `prepare`, which would build once more when `npm pack` lists the files to install.
   npmFlags = [ "--ignore-scripts" ];
 
+  nativeBuildInputs = [ installShellFiles ];
+
   inherit doCheck;
   nativeCheckInputs = [
     git
@@ -99,17 +102,32 @@ buildNpmPackage {
   preInstall = ''
     mkdir -p "$out/lib/node_modules/${package.name}/node_modules"
   '';
+  # `npm run build` has made them of the tables of options.
+  postInstall = ''
+    installManPage dist/share/man/man1/*.1
+    installShellCompletion --bash dist/share/bash-completion/completions/*.bash
+    installShellCompletion --zsh dist/share/zsh/site-functions/_*
+    installShellCompletion --fish dist/share/fish/vendor_completions.d/*.fish
+    rm -r "$out/lib/node_modules/${package.name}/dist/share"
+  '';
   preFixup = ''
     rmdir "$out/lib/node_modules/${package.name}/node_modules"
     rm -f "$out/lib/node_modules/${package.name}/package-lock.json"
   '';
 
-  # Every command starts from its wrapper, with nothing beside its bundle but the licences of what is in it.
+  # Every command has a man page and completions. It starts from its wrapper, with nothing beside its
+  # bundle but the licences of what is in it.
   doInstallCheck = true;
   installCheckPhase = ''
     runHook preInstallCheck
     for command in "$out"/bin/*; do
       "$command" --version | grep -F ${lib.escapeShellArg package.version}
+      name=$(basename "$command")
+      # compressed by now
+      test -s "$out/share/man/man1/$name.1.gz"
+      test -s "$out/share/bash-completion/completions/$name.bash"
+      test -s "$out/share/zsh/site-functions/_$name"
+      test -s "$out/share/fish/vendor_completions.d/$name.fish"
     done
     test -s "$out/lib/node_modules/${package.name}/dist/THIRD-PARTY-LICENSES"
     runHook postInstallCheck
