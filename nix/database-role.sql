@@ -45,5 +45,6 @@ grant usage on schema public to "hydra-channels";
 grant select on
   public.projects, public.jobsets, public.jobsetrenames,
   public.jobsetevals, public.jobsetevalmembers, public.evaluationerrors,
-  public.builds, public.buildoutputs
+  public.builds, public.buildoutputs,
+  public.schemaversion
 to "hydra-channels";

@@ -27,9 +27,9 @@ mend it. It writes nothing and moves nothing.
   installation, permissions, repository
                   of each repository: the App is installed, not suspended, and may write (contents,
                   and workflows where the repository has some); neither archived nor renamed
-  database, read-only, users, tables
+  database, read-only, users, tables, schema
                   it answers; our role can write nothing and read no passwords; all tables and
-                  columns are there that are asked for
+                  columns are there that are asked for; which version of Hydra's schema it is
   lock            while one reconcile runs, a second one is kept out, also behind PgBouncer
   jobsets, jobs   each rule has its jobset, and matches jobs; which jobs no rule matches
   overlap, default-branch

@@ -18,6 +18,7 @@ export const CHECK_NAMES = [
   'read-only',
   'users',
   'tables',
+  'schema',
   'lock',
   'jobsets',
   'jobs',

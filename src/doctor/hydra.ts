@@ -56,6 +56,9 @@ export interface HydraOptions {
   resolve: (planned: PlannedChannel) => Promise<PlannedChannel>
 }
 
+/** Hydra's schema that fixtures/hydra.sql is made of, which the tests run on: a number for each change of its tables. */
+export const TRIED_SCHEMA_VERSION = 87
+
 interface Opened {
   connection: Connection
   database: Database
@@ -84,6 +87,7 @@ export function checkHydra(options: HydraOptions): {
   const readOnly = after('read-only', database, checkReadOnly)
   const users = after('users', database, checkUsers)
   const tables = after('tables', database, checkTables)
+  const schema = after('schema', database, checkSchema)
   const lock = after('lock', database, checkLock)
   const fleet = after('jobsets', tables, tested => checkJobsets(options, tested))
   const jobs = config.channels.map((rule, index) =>
@@ -93,7 +97,7 @@ export function checkHydra(options: HydraOptions): {
   )
   const overlap = after('overlap', fleet, ({ channels }) => checkOverlap(channels))
   return {
-    checks: [database, readOnly, users, tables, lock, fleet, ...jobs, overlap],
+    checks: [database, readOnly, users, tables, schema, lock, fleet, ...jobs, overlap],
     fleet,
     close: async () => opened?.close(),
   }
@@ -186,6 +190,41 @@ async function checkTables({ database }: Opened): Promise<Answer<Database>> {
 /** PostgreSQL's class 42: a name that is not there, or a right. Of a server that is away, one query is enough. */
 function isObjection(error: unknown): error is OperatorError {
   return error instanceof OperatorError && (codeOf(error.cause)?.startsWith('42') ?? false)
+}
+
+const schemaRow = z.object({ version: z.int('a number') })
+
+/** Which Hydra this is. What decides whether it will do is the check “tables”. */
+async function checkSchema({ database, role }: Opened): Promise<Answer<never>> {
+  const tried = `this program was tried with version ${TRIED_SCHEMA_VERSION}`
+  const unknown = (why: string, hint: string): Answer<never> => ({
+    result: 'note',
+    message: `the version of Hydra's schema is not known: ${why}; ${tried}`,
+    hint,
+  })
+  const rows = await database
+    .look(sql => sql`select version from schemaversion`)
+    .catch(error => {
+      if (!isObjection(error)) throw error
+      return error
+    })
+  if (rows instanceof OperatorError) {
+    return codeOf(rows.cause) === '42501'
+      ? unknown(
+          `the role ${role} may not read schemaversion`,
+          `as a superuser, in this database: grant select on public.schemaversion to "${role.replaceAll('"', '""')}";`,
+        )
+      : unknown(messageOf(rows.cause), 'is this the database of a Hydra?')
+  }
+  const [row] = parseRows(schemaRow, rows)
+  if (!row) return unknown('schemaversion has no row', 'hydra-init writes it')
+  if (row.version === TRIED_SCHEMA_VERSION)
+    return { message: `Hydra's schema is version ${row.version}; ${tried}` }
+  return {
+    result: 'note',
+    message: `Hydra's schema is version ${row.version}; ${tried}`,
+    hint: 'if the check “tables” is fine, this Hydra has all that is asked for',
+  }
 }
 
 const lockRow = z.object({ held: z.boolean('a boolean'), pid: z.int('a number') })

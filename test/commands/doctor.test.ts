@@ -95,6 +95,7 @@ test('a healthy set-up', async t => {
 ✓ read-only: the role hydra may write to none of N tables
 ✓ users: the role hydra cannot read users, which has Hydra's password hashes
 ✓ tables: Hydra's tables and columns are as expected (15 queries)
+✓ schema: Hydra's schema is version 87; this program was tried with version 87
 ✓ lock: while one reconcile runs, a second one is kept out
 ✓ jobsets: dotfiles:main (1 job)
 ✓ jobs: channels[0]: 1 job of dotfiles:main, 1 channel: ${CHANNEL}
@@ -107,7 +108,7 @@ test('a healthy set-up', async t => {
 ✓ reconcile: the last reconcile ended 0 min ago (TIME)
 ✓ holds: no channel is held
 ✓ kick: ${dirname(kickFile)} exists and is writable; no reconcile is requested
-23 ok, 1 not checked
+24 ok, 1 not checked
 `,
   )
   assert.equal(status, 0)
@@ -340,14 +341,14 @@ const BREAKAGES: Breakage[] = [
     failed: {
       database: /^cannot ask Hydra's database at \/nonexistent:5432, .*ENOENT.* \/ is PostgreSQL runn/,
     },
-    without: ['read-only', 'users', 'tables', 'lock', 'jobsets', ...OF_JOBS],
+    without: ['read-only', 'users', 'tables', 'schema', 'lock', 'jobsets', ...OF_JOBS],
   },
   {
     when: 'the database has no such role',
     breaks: ({ stage }) =>
       Object.assign(stage.config, { database: { ...stage.hydra.config, user: 'nobody' } }),
     failed: { database: /"nobody".* \(28000\)/ },
-    without: ['read-only', 'users', 'tables', 'lock', 'jobsets', ...OF_JOBS],
+    without: ['read-only', 'users', 'tables', 'schema', 'lock', 'jobsets', ...OF_JOBS],
   },
   {
     when: 'a table and a column are missing, and a grant',
@@ -361,6 +362,32 @@ const BREAKAGES: Breakage[] = [
         /^cannot ask .* e\.flake .* \(42703\) \/ also: .*buildoutputs.* \/ also: .*"jobsetrenames".* \/ .*this Hydra has other columns.* \/ the role lacks SELECT/,
     },
     without: ['jobsets', ...OF_JOBS],
+  },
+  {
+    when: 'the Hydra is a newer one',
+    breaks: ({ stage }) => stage.hydra.sql`update schemaversion set version = 88`,
+    noted: {
+      schema:
+        /^Hydra's schema is version 88; this program was tried with version 87 \/ if the check “tables”/,
+    },
+  },
+  {
+    when: 'the role may not read the version of the schema, because it was made before there was this check',
+    breaks: ({ stage }) => stage.hydra.sql`revoke select on schemaversion from hydra`,
+    noted: {
+      schema:
+        /^the version of Hydra's schema is not known: the role hydra may not read schemaversion; .* 87 \/ as a superuser, in this database: grant select on public\.schemaversion to "hydra";$/,
+    },
+  },
+  {
+    when: 'there is no version of the schema',
+    breaks: ({ stage }) => stage.hydra.sql`delete from schemaversion`,
+    noted: { schema: /is not known: schemaversion has no row; .* \/ hydra-init writes it$/ },
+  },
+  {
+    when: 'there is no table with the version of the schema',
+    breaks: ({ stage }) => stage.hydra.sql`drop table schemaversion`,
+    noted: { schema: /is not known: relation "schemaversion" does not exist; .* \/ is this the database/ },
   },
   {
     when: 'the role could write',
@@ -837,7 +864,7 @@ test('what failed says below it what to do, and what needs it that it was not ch
     log,
     /^✗ key: cannot find the App's private key “github-app-key” .*\n {4}give the unit LoadCredential=.*\n– app: not checked: it needs “key”, which failed\n✓ clock: .*\n– installation: not checked: it needs “key”, which failed$/m,
   )
-  assert.match(log, /\n16 ok, 1 failed, 7 not checked\n$/)
+  assert.match(log, /\n17 ok, 1 failed, 7 not checked\n$/)
 })
 
 test('another repository of the rules is checked by itself', async t => {
@@ -965,8 +992,8 @@ test('where there is no configuration, one line says that nothing else was check
     [
       "✗ configuration: cannot read the configuration /nonexistent: ENOENT: no such file or directory, open '/nonexistent'",
       '    name another file with --config or HYDRA_CHANNELS_CONFIG, or write this one (docs/configuration.md)',
-      '– not checked: 23 checks need the configuration',
-      '1 failed, 23 not checked',
+      '– not checked: 24 checks need the configuration',
+      '1 failed, 24 not checked',
       '',
     ].join('\n'),
   )

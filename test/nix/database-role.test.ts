@@ -58,6 +58,7 @@ const GRANTED = [
   'public.jobsetrenames SELECT',
   'public.jobsets SELECT',
   'public.projects SELECT',
+  'public.schemaversion SELECT',
 ]
 
 test('a table of the same name in another schema is neither granted nor read', async t => {
