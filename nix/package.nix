@@ -27,7 +27,10 @@ let
 
   npmSources = callPackage ./npm-sources.nix { nodejs = nodejs_24; };
 
-  homepage = "https://github.com/OWNER/hydra-channels";
+  # The account on GitHub that has this repository, and the only place in the code that names it: put yours here. In README.md and
+  # docs/install.md it stands for the one from which a reader gets the program.
+  owner = "OWNER";
+  homepage = "https://github.com/${owner}/hydra-channels";
 in
 buildNpmPackage {
   pname = package.name;
@@ -139,11 +142,11 @@ buildNpmPackage {
     changelog = "${homepage}/blob/v${package.version}/CHANGELOG.md";
     license = lib.licenses.mit;
     # The people to ask about this package, as in nixpkgs' maintainers/maintainer-list.nix. `githubId` is the `id` in
-    # https://api.github.com/users/OWNER.
+    # https://api.github.com/users/<owner>.
     maintainers = [
       {
-        name = "OWNER";
-        github = "OWNER";
+        name = owner;
+        github = owner;
         githubId = 0;
       }
     ];
