@@ -28,7 +28,7 @@
         default = ./nix/module.nix;
         # for the hosts that follow their channel
         host = ./nix/host.nix;
-        # what it was called before
+        # the same by another name, with an option more
         auto-upgrade = ./nix/auto-upgrade.nix;
       };
 

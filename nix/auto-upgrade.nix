@@ -1,4 +1,4 @@
-# What nixosModules.host was called before. When a host upgrades, and whether it may reboot, is system.autoUpgrade's.
+# nixosModules.host by another name, with one option that sets `enable` and `from`.
 { config, lib, ... }:
 {
   imports = [ ./host.nix ];

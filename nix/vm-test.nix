@@ -100,8 +100,11 @@ in
   nodes.nas =
     { nodes, ... }:
     {
-      imports = [ ./auto-upgrade.nix ];
-      services.hydra-channels.upgradeFrom = "alice/dotfiles";
+      imports = [ ./host.nix ];
+      services.hydra-channels-host = {
+        enable = true;
+        from = "alice/dotfiles";
+      };
       # else nixos-rebuild first builds the new system's nixos-rebuild, and there is none
       system.autoUpgrade.flags = [ "--no-reexec" ];
 

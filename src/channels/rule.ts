@@ -120,7 +120,7 @@ function matchAll(rule: Rule, names: readonly string[]): (RegExpExecArray | null
   }
 }
 
-/** `formerly`: the branch that the job had until names were refused that Nix does not accept in a flakeref; it may be there. */
+/** `formerly`: the branch of the plain name, with what Nix does not accept in a flakeref; it may be there, from another tool. */
 export type MadeChannel = { formerly?: string } & (
   | { kind: 'channel'; branch: string }
   | { kind: 'invalid'; why: string }
@@ -159,7 +159,6 @@ function channelOf(rule: Rule, { groups = {} }: RegExpExecArray): MadeChannel {
   }
 }
 
-/** With quotes, and with whatever else Nix does not accept. */
 function formerBranch(rule: Rule, groups: Readonly<Record<string, string>>): string | undefined {
   const filled = fillTemplate(rule.template, groups)
   if ('empty' in filled || branchProblem(filled.branch) !== undefined) return undefined

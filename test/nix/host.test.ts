@@ -196,7 +196,7 @@ for (const [what, more] of [
   })
 }
 
-test('auto-upgrade, the old name: the same as from', { skip }, () => {
+test('auto-upgrade, the other name: the same as from', { skip }, () => {
   const { failed, autoUpgrade } = host(
     [{ services: { 'hydra-channels': { upgradeFrom: 'alice/dotfiles' } } }],
     'auto-upgrade.nix',
