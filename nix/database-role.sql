@@ -26,7 +26,7 @@
 --
 --      hostssl hydra hydra-channels 192.0.2.1/32 scram-sha-256
 --
---    The program takes the password from the file that PGPASSFILE names.
+--    The program takes the password from database.passFile (docs/operations.md).
 --
 -- Names have their schema, and the role's search_path is set, so that no table of the same name in another schema is granted
 -- or read.

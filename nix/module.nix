@@ -56,7 +56,10 @@ let
   secretFiles = {
     ${credentials.key} = cfg.privateKeyFile;
   }
-  // lib.optionalAttrs (cfg.cacheNetrcFile != null) { ${credentials.netrc} = cfg.cacheNetrcFile; };
+  // lib.optionalAttrs (cfg.cacheNetrcFile != null) { ${credentials.netrc} = cfg.cacheNetrcFile; }
+  // lib.optionalAttrs (cfg.database.passFile != null) {
+    ${credentials.password} = cfg.database.passFile;
+  };
 
   # If a file is missing, systemd hands out the second text instead, and the program reports it
   # (src/base/credential-file.ts). Otherwise the unit would not start, and a kick would start it again at once.
@@ -164,6 +167,7 @@ in
           inherit lib;
           inherit (render) defaults;
           netrcFile = if cfg.cacheNetrcFile == null then null else credentials.netrc;
+          passFile = if cfg.database.passFile == null then null else credentials.password;
         };
       };
       description = ''
@@ -269,6 +273,16 @@ in
           user `${user}` and by root.
         '';
       };
+      passFile = mkOption {
+        type = types.nullOr types.externalPath;
+        default = null;
+        example = "/run/secrets/hydra-database";
+        description = ''
+          A file with the password of the role, for a PostgreSQL that is asked over TCP:
+          `HOST:PORT:DATABASE:ROLE:PASSWORD`, as PostgreSQL's own `PGPASSFILE`. It is handed to the units as the
+          key is.
+        '';
+      };
       sql = mkOption {
         type = types.lines;
         readOnly = true;
@@ -342,6 +356,10 @@ in
         {
           assertion = cfg.cacheNetrcFile != null -> settings.cache.url != null;
           message = "services.hydra-channels: cacheNetrcFile is for the cache at settings.cache.url, which is not set.";
+        }
+        {
+          assertion = cfg.database.passFile != null -> !lib.hasPrefix "/" settings.database.host;
+          message = "services.hydra-channels: database.passFile has a password for TCP, but settings.database.host is the socket ${settings.database.host}.";
         }
         {
           assertion = cfg.openCliTo != null -> config.security.sudo.enable || config.security.sudo-rs.enable;

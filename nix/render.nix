@@ -39,6 +39,7 @@ rec {
   credentials = {
     key = "github-app-key";
     netrc = "cache-netrc";
+    password = "database-password";
   };
 
   # What the module itself knows by name, or has a default of its own for; and the program's defaults

@@ -3,8 +3,9 @@
 {
   lib,
   defaults,
-  # what the netrc file is called in $CREDENTIALS_DIRECTORY; null if there is none
+  # what the files are called in $CREDENTIALS_DIRECTORY; null if there is none
   netrcFile,
+  passFile,
 }:
 let
   inherit (lib) mkOption types;
@@ -30,6 +31,17 @@ let
       type = types.str;
       readOnly = true;
       inherit default description;
+    };
+
+  # a file that an option of the module's own names
+  handedOver =
+    name: option: what:
+    mkOption {
+      type = types.nullOr types.str;
+      readOnly = true;
+      default = name;
+      defaultText = lib.literalMD "set if {option}`services.hydra-channels.${option}` is";
+      description = "The name of ${what} in `$CREDENTIALS_DIRECTORY`; its file is {option}`services.hydra-channels.${option}`.";
     };
 
   required =
@@ -65,6 +77,7 @@ in
       withDefault types.str defaults.database.user
         "The role, see {option}`services.hydra-channels.database.sql`.";
     database = withDefault types.str defaults.database.database "Hydra's database.";
+    passFile = handedOver passFile "database.passFile" "the file with the password";
   };
 
   hydraUrl = optional types.str "The address of Hydra's web interface.";
@@ -75,13 +88,7 @@ in
     allowHttp =
       withDefault types.bool defaults.cache.allowHttp
         "Whether `url` may be http, for a network that you trust.";
-    netrcFile = mkOption {
-      type = types.nullOr types.str;
-      readOnly = true;
-      default = netrcFile;
-      defaultText = lib.literalMD "set if {option}`services.hydra-channels.cacheNetrcFile` is";
-      description = "The name of the netrc file in `$CREDENTIALS_DIRECTORY`; its file is {option}`services.hydra-channels.cacheNetrcFile`.";
-    };
+    netrcFile = handedOver netrcFile "cacheNetrcFile" "the netrc file";
     timeoutSeconds = withDefault seconds defaults.cache.timeoutSeconds "How long a copy may take.";
     parallel = withDefault types.ints.positive defaults.cache.parallel "How many copies at once.";
   };

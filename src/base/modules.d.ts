@@ -8,6 +8,15 @@ declare module 'pgpass' {
   ): void
 }
 
+declare module 'pgpass/lib/helper.js' {
+  /** Looks a password up in what such a file holds. */
+  export function getPassword(
+    connection: { host: string; port: number; user: string; database: string },
+    lines: import('node:stream').Readable,
+    callback: (password: string | undefined) => void,
+  ): void
+}
+
 declare module 'proxy-from-env' {
   /** The proxy of `https_proxy` and its kin for a URL, unless `no_proxy` has its host; '' for none. */
   export function getProxyForUrl(url: string): string

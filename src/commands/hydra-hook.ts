@@ -30,11 +30,12 @@ Environment:
   GITHUB_APP_PRIVATE_KEY_FILE
                        the GitHub App, before the configuration's
   CREDENTIALS_DIRECTORY
-                       where a relative github.privateKeyFile or cache.netrcFile is looked up
+                       where a relative github.privateKeyFile, cache.netrcFile or database.passFile
+                       is looked up
   https_proxy, no_proxy
 
 Exit status: 0 moved, or nothing to move; 1 something failed or has to be mended, the log says
-what; 2 the arguments, the configuration, the key file, the cache's netrc file or HYDRA_JSON
+what; 2 the arguments, the configuration, a file with a secret that it names, or HYDRA_JSON
 cannot be used.
 
 In hydra.conf:

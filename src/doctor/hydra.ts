@@ -9,7 +9,7 @@ import type { Rule } from '../channels/rule.ts'
 import { lookUpFleet } from '../channels/snapshot.ts'
 import type { Config } from '../config.ts'
 import { expectedHosts } from '../github/config.ts'
-import { type Connection, findConnection, showConnection } from '../hydra/connection.ts'
+import { type Connection, findConnection, PASS_FILE, showConnection } from '../hydra/connection.ts'
 import { type Database, openDatabase, type Sql } from '../hydra/database.ts'
 import { acquireLock } from '../hydra/lock.ts'
 import { findBuild } from '../hydra/queries/build.ts'
@@ -27,7 +27,17 @@ import { findOutputsOfBuilds } from '../hydra/queries/outputs.ts'
 import { findOutputsOfCommits } from '../hydra/queries/outputs-of-commits.ts'
 import { findPresentJobs } from '../hydra/queries/present-jobs.ts'
 import { parseRows } from '../hydra/queries/rows.ts'
-import { type Answer, after, type Check, type Checked, check, notChecked, someOf } from './check.ts'
+import {
+  type Answer,
+  after,
+  type Check,
+  type Checked,
+  check,
+  notChecked,
+  noteMode,
+  someOf,
+  withNotes,
+} from './check.ts'
 import { explainNoMatch, explainUnmatched } from './unmatched.ts'
 
 /** All that the database is asked in this program, here about what no Hydra has: it answers with no row, or objects. */
@@ -114,7 +124,10 @@ async function checkServer(database: Database, connection: Connection): Promise<
   if (!server) throw new Error('a query without a table has one row')
   const { version, role } = server
   const where = showConnection(connection)
-  return { message: `${where}: PostgreSQL ${version} answers`, found: { connection, database, role } }
+  const whose = `the mode of ${connection.passFile} (${PASS_FILE.key})`
+  const then = 'they have the password: then change it'
+  const notes = connection.passFile === undefined ? [] : noteMode(connection.passFile, { whose, then })
+  return withNotes(`${where}: PostgreSQL ${version} answers`, notes, { connection, database, role })
 }
 
 const tableRow = z.object({

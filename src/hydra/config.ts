@@ -8,6 +8,7 @@ export const databaseSchema = z.strictObject(
     port: z._default(port, 5432),
     user: z._default(text('a database role'), 'hydra'),
     database: z._default(text('the name of a database'), 'hydra'),
+    passFile: z.optional(text('the path of a file with the password')),
   },
   'an object',
 )

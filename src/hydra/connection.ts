@@ -1,5 +1,6 @@
 // Where Hydra's database is: as the configuration says, else as Hydra itself says in its environment.
 // The `postgres` client takes neither of Hydra's two forms as it is.
+import { findCredentialFile, refuseSecret } from '../base/credential-file.ts'
 import { UsageError } from '../base/errors.ts'
 
 export interface Connection {
@@ -10,11 +11,17 @@ export interface Connection {
   database: string
   /** only if Hydra's connection string has one; never printed */
   password?: string
+  /** an absolute path: `database.passFile` of the configuration */
+  passFile?: string
   /** `require`, `verify-full`, …: libpq's sslmode, where the connection string has one */
   sslMode?: string
   /** where this was found: `configuration`, `HYDRA_DATABASE_URL`, `HYDRA_DBI` or `default` */
   source: string
 }
+
+export const PASS_FILE = { what: "file with the password of Hydra's database", key: 'database.passFile' }
+/** as libpq has it: `HOST:PORT:DATABASE:ROLE:PASSWORD` */
+const LINE_ITSELF = { what: 'a password', pattern: /^(?:[^:]*:){4}/ }
 
 const DEFAULT: Connection = {
   host: '/run/postgresql',
@@ -27,16 +34,29 @@ const DEFAULT: Connection = {
 /**
  * The first of: the configuration, `HYDRA_DATABASE_URL`, `HYDRA_DBI`, the socket in `/run/postgresql`.
  *
- * @throws UsageError for a connection string that cannot be read; it never quotes the string
+ * @throws UsageError for a connection string that cannot be read, and never quotes it; or if `passFile` is no path
  */
 export function findConnection(
-  configured: Omit<Connection, 'source'> | undefined,
+  configured: (Omit<Connection, 'source' | 'passFile'> & { passFile?: string | undefined }) | undefined,
   env: Readonly<Record<string, string | undefined>>,
 ): Connection {
-  if (configured) return { ...configured, source: 'configuration' }
+  if (configured) {
+    const { passFile, ...connection } = configured
+    return {
+      ...connection,
+      ...(passFile !== undefined && { passFile: findPassFile(passFile, env) }),
+      source: 'configuration',
+    }
+  }
   if (env.HYDRA_DATABASE_URL) return fromUrl(env.HYDRA_DATABASE_URL)
   if (env.HYDRA_DBI) return fromDbi(env.HYDRA_DBI)
   return DEFAULT
+}
+
+function findPassFile(file: string, env: Readonly<Record<string, string | undefined>>): string {
+  const { what, key } = PASS_FILE
+  refuseSecret(file, key, LINE_ITSELF)
+  return findCredentialFile(file, { what: `the ${what}`, key }, env)
 }
 
 /** The connection for a log: everything but the password. */

@@ -4,11 +4,11 @@
 // https://www.pgbouncer.org/features.html
 import { Socket } from 'node:net'
 import { Mutex } from 'async-mutex'
-import pgpass from 'pgpass'
 import postgres from 'postgres'
 import { endWithin } from '../base/deadline.ts'
 import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
 import { type Connection, showConnection } from './connection.ts'
+import { readPassword } from './password.ts'
 
 const STATEMENT_TIMEOUT_MS = 30_000
 
@@ -116,7 +116,7 @@ export function openClient(
     user,
     database,
     // asked for only when the server wants one
-    pass: password ?? (() => findPassword(connection)),
+    pass: password ?? readPassword(connection),
     ssl: tlsOf(connection),
     ...{ socket: dial }, // not in its types
     max: 1,
@@ -183,13 +183,6 @@ export function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
   )
 }
 
-/** PGPASSFILE, which Hydra sets, or ~/.pgpass, unless PGPASSWORD is set; '' if neither has a password. */
-function findPassword(connection: Connection): Promise<string> {
-  return new Promise(resolve =>
-    pgpass(connection, password => resolve(password ?? process.env.PGPASSWORD ?? '')),
-  )
-}
-
 const NOT_RUNNING = 'is PostgreSQL running there? The next run tries again'
 const NO_ANSWER = 'is the server busy, or its machine away? The next run tries again'
 const NO_WAY = 'check the host under "database" in the configuration'
@@ -210,7 +203,8 @@ const HINTS: Readonly<Record<string, string>> = {
   EAI_AGAIN: 'the name of the host could not be looked up; the next run tries again',
   EACCES: 'this user may not open the socket',
   '28000': 'the server does not let this user in under that role: see pg_hba.conf and the ident map',
-  '28P01': 'the password in the connection string or in PGPASSFILE is wrong or missing',
+  '28P01':
+    'the password is wrong or missing in the connection string, in database.passFile or in PGPASSFILE: a line there is HOST:PORT:DATABASE:ROLE:PASSWORD',
   '3D000': 'check "database" in the configuration',
   '42P01': 'is this the database of a Hydra?',
   '42703': 'this Hydra has other columns than this program knows: is one of the two very old?',

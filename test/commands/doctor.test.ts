@@ -351,6 +351,28 @@ const BREAKAGES: Breakage[] = [
     without: ['read-only', 'users', 'tables', 'schema', 'lock', 'jobsets', ...OF_JOBS],
   },
   {
+    when: 'there is no file with the password of the database',
+    breaks: ({ stage }) =>
+      Object.assign(stage.config, { database: { ...stage.hydra.config, passFile: '/nonexistent' } }),
+    failed: {
+      database:
+        /^cannot read the password of Hydra's database in \/nonexistent \(database\.passFile\): ENOENT.* \/ let the user/,
+    },
+    without: ['read-only', 'users', 'tables', 'schema', 'lock', 'jobsets', ...OF_JOBS],
+  },
+  {
+    when: 'every user may read the file with the password of the database',
+    breaks({ stage }) {
+      const passFile = join(stage.directory, 'pass')
+      writeFileSync(passFile, '*:*:*:*:geheim\n', { mode: 0o644 })
+      Object.assign(stage.config, { database: { ...stage.hydra.config, passFile } })
+    },
+    noted: {
+      database:
+        /answers; the mode of \S+\/pass \(database\.passFile\) lets every user read it \/ chmod 600 \S+\/pass; .*change it$/,
+    },
+  },
+  {
     when: 'a table and a column are missing, and a grant',
     async breaks({ stage }) {
       await stage.hydra.sql`drop table jobsetrenames`

@@ -64,14 +64,29 @@ describe('snippets', () => {
     services: { hydra: { enable: true } },
     systemd: { services: { 'copy-cache-example@': {} } },
   }
+  const RULE = {
+    project: 'dotfiles',
+    jobset: 'main',
+    job: 'nas',
+    repository: 'alice/dotfiles',
+    branch: 'nas',
+  }
+  /** What a snippet leaves out that is only about a part. */
+  const THE_REST = {
+    enable: true,
+    privateKeyFile: '/run/secrets/github-app-key',
+    settings: { github: { appId: 1 }, cache: { unit: 'copy-cache-example@.service' }, channels: [RULE] },
+  }
   const machines = has('services.hydra-channels = {')
-  assert.ok(machines.length >= 3)
+  const isWhole = ({ module }: Snippet) => module.includes('enable = true')
+  assert.ok(machines.filter(isWhole).length >= 3)
   for (const snippet of machines) {
     test(`${snippet.path}, ${snippet.at}: Hydra's machine`, { skip: withoutNixpkgs }, () => {
+      const rest = isWhole(snippet) ? {} : { 'hydra-channels': THE_REST }
       const { failed, config } = evaluated<{ failed: string[]; config: unknown }>(
         ['module.nix'],
         snippet,
-        COPY_UNIT,
+        { ...COPY_UNIT, services: { ...COPY_UNIT.services, ...rest } },
         `{ ${FAILED} config = render.config c.services.hydra-channels.settings; }`,
       )
       assert.deepEqual(failed, [])

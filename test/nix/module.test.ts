@@ -172,6 +172,41 @@ test('the cache’s login is handed over wherever the key is', { skip }, () => {
   assert.deepEqual(detached.services['hydra-notify']?.serviceConfig, { User: 'hydra-queue-runner' })
 })
 
+test('so is the password of a database on another machine', { skip }, () => {
+  const given = { createLocally: false, passFile: '/run/secrets/database' }
+  const elsewhere = { database: given, settings: { database: { host: 'db.example.org' } } }
+  for (const mode of [{}, INLINE]) {
+    const of = machine(HYDRA, ours({ ...elsewhere, metrics: { enable: true } }), mode)
+    assert.deepEqual([of.failed, of.warnings], [[], []])
+    const { database } = parseConfig(JSON.stringify(of.config), 'config.json')
+    assert.equal(database?.passFile, 'database-password')
+    const units = [
+      'hydra-channels-reconcile',
+      'hydra-channels-metrics@',
+      ...(mode === INLINE ? ['hydra-notify'] : []),
+    ]
+    for (const unit of units) {
+      assert.deepEqual(
+        credentialsOf(of.services[unit]?.serviceConfig),
+        {
+          LoadCredential: [
+            'database-password:/run/secrets/database',
+            'github-app-key:/run/secrets/github-app-key',
+          ],
+          SetCredential: [
+            'database-password:missing:/run/secrets/database',
+            'github-app-key:missing:/run/secrets/github-app-key',
+          ],
+        },
+        unit,
+      )
+    }
+    assert.equal(of.scripts.units.length, 2)
+    for (const text of of.scripts.units)
+      assert.match(text, /LoadCredential=database-password:\/run\/secrets\/database'/)
+  }
+})
+
 test('without a login of the cache, none is named', { skip }, () => {
   const { cache } = parseConfig(JSON.stringify(machine(HYDRA, COPY_UNIT, CACHE).config), 'config.json')
   assert.deepEqual([cache?.netrcFile, cache?.allowHttp], [undefined, false])
@@ -407,6 +442,11 @@ const CONTRADICTIONS: [string, Module[], RegExp][] = [
     'a login of no cache',
     [HYDRA, ours({ cacheNetrcFile: '/run/secrets/cache-netrc' })],
     /cacheNetrcFile is for the cache at settings\.cache\.url, which is not set/,
+  ],
+  [
+    'a password for a socket',
+    [HYDRA, ours({ database: { createLocally: false, passFile: '/run/secrets/database' } })],
+    /database\.passFile has a password for TCP, but settings\.database\.host is the socket \/run\/postgresql/,
   ],
   ['a group that is not there', [HYDRA, ours({ openCliTo: 'whel' })], /“whel”, but there is no such group/],
 ]

@@ -59,7 +59,13 @@ describe('the examples', () => {
       attemptTimeoutSeconds: 15,
       deadlineSeconds: 90,
     },
-    database: { host: '/run/postgresql', port: 5432, user: 'hydra', database: 'hydra' },
+    database: {
+      host: '/run/postgresql',
+      port: 5432,
+      user: 'hydra',
+      database: 'hydra',
+      passFile: 'database-password',
+    },
     hydraUrl: 'https://hydra.example.org',
     cache: {
       unit: 'copy-cache-example@.service',
@@ -91,9 +97,10 @@ describe('the examples', () => {
   test('what that configuration says is the default, but for what has none', () => {
     const { appId, privateKeyFile, host, ...github } = FULL.github
     const { unit, url, allowHttp, netrcFile, ...cache } = FULL.cache
+    const { passFile, ...database } = FULL.database
     const { hydraUrl, ...rest } = FULL
     const config = parse({ database: {}, cache: {}, channels: [] })
-    assert.deepEqual(config, { ...rest, github, cache, channels: [] })
+    assert.deepEqual(config, { ...rest, github, database, cache, channels: [] })
   })
 
   test('without a file there are no channels, no cache and no database of our own', () => {
@@ -272,6 +279,7 @@ const KEYS: Key[] = [
   },
   textKey('database.user', 'hydra', 'a database role'),
   textKey('database.database', 'hydra', 'the name of a database'),
+  textKey('database.passFile', undefined, 'the path of a file with the password'),
   { key: 'hydraUrl', default: undefined, ...LINK_KEY },
   {
     key: 'cache.unit',

@@ -1,12 +1,13 @@
 // The message for each refusal of PostgreSQL, and how to mend it. It is recognised by its code and its names.
 import assert from 'node:assert/strict'
 import dns from 'node:dns'
-import { renameSync, rmSync } from 'node:fs'
+import { renameSync, rmSync, symlinkSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { after, afterEach, before, test } from 'node:test'
+import { after, afterEach, before, type TestContext, test } from 'node:test'
 import { OperatorError } from '../../../src/base/errors.ts'
+import type { Connection } from '../../../src/hydra/connection.ts'
 import { openDatabase, type Sql } from '../../../src/hydra/database.ts'
 import { findNewestEval } from '../../../src/hydra/queries/newest-eval.ts'
 import { findOutputsOfBuilds } from '../../../src/hydra/queries/outputs.ts'
@@ -160,7 +161,8 @@ test('of several queries of one look that fail, the first is told', async () => 
   assert.match(said, /"nope".* \(42703\)$/)
 })
 
-test('the password is asked of PGPASSFILE', async t => {
+/** A PostgreSQL that asks the role `guarded` for its password, and neither PGPASSWORD nor PGPASSFILE. */
+async function guarded(t: TestContext) {
   const server = await startPostgres()
   t.after(() => server.stop())
   const sql = connect(server, { database: 'postgres', max: 1 })
@@ -184,28 +186,81 @@ test('the password is asked of PGPASSFILE', async t => {
     database: 'postgres',
     user: 'guarded',
   })
-  const database = openDatabase(connection)
-  t.after(() => database.close())
-  const look = () => database.look(async sql => (await sql`select current_user as role`)[0]?.role)
-
+  const look = async (more: Partial<Connection> = {}) => {
+    const database = openDatabase({ ...connection, ...more })
+    try {
+      return await database.look(async sql => (await sql`select current_user as role`)[0]?.role)
+    } finally {
+      await database.close()
+    }
+  }
   // the server reads its configuration again a moment after it was told to
   let refusal: unknown
   while (refusal === undefined) {
     refusal = await look().then(
-      () => database.close(),
+      () => undefined,
       error => error,
     )
   }
+  const pass = join(scene.directory, 'pgpass')
+  const line = (password: string) => `${server.socketDirectory}:5432:*:guarded:${password}\n`
+  t.after(() => rmSync(pass, { force: true }))
+  return { look, refusal, pass, line }
+}
+
+test('the password is asked of PGPASSFILE', async t => {
+  const { look, refusal, pass, line } = await guarded(t)
   assert.ok(refusal instanceof OperatorError)
   assert.match(refusal.message, /: .*"guarded".* \(28P01\)$/)
   assert.deepEqual(refusal.hint, [
-    'the password in the connection string or in PGPASSFILE is wrong or missing',
+    'the password is wrong or missing in the connection string, in database.passFile or in PGPASSFILE: a line there is HOST:PORT:DATABASE:ROLE:PASSWORD',
   ])
 
-  process.env.PGPASSFILE = join(scene.directory, 'pgpass')
-  const line = (password: string) => `${server.socketDirectory}:5432:*:guarded:${password}\n`
-  await writeFile(process.env.PGPASSFILE, line('wrong'), { mode: 0o600 })
+  process.env.PGPASSFILE = pass
+  await writeFile(pass, line('wrong'), { mode: 0o600 })
   await assert.rejects(look(), /28P01/)
-  await writeFile(process.env.PGPASSFILE, line(PASSWORD))
+  await writeFile(pass, line(PASSWORD))
   assert.equal(await look(), 'guarded')
 })
+
+test('before that, of database.passFile', async t => {
+  const { look, pass: passFile, line } = await guarded(t)
+  const others = `db.example.org:5432:hydra:guarded:wrong\n# ${line('wrong')}`
+  await writeFile(passFile, `${others}${line(PASSWORD)}`)
+  assert.equal(await look({ passFile }), 'guarded')
+  // as systemd hands it over, with the file that it names: a link, and readable for our user
+  symlinkSync(passFile, `${passFile}-link`)
+  t.after(() => rmSync(`${passFile}-link`))
+  assert.equal(await look({ passFile: `${passFile}-link` }), 'guarded')
+
+  process.env.PGPASSFILE = join(scene.directory, 'other')
+  await writeFile(process.env.PGPASSFILE, line(PASSWORD), { mode: 0o600 })
+  await writeFile(passFile, others)
+  await assert.rejects(look({ passFile }), /28P01/)
+})
+
+const UNREADABLE: { what: string; content?: string; said: RegExp; hint: RegExp }[] = [
+  {
+    what: 'that is not there',
+    said: /^cannot read the password of Hydra's database in DIR\/pass \(database\.passFile\): ENOENT/,
+    hint: /^let the user read it/,
+  },
+  {
+    what: 'that systemd could not read',
+    content: 'missing:/run/secrets/pass',
+    said: /^there is no file with the password of Hydra's database at \/run\/secrets\/pass: systemd could not/,
+    hint: /^put the file with the password there, readable for root only/,
+  },
+]
+
+for (const { what, content, said, hint } of UNREADABLE) {
+  test(`a file of database.passFile ${what}`, async t => {
+    const passFile = join(scene.directory, 'pass')
+    if (content !== undefined) await writeFile(passFile, content)
+    t.after(() => rmSync(passFile, { force: true }))
+    const { password: _, ...connection } = scene.configured({ passFile })
+    const [message = '', firstHint = ''] = await scene.troubleOf(connection)
+    assert.match(message, said)
+    assert.match(firstHint, hint)
+  })
+}

@@ -249,3 +249,44 @@ describe('a connection is shown without its password', () => {
     )
   })
 })
+
+describe('database.passFile of the configuration', () => {
+  const configured = { host: 'db.example.org', port: 5432, user: 'hydra-channels', database: 'hydra' }
+  const found = (passFile: string, env = {}) => findConnection({ ...configured, passFile }, env).passFile
+
+  test('is a path, and a relative one is looked up where systemd hands files over', () => {
+    assert.equal(found('/run/secrets/password', { CREDENTIALS_DIRECTORY: '/c' }), '/run/secrets/password')
+    assert.equal(found('database-password', { CREDENTIALS_DIRECTORY: '/c' }), '/c/database-password')
+    assert.equal(findConnection({ ...configured, passFile: undefined }, {}).passFile, undefined)
+  })
+
+  const REFUSED: [string, string, RegExp][] = [
+    [
+      'a relative path, and no such folder',
+      'database-password',
+      /^cannot find the file with the password of Hydra's database “database-password” \(database\.passFile\): /,
+    ],
+    [
+      'the line itself',
+      'db.example.org:5432:hydra:hydra-channels:GEHEIM',
+      /^database\.passFile holds a password itself: /,
+    ],
+    [
+      'the line itself, of a socket',
+      '/run/postgresql:*:*:*:GEHEIM',
+      /^database\.passFile holds a password itself: /,
+    ],
+    ['control characters', '/run/pass\nGEHEIM', /^database\.passFile is no path of a file: /],
+  ]
+  for (const [what, passFile, expected] of REFUSED) {
+    test(`refused, and no secret is said: ${what}`, () => {
+      assert.throws(
+        () => found(passFile),
+        (error: Error) => {
+          assert.match(error.message, expected)
+          return error instanceof UsageError && !error.message.includes('GEHEIM')
+        },
+      )
+    })
+  }
+})
