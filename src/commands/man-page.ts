@@ -108,10 +108,10 @@ function blocksOf(text: string): Block[] {
 
 /** `  held    somebody keeps it`, its further lines below the text; undefined: nothing is explained there. */
 function itemsOf(block: string): Item[] | undefined {
-  if (!/^ {2}\S.*? {2,}\S/m.test(block)) return undefined
+  const rows = block.split('\n').map(line => ({ line, ...itemOf(line) }))
+  if (rows.every(({ about }) => about === '')) return undefined
   const items: Item[] = []
-  for (const line of block.split('\n')) {
-    const [, label = '', about = ''] = /^ {2}(\S.*?)(?: {2,}(\S.*))?$/.exec(line) ?? []
+  for (const { line, label, about } of rows) {
     const last = items.at(-1)
     // a label may take several lines
     if (label !== '' && last?.about === '' && last.label.endsWith(',')) {
@@ -121,6 +121,14 @@ function itemsOf(block: string): Item[] | undefined {
     else if (last) last.about = `${last.about} ${line.trim()}`.trim()
   }
   return items
+}
+
+/** `  held    somebody keeps it`; a line that goes on is further to the right, and has no label. */
+function itemOf(line: string): Item {
+  const text = line.slice(2)
+  if (text.startsWith(' ')) return { label: '', about: '' }
+  const end = text.indexOf('  ')
+  return end < 0 ? { label: text, about: '' } : { label: text.slice(0, end), about: text.slice(end).trim() }
 }
 
 function renderSection({ title, blocks }: Section): string[] {
@@ -148,9 +156,10 @@ function partsOf(more: string): { notes: Block[]; sections: Section[] } {
   const sections: Section[] = []
   const blocks = blocksOf(more)
   for (const [index, block] of blocks.entries()) {
-    const [, title, rest = ''] =
-      (block.kind === 'paragraph' && /^(Exit status|[^:]+(?=:$)):\s*(.*)$/.exec(block.text)) || []
-    if (title !== undefined)
+    const text = block.kind === 'paragraph' ? block.text : ''
+    const colon = text.indexOf(':')
+    const [title, rest] = [text.slice(0, Math.max(0, colon)), text.slice(colon + 1).trim()]
+    if (title === 'Exit status' || (title !== '' && rest === ''))
       sections.push({ title, blocks: rest === '' ? [] : [{ kind: 'paragraph', text: rest }] })
     else if (block.kind !== 'paragraph' && index > 0) sections.at(-1)?.blocks.push(block)
     else notes.push(block)
