@@ -7,6 +7,7 @@ import { gunzipSync } from 'node:zlib'
 import { systemClock } from './clock.ts'
 import { EarlyAgent } from './early-agent.ts'
 import { codeOf, messageOf } from './errors.ts'
+import { HttpError, prospectOf, refusalOfProxy, TooLargeError } from './http-error.ts'
 
 const MAX_REDIRECTS = 5
 const MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -33,7 +34,8 @@ export interface HttpResponse {
 
 export interface Http {
   /**
-   * One attempt: no retries. Follows redirects with the same method and body, within one origin.
+   * One attempt: no retries. Follows redirects with the same method and body: a write only within one origin, a read over https
+   * to others as well, without the authorization.
    *
    * @throws HttpError if no whole answer came
    */
@@ -48,27 +50,6 @@ export interface ConnectingHttp extends Http {
    * out. Does nothing if there is a proxy. Resolves when the connections are under way.
    */
   connect(url: string, connections: number): Promise<void>
-}
-
-/** No whole answer came: the name of the host, the connection, TLS, the time or the body failed. */
-export class HttpError extends Error {
-  override name = 'HttpError'
-  /** `useless`: asking again would end in the same way */
-  readonly retry: 'worthwhile' | 'useless'
-
-  constructor(message: string, options: ErrorOptions & { retry?: 'worthwhile' | 'useless' } = {}) {
-    super(message, options)
-    this.retry = options.retry ?? 'worthwhile'
-  }
-}
-
-export class TooLargeError extends HttpError {
-  override name = 'TooLargeError'
-
-  constructor(maxBytes: number) {
-    const limit = maxBytes < 1024 * 1024 ? `${maxBytes / 1024} kB` : `${maxBytes / 1024 / 1024} MB`
-    super(`the answer is larger than ${limit}`, { retry: 'useless' })
-  }
 }
 
 export function createHttp(env: Readonly<Record<string, string | undefined>>): ConnectingHttp {
@@ -196,9 +177,11 @@ function exchange(
     })
     const fail = (error: Error) => {
       clearTimeout(timer)
-      // a certificate is no better a second later
-      const retry = /CERT|SIGNATURE|TLS/.test(codeOf(error) ?? '') ? 'useless' : 'worthwhile'
-      reject(error instanceof HttpError ? error : new HttpError(reason(error), { cause: error, retry }))
+      reject(
+        error instanceof HttpError
+          ? error
+          : new HttpError(reason(error), { cause: error, ...prospectOf(error) }),
+      )
     }
     // not left to the request: one that still waits for its connection (a silent proxy) keeps its error to itself
     const giveUp = (error: HttpError) => {
@@ -213,8 +196,7 @@ function exchange(
     // else the proxy's refusal would be taken for an answer of the host
     request.on('proxyConnect', ({ statusCode = 0, statusText = '' }: ProxyAnswer) => {
       if (statusCode === 200) return
-      const retry = statusCode >= 500 ? 'worthwhile' : 'useless'
-      giveUp(new HttpError(`the proxy of https_proxy refuses: ${statusCode} ${statusText}`.trim(), { retry }))
+      giveUp(refusalOfProxy(statusCode, statusText))
     })
     request.on('response', incoming => {
       const chunks: Buffer[] = []

@@ -3,6 +3,7 @@ import { Semaphore } from 'async-mutex'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { LATER, lineOfError, messageOf, OperatorError } from '../base/errors.ts'
 import type { HttpResponse } from '../base/http.ts'
+import { HttpError } from '../base/http-error.ts'
 import type { Look, Output } from '../base/output.ts'
 import type { CacheClient } from './client.ts'
 import type { CacheConfig } from './config.ts'
@@ -43,7 +44,7 @@ export async function findProblem(
     if (error instanceof OperatorError) return { error, passing: 'no', copying: 'useless', denied: false }
     return problem(
       `cannot ask the cache for ${path}: ${messageOf(error)} (GET ${narinfo})`,
-      LATER,
+      error instanceof HttpError ? error.hint : [LATER],
       'maybe',
       false,
     )
@@ -75,7 +76,12 @@ export async function findProblem(
   return problem(`${missing} is ${other}`, hint, 'no', storePath !== undefined)
 }
 
-function problem(message: string, hint: string, passing: Problem['passing'], denied: boolean): Problem {
+function problem(
+  message: string,
+  hint: string | readonly string[],
+  passing: Problem['passing'],
+  denied: boolean,
+): Problem {
   return { error: new OperatorError(message, { hint }), passing, copying: 'worthwhile', denied }
 }
 
@@ -134,7 +140,12 @@ export function createLook(
     // of several, what the cache is sure of
     const found = problems.find(({ denied }) => denied) ?? problems[0]
     if (found) {
-      return { kind: 'missing', why: lineOfError(found.error), ...(!found.denied && { away: true }) }
+      const { error, denied } = found
+      return {
+        kind: 'missing',
+        why: lineOfError(error),
+        ...(denied ? { absent: error.message } : { away: true }),
+      }
     }
     return { kind: looks.includes('silent') ? 'silent' : 'seen' }
   }

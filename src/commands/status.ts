@@ -180,6 +180,7 @@ export function lookOptionsOf(
     hydraUrl,
     stateDirectory,
     dryRun,
+    copies: cache?.unit !== undefined,
     intervalMs: reconcile.interval,
     look: lookOf({ cache }, using),
   }

@@ -106,6 +106,7 @@ function read({ appId, source, names }: Found, keyFile: string | undefined): App
     bytes = readFileSync(keyFile)
   } catch (error) {
     throw new UsageError(`cannot read the App's private key ${keyFile} (${keyName}): ${messageOf(error)}`, {
+      hint: 'put the .pem file of the App there, readable for the user whom this runs as, or correct the path',
       cause: error,
     })
   }

@@ -1,7 +1,7 @@
 // The endpoints of GitHub that this program uses, a function each. What is ordinary in an answer is a value; every
 // other status travels up untouched. https://docs.github.com/rest/git/refs and …/rest/commits/commits#compare-two-commits
 import { RequestError } from '@octokit/request-error'
-import { TooLargeError } from '../base/http.ts'
+import { TooLargeError } from '../base/http-error.ts'
 import type { BranchUpdate, Comparison, Written } from '../channels/forge.ts'
 import type { Activity } from '../status/survey.ts'
 import { type GitHubClient, messageOfAnswer, SEND_ONCE } from './request.ts'

@@ -2,7 +2,7 @@
 // one header must do. The texts are ends of a sentence that begins "alice/dotfiles nixos-tested-nas: cannot be moved: ".
 import { RequestError } from '@octokit/request-error'
 import { LATER, OperatorError, PermissionError } from '../base/errors.ts'
-import { HttpError } from '../base/http.ts'
+import { HttpError } from '../base/http-error.ts'
 import { ARCHIVED, BYPASS, NotComparedError } from '../channels/forge.ts'
 import { isNotCompared, messageOfAnswer } from './request.ts'
 
@@ -18,11 +18,9 @@ export function explainRefusal(error: unknown, asked: Asked): unknown {
   if (!(error instanceof RequestError)) return error
   const request = `${error.request.method} ${error.request.url}`
   if (!error.response) {
-    const reason = error.cause instanceof HttpError ? error.cause.message : error.message
-    return new OperatorError(`GitHub could not be asked: ${reason} (${request})`, {
-      hint: LATER,
-      cause: error,
-    })
+    const { message, hint = LATER } =
+      error.cause instanceof HttpError ? error.cause : { message: error.message }
+    return new OperatorError(`GitHub could not be asked: ${message} (${request})`, { hint, cause: error })
   }
   const { why, hint } = meaningOf(error, asked)
   const denied = [401, 403, 404, 451].includes(error.status) || (asked.as === 'app' && error.status === 422)
@@ -68,7 +66,7 @@ function meaningOf(error: RequestError, asked: Asked): Meaning {
       if (asked.as === 'app') return noToken(message)
       return {
         why: 'GitHub shows no such repository to us',
-        hint: 'check owner and name, and that the App (or the token) may see it',
+        hint: 'check owner and name, and that the App is still installed on it (or that the token may see it)',
       }
     case 409:
       if (/empty/i.test(message)) return { why: 'the repository is empty', hint: 'push a first commit to it' }

@@ -11,7 +11,8 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { systemClock } from '../base/clock.ts'
 import type { Deadline } from '../base/deadline.ts'
 import { LATER, LimitError, messageOf } from '../base/errors.ts'
-import { type Http, HttpError } from '../base/http.ts'
+import type { Http } from '../base/http.ts'
+import { HttpError } from '../base/http-error.ts'
 import type { NotAnswered } from '../channels/forge.ts'
 
 export const USER_AGENT = `hydra-channels/${packageJson.version}`

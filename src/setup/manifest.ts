@@ -3,7 +3,7 @@
 import { RequestError } from '@octokit/request-error'
 import * as z from 'zod/mini'
 import { OperatorError } from '../base/errors.ts'
-import { HttpError } from '../base/http.ts'
+import { HttpError } from '../base/http-error.ts'
 import { appsUrl } from '../base/links.ts'
 import { createClient, type GitHubClient, messageOfAnswer, type RequestOptions } from '../github/request.ts'
 

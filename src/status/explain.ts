@@ -93,6 +93,8 @@ export interface Surroundings {
   hydraUrl: string | undefined
   /** of the configuration */
   dryRun: boolean
+  /** whether reconcile copies what is not in the cache: the configuration has `cache.unit` */
+  copies: boolean
   /** what people know commits by; those that a failure began with */
   commits: ReadonlyMap<string, DescribedCommit>
 }
@@ -419,9 +421,17 @@ export function describeCommit(sha: string, commit: DescribedCommit | undefined)
   return `${short(sha)} “${commit.subject}”${commit.author === undefined ? '' : ` by ${commit.author}`}`
 }
 
-function notCached({ looked, planned }: ChannelFacts, { hydraUrl }: Surroundings): Found {
+/** Until a reconcile has tried to copy it, nobody has to look after it. */
+export function notCached(facts: ChannelFacts, around: Surroundings): Found {
+  const { looked, planned, failure } = facts
   if (looked?.kind !== 'missing' || !planned || planned.candidate instanceof OperatorError) return undefined
-  return { message: looked.why, url: planned.candidate && buildUrl(hydraUrl, planned.candidate.build) }
+  const { candidate } = planned
+  const isTried = failure !== undefined && failure.sha === candidate?.sha && !failure.dryRun
+  const message =
+    looked.absent === undefined || !around.copies || isTried
+      ? looked.why
+      : `${looked.absent}; ${ifMoving('the next reconcile copies it, and moves the channel', around)}`
+  return { message, url: candidate && buildUrl(around.hydraUrl, candidate.build) }
 }
 
 /** Whatever it was, the channel has not moved since. */
@@ -493,18 +503,14 @@ export function couldMove(tip: string | undefined, candidate: Stand): boolean {
 function alsoMoving(check: Check): Check {
   return (facts, around) => {
     const found = check(facts, around)
-    const { planned, tip, stands, looked, failure } = facts
+    const { planned, tip, stands, failure } = facts
     const candidate = candidateOf(planned)
     if (!found || !candidate || !couldMove(tip, stands.candidate)) return found
     const how =
-      looked?.kind === 'missing'
-        ? looked.why
-        : failure?.sha === candidate.sha
-          ? describeFailure(failure, around.now)
-          : ifMoving(
-              `the next reconcile moves it to ${short(candidate.sha)}, the newest that is good`,
-              around,
-            )
+      notCached(facts, around)?.message ??
+      (failure?.sha === candidate.sha
+        ? describeFailure(failure, around.now)
+        : ifMoving(`the next reconcile moves it to ${short(candidate.sha)}, the newest that is good`, around))
     return { ...found, message: `${found.message}; until then ${how}` }
   }
 }

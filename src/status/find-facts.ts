@@ -53,6 +53,8 @@ export interface LookOptions {
   stateDirectory: string
   /** of the configuration */
   dryRun: boolean
+  /** whether the configuration has `cache.unit` */
+  copies: boolean
   /** of the configuration: how long after one reconcile the next begins */
   intervalMs: number | undefined
   /** says an error with what to do about it, and goes on */
@@ -194,7 +196,7 @@ async function findChannels(
   github: Surveys,
   options: LookOptions,
 ): Promise<Pick<FoundFleet, 'channels' | 'around'>> {
-  const { hosts, webUrl, hydraUrl, stateDirectory, dryRun, look, now } = options
+  const { hosts, webUrl, hydraUrl, stateDirectory, dryRun, copies, look, now } = options
   const report = onceEach(options.report)
   const tracked = createFindTracked(github, hosts)
   const [answers, hydra] = await Promise.all([
@@ -207,7 +209,7 @@ async function findChannels(
     sha: planned && commitOf(planned, hydra.failing(planned)?.first?.eval?.flake, hosts),
   }))
   const commits = await describeCommits(failingSince, github, report)
-  const around = { now, hosts, webUrl, hydraUrl, dryRun, commits }
+  const around = { now, hosts, webUrl, hydraUrl, dryRun, copies, commits }
   const channels = await Promise.all(
     entries.map(async (entry): Promise<FoundChannel> => {
       const { channel, planned } = entry

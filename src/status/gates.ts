@@ -23,6 +23,7 @@ import {
   jobsetName,
   newestCommit,
   noTrackedBranch,
+  notCached,
   notEvaluated,
   notOnBranch,
   type Stand,
@@ -253,7 +254,7 @@ function askCache(asked: Asked, side: Side): Answer {
     case 'seen':
       return open('its outputs are there', url)
     case 'missing':
-      return shut({ message: facts.looked.why, url })
+      return shut(notCached(facts, around) ?? { message: facts.looked.why, url })
     case 'silent':
       return unknown('not known: the cache did not answer in time')
     case undefined:

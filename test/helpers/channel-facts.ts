@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { OperatorError } from '../../src/base/errors.ts'
+import type { Look } from '../../src/base/output.ts'
 import { ambiguous, type Candidate } from '../../src/channels/candidate.ts'
 import type { Hold } from '../../src/channels/holds.ts'
 import type { Presence } from '../../src/channels/plan.ts'
@@ -183,6 +184,7 @@ interface Around {
   hosts?: readonly string[]
   webUrl?: string
   dryRun?: boolean
+  copies?: boolean
   hydraUrl?: string | undefined
   commits?: Surroundings['commits']
 }
@@ -197,6 +199,7 @@ export const AROUND: Surroundings = {
   webUrl: 'https://github.com',
   hydraUrl: 'https://hydra.example.org',
   dryRun: false,
+  copies: true,
   commits: new Map(),
 }
 
@@ -341,3 +344,10 @@ export function testCases(cases: readonly Case[]): void {
     })
   }
 }
+
+/** What the cache answers of a candidate that it does not have. */
+export const ABSENT = {
+  kind: 'missing',
+  absent: 'the cache does not have /nix/store/x',
+  why: 'the cache does not have /nix/store/x; does the copy unit upload to this cache?',
+} as const satisfies Look

@@ -70,6 +70,7 @@ const fleetOf = (n: number): FleetStatus => ({
     lastReconcile: null,
     nextReconcile: null,
     dryRun: false,
+    copies: true,
     channels: many(n, statusOf),
   },
 })
@@ -106,6 +107,7 @@ function explainAll({ channels }: ReturnType<typeof planOf>): unknown {
     webUrl: 'https://github.com',
     hydraUrl: undefined,
     dryRun: false,
+    copies: true,
     commits: new Map(),
   }
   return channels.map(planned =>

@@ -10,7 +10,8 @@ import { type TestContext, test } from 'node:test'
 import fc from 'fast-check'
 import { Deadline } from '../../src/base/deadline.ts'
 import { OperatorError, UsageError } from '../../src/base/errors.ts'
-import { type Http, HttpError } from '../../src/base/http.ts'
+import type { Http } from '../../src/base/http.ts'
+import { HttpError } from '../../src/base/http-error.ts'
 import { createLog, printable } from '../../src/base/log.ts'
 import { judgeCandidate } from '../../src/channels/candidate.ts'
 import { planFleet } from '../../src/channels/plan.ts'
@@ -478,6 +479,7 @@ test(`${CASES} fleets of Hydra's, with what status says of them`, t => {
     webUrl: 'https://github.com',
     hydraUrl: 'https://hydra.example.org',
     dryRun: false,
+    copies: true,
   }
   let channels = 0
   const check = (

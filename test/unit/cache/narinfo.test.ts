@@ -1,7 +1,8 @@
 // What status asks of the cache, and until when: in this process, and nothing waits.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Http, HttpError, type HttpRequest } from '../../../src/base/http.ts'
+import type { Http, HttpRequest } from '../../../src/base/http.ts'
+import { HttpError } from '../../../src/base/http-error.ts'
 import type { Look } from '../../../src/base/output.ts'
 import { openCacheClient } from '../../../src/cache/client.ts'
 import { createLook } from '../../../src/cache/narinfo.ts'

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { RequestError } from '@octokit/request-error'
 import { OperatorError } from '../../../src/base/errors.ts'
-import { HttpError } from '../../../src/base/http.ts'
+import { HttpError } from '../../../src/base/http-error.ts'
 import { type Asked, explainRefusal, lackingPermissions } from '../../../src/github/refusal.ts'
 
 const NOT_ACCESSIBLE = 'Resource not accessible by integration'
@@ -158,7 +158,7 @@ const TABLE: [string, Facts, string, string[]][] = [
     'a repository that is not there',
     { status: 404, message: 'Not Found' },
     'GitHub shows no such repository to us',
-    ['check owner and name, and that the App (or the token) may see it'],
+    ['check owner and name, and that the App is still installed on it (or that the token may see it)'],
   ],
   [
     'an empty repository',
@@ -242,6 +242,14 @@ test('no answer at all is told with its reason', () => {
   assert.ok(explained instanceof OperatorError)
   assert.equal(explained.message, 'GitHub could not be asked: connect ECONNREFUSED 127.0.0.1:9 (POST URL)')
   assert.deepEqual(explained.hint, [LATER])
+})
+
+test('what passes by itself, and what somebody has to mend', () => {
+  const error = new RequestError('x', 500, { request: { method: 'GET', url: 'URL', headers: {} } })
+  error.cause = new HttpError('self-signed certificate', { retry: 'useless', hint: 'name its certificate' })
+  const explained = explainRefusal(error, { as: 'installation' })
+  assert.ok(explained instanceof OperatorError)
+  assert.deepEqual(explained.hint, ['name its certificate'])
 })
 
 test('what is no answer of GitHub is handed back as it is', () => {

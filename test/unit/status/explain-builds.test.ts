@@ -1,6 +1,7 @@
 // Why a channel is not further: evaluations, builds and the cache, as a table.
 import { describe } from 'node:test'
 import {
+  ABSENT,
   AHEAD,
   BEHIND,
   BESIDE,
@@ -336,6 +337,36 @@ describe('what Hydra evaluated and built', () =>
       reason: 'not-cached',
       message: 'the cache does not have /nix/store/x',
       url: 'https://hydra.example.org/build/70',
+    },
+    {
+      what: 'its candidate was not copied yet',
+      facts: { ...ONE_BEHIND, looked: ABSENT },
+      reason: 'not-cached',
+      message: 'the cache does not have /nix/store/x; the next reconcile copies it, and moves the channel',
+      url: 'https://hydra.example.org/build/70',
+    },
+    {
+      what: 'the same, and reconcile does not copy',
+      facts: { ...ONE_BEHIND, looked: ABSENT },
+      around: { copies: false },
+      reason: 'not-cached',
+      message: ABSENT.why,
+      url: 'https://hydra.example.org/build/70',
+    },
+    {
+      what: 'the same, although the last reconcile tried to copy it',
+      facts: { ...ONE_BEHIND, looked: ABSENT, failure: FAILURE },
+      reason: 'not-cached',
+      message: ABSENT.why,
+      url: 'https://hydra.example.org/build/70',
+    },
+    {
+      what: 'the same of an older commit that is the candidate',
+      facts: { ...ONE_BEHIND, ...failed(3), looked: ABSENT },
+      reason: 'build-aborted',
+      message:
+        'build 71 was aborted; restart it in Hydra; until then the cache does not have /nix/store/x; the next reconcile copies it, and moves the channel',
+      url: 'https://hydra.example.org/build/71',
     },
     {
       what: 'the last reconcile, a dry run, could not have moved it',

@@ -1,6 +1,7 @@
 // Why a channel is not further while `dryRun` is set: no sentence promises that something moves.
 import { describe } from 'node:test'
 import {
+  ABSENT,
   BESIDE,
   C3,
   C4,
@@ -81,6 +82,14 @@ describe('with dryRun', () =>
         reason: 'building',
         message: `build 71 has been queued or running for 2 h; ${UNTIL_THEN_C4}`,
         url: 'https://hydra.example.org/build/71',
+      },
+      {
+        what: 'its candidate was not copied yet',
+        facts: { ...ONE_BEHIND, looked: ABSENT, failure: { ...FAILURE, dryRun: true } },
+        reason: 'not-cached',
+        message:
+          'the cache does not have /nix/store/x; without dryRun, the next reconcile copies it, and moves the channel',
+        url: 'https://hydra.example.org/build/70',
       },
       {
         what: 'an older candidate failed in the last dry run',
