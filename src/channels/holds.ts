@@ -9,7 +9,7 @@ import { cut } from '../base/log.ts'
 import { readSmallFile } from '../base/read-small-file.ts'
 import { explainIssues } from '../base/schema.ts'
 import { clockTime, spanInWords } from '../base/time.ts'
-import { writeAtomically } from '../base/write-atomically.ts'
+import { whatKeepsFromWriting, writeAtomically } from '../base/write-atomically.ts'
 import { type Channel, channelKey } from './channel.ts'
 
 const time = z.iso.datetime({ offset: true, error: 'a time such as 2026-11-24T12:00:00Z' })
@@ -140,7 +140,7 @@ export function writeHold(stateDirectory: string, of: Channel | typeof ALL, hold
     writeAtomically(file, `${JSON.stringify(hold)}\n`, 0o644)
   } catch (error) {
     throw new OperatorError(`cannot write the hold ${file}: ${messageOf(error)}`, {
-      hint: 'run it as root, or as the user whom the state directory belongs to',
+      hint: whatKeepsFromWriting(error, stateDirectory),
       cause: error,
     })
   }
@@ -155,7 +155,7 @@ export function removeHold(stateDirectory: string, of: Channel | typeof ALL): 'r
   } catch (error) {
     if (['ENOENT', 'ENAMETOOLONG'].includes(codeOf(error) ?? '')) return 'none'
     throw new OperatorError(`cannot remove the hold ${file}: ${messageOf(error)}`, {
-      hint: 'run it as root, or as the user whom the state directory belongs to',
+      hint: whatKeepsFromWriting(error, stateDirectory),
       cause: error,
     })
   }

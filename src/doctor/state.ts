@@ -1,8 +1,8 @@
 // What lies in the state directory and beside it: when reconcile last ran, the holds, and the kick.
-import { accessSync, constants, lstatSync, type Stats, statSync } from 'node:fs'
+import { accessSync, constants, lstatSync, type Stats, statfsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
-import { journalCommand, RELEASE_ALL, releaseCommand } from '../base/links.ts'
+import { journalCommand, RELEASE_ALL, releaseCommand, shellWord } from '../base/links.ts'
 import { count } from '../base/log.ts'
 import { relativeTime } from '../base/time.ts'
 import { parseChannelName } from '../channels/channel-name.ts'
@@ -10,17 +10,22 @@ import { ALL, describeHold, endOf, type Hold, listHolds, readHold } from '../cha
 import type { Config } from '../config.ts'
 import { removeKick } from '../state/kick.ts'
 import { readStamp } from '../state/last-reconcile.ts'
+import { LATE_MS } from '../status/table.ts'
 import { type Answer, notChecked } from './check.ts'
 
 const MINUTE_MS = 60_000
 
-/** A timer of 15 minutes has missed four. */
-const MAX_RECONCILE_MINUTES = 60
+/** From here on in hours or days. */
+const MAX_IN_MINUTES = 48 * 60
+/** A hold without an end that is older may be forgotten. */
+const LONG_HOLD_MS = 7 * 24 * 60 * MINUTE_MS
 const MAX_KICK_MINUTES = 15
 
-export function checkReconcile({ stateDirectory }: Config, now: number): Answer<never> {
+export function checkReconcile({ stateDirectory, reconcile }: Config, now: number): Answer<never> {
   const stamp = readStamp(stateDirectory)
+  const trouble = troubleOfFolder(stateDirectory)
   const hint = [
+    ...(trouble === undefined ? [] : [trouble]),
     'is its timer active? systemctl list-timers hydra-channels-reconcile.timer',
     `see its log: ${journalCommand('hydra-channels-reconcile')}`,
   ]
@@ -29,15 +34,40 @@ export function checkReconcile({ stateDirectory }: Config, now: number): Answer<
       hint,
     })
   }
-  const minutes = Math.max(0, Math.floor((now - Date.parse(stamp.finishedAt)) / MINUTE_MS))
-  const message = `the last reconcile ended ${minutes} min ago (${stamp.finishedAt})`
-  if (minutes >= MAX_RECONCILE_MINUTES) throw new OperatorError(message, { hint })
-  return { message }
+  const endedAt = Date.parse(stamp.finishedAt)
+  const minutes = Math.max(0, Math.floor((now - endedAt) / MINUTE_MS))
+  const ago = minutes < MAX_IN_MINUTES ? `${minutes} min ago` : relativeTime(endedAt, now)
+  const message = `the last reconcile ended ${ago} (${stamp.finishedAt})`
+  if (minutes * MINUTE_MS >= LATE_MS + (reconcile.interval ?? 0)) throw new OperatorError(message, { hint })
+  if (stamp.ended === 'ok') return { message }
+  const counts = Object.entries(stamp.counts).map(([kind, n]) => `${n} ${kind}`)
+  return {
+    result: 'note',
+    message: `${message}, ${counts.length === 0 ? 'and a later one did not come to its end' : `with trouble: ${counts.join(', ')}`}`,
+    hint: 'hydra-channels status says which channels, and why',
+  }
+}
+
+/** Why reconcile could leave nothing in its folder, as far as this user can see. */
+function troubleOfFolder(stateDirectory: string): string | undefined {
+  const word = shellWord(stateDirectory)
+  try {
+    const { bavail, files, ffree } = statfsSync(stateDirectory)
+    // a file system without inodes has 0 of 0
+    if (bavail === 0 || (files > 0 && ffree === 0)) return `there is no room left on its disk: df -h ${word}`
+    accessSync(stateDirectory, constants.W_OK | constants.X_OK)
+    return undefined
+  } catch (error) {
+    return codeOf(error) === 'ENOENT'
+      ? `make ${word}, as the folder of the user whom reconcile runs as`
+      : `this user may not write to ${word}, and reconcile's has to (${messageOf(error)})`
+  }
 }
 
 export function checkHolds({ stateDirectory }: Config, now: number): Answer<never> {
   const listed: string[] = []
   const ended: string[] = []
+  const forgotten: string[] = []
   const unreadable: OperatorError[] = []
   for (const name of listHolds(stateDirectory)) {
     const hold = tryHold(stateDirectory, name)
@@ -47,13 +77,19 @@ export function checkHolds({ stateDirectory }: Config, now: number): Answer<neve
     }
     const what = name === ALL ? 'all channels' : name
     const end = endOf(hold)
-    if (end > now) listed.push(`${what} ${describeHold(hold, now)}`)
-    else {
+    if (end > now) {
+      listed.push(`${what} ${describeHold(hold, now)}`)
+      if (hold.until === null && now - Date.parse(hold.since) > LONG_HOLD_MS) forgotten.push(name)
+    } else {
       ended.push(name)
       listed.push(`${what}, which ended ${relativeTime(end, now)} (“${hold.reason}”)`)
     }
   }
-  const releases = ended.map(name => (name === ALL ? RELEASE_ALL : releaseCommand(name)))
+  const releaseOf = (name: string) => (name === ALL ? RELEASE_ALL : releaseCommand(name))
+  const releases = [
+    ...ended.map(releaseOf),
+    ...forgotten.map(name => `${releaseOf(name)}, if it is forgotten`),
+  ]
   const [first, ...more] = unreadable
   if (first) {
     const hint = [...first.hint, ...more.flatMap(each => [each.message, ...each.hint]), ...releases]
@@ -61,7 +97,7 @@ export function checkHolds({ stateDirectory }: Config, now: number): Answer<neve
   }
   if (listed.length === 0) return { message: 'no channel is held' }
   const message = `${count(listed.length, 'hold')}: ${listed.join('; ')}`
-  return { result: ended.length > 0 ? 'note' : 'ok', message, hint: releases }
+  return { result: releases.length > 0 ? 'note' : 'ok', message, hint: releases }
 }
 
 /** The hold, also where it has ended. */

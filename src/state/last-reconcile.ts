@@ -5,18 +5,18 @@ import { join } from 'node:path'
 import * as z from 'zod/mini'
 import { systemClock } from '../base/clock.ts'
 import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
-import type { Log } from '../base/log.ts'
+import { cut, type Log } from '../base/log.ts'
 import { readSmallFile } from '../base/read-small-file.ts'
 import { isRepository } from '../base/repository-name.ts'
-import { writeAtomically } from '../base/write-atomically.ts'
+import { whatKeepsFromWriting, writeAtomically } from '../base/write-atomically.ts'
 
 const STAMP_FILE = 'last-reconcile.json'
 
 /** A fleet of thousands, all of it failing, and each character escaped. */
-const MAX_BYTES = 32 * 1024 * 1024
+const MAX_BYTES = 64 * 1024 * 1024
 const MAX_FAILURES = 5_000
 const MAX_CHANNELS = 10_000
-const MAX_MESSAGE = 300
+const MAX_MESSAGE = 1_000
 /** git has shorter ones */
 const MAX_NAME = 256
 
@@ -54,7 +54,7 @@ export interface Stamp {
 
 const time = z.string().check(z.refine(text => !Number.isNaN(Date.parse(text))))
 
-/** Older versions wrote no failures and no channels. */
+/** What a file does not have is nothing that is known. */
 const stampSchema = z.object({
   finishedAt: z.nullable(time),
   ended: z._default(z.enum(['ok', 'failed']), 'failed'),
@@ -131,7 +131,7 @@ function datedFailures(failures: Reconciled['failures'], at: string): Stamp['fai
     .slice(0, MAX_FAILURES)
     .map(
       ([channel, failure]) =>
-        [channel, { ...failure, message: failure.message.slice(0, MAX_MESSAGE), at }] as const,
+        [channel, { ...failure, message: cut(failure.message, MAX_MESSAGE), at }] as const,
     )
   return Object.fromEntries(dated)
 }
@@ -154,7 +154,7 @@ function write(stateDirectory: string, stamp: Stamp): string | undefined {
     writeAtomically(file, `${JSON.stringify(stamp)}\n`, 0o644)
     return undefined
   } catch (error) {
-    return `cannot write ${file}: ${messageOf(error)}`
+    return `cannot write ${file}: ${messageOf(error)}; ${whatKeepsFromWriting(error, stateDirectory)}`
   }
 }
 
@@ -165,11 +165,10 @@ function report(why: string | undefined, log: Log): void {
 /** Undefined if no reconcile has run here yet, or if the file cannot be read: no decision depends on it. */
 export function readStamp(
   stateDirectory: string,
-): (Pick<Stamp, 'finishedAt' | 'failures'> & { channels: KnownChannel[] }) | undefined {
+): (Omit<Stamp, 'channels'> & { channels: KnownChannel[] }) | undefined {
   const stamp = readWhole(stateDirectory)
   if (!stamp || stamp instanceof OperatorError) return undefined
-  const { finishedAt, failures } = stamp
-  return { finishedAt, failures, channels: channelsIn(stamp) }
+  return { ...stamp, channels: channelsIn(stamp) }
 }
 
 function channelsIn({ channels }: Stamp): KnownChannel[] {

@@ -691,6 +691,27 @@ const BREAKAGES: Breakage[] = [
     failed: { reconcile: /^the last reconcile ended 12[01] min ago \(2\S+Z\) \/ / },
   },
   {
+    when: 'the last reconcile is two hours old, and one is due every two hours',
+    breaks({ stage, stateDirectory }) {
+      const finishedAt = new Date(Date.now() - 2 * 3_600_000).toISOString()
+      const stamp = { finishedAt, ended: 'failed', counts: { diverged: 1, 'already-there': 2 } }
+      writeFileSync(join(stateDirectory, 'last-reconcile.json'), JSON.stringify(stamp))
+      Object.assign(stage.config, { reconcile: { interval: '2h' } })
+    },
+    noted: {
+      reconcile:
+        /^the last reconcile ended 12[01] min ago \(2\S+Z\), with trouble: 1 diverged, 2 already-there \/ hydra-channels status says/,
+    },
+  },
+  {
+    when: 'the last reconcile is two weeks old',
+    breaks({ stateDirectory }) {
+      const finishedAt = new Date(Date.now() - 14 * 24 * 3_600_000 - 60_000).toISOString()
+      writeFileSync(join(stateDirectory, 'last-reconcile.json'), JSON.stringify({ finishedAt }))
+    },
+    failed: { reconcile: /^the last reconcile ended 14 days ago \(2\S+Z\) \/ is its timer active/ },
+  },
+  {
     when: 'one hold is past its end, another is not',
     breaks({ stateDirectory }) {
       const hold = (branch: string, until: string | null) =>
@@ -704,7 +725,7 @@ const BREAKAGES: Breakage[] = [
     },
     noted: {
       holds:
-        /^2 holds: alice\/dotfiles:nixos-tested-nas, which ended \d+ (days|years?) ago \(“kernel”\); alice\/dotfiles:nixos-tested-web for \d+ (days|years?), until it is released, because “kernel” \/ hydra-channels release alice\/dotfiles:nixos-tested-nas$/,
+        /^2 holds: alice\/dotfiles:nixos-tested-nas, which ended \d+ (days|years?) ago \(“kernel”\); alice\/dotfiles:nixos-tested-web for \d+ (days|years?), until it is released, because “kernel” \/ hydra-channels release alice\/dotfiles:nixos-tested-nas \/ hydra-channels release alice\/dotfiles:nixos-tested-web, if it is forgotten$/,
     },
   },
   {

@@ -71,7 +71,7 @@ test('who held it is written down, and said by hold, release and status', async 
 
   await say(['hold', CHANNEL, '--reason', 'x'], { HYDRA_CHANNELS_ASKED_BY: '' })
   assert.match(readHold(state, { repository: 'alice/dotfiles', branch: CHANNEL })?.by ?? '', /^\S+$/)
-  // as an older version wrote it
+  // a file of somebody else's
   writeHold(
     state,
     { repository: 'alice/dotfiles', branch: CHANNEL },

@@ -172,14 +172,14 @@ test('a stamp that somebody else wrote is no stamp, or is cut', t => {
   assert.equal(read([{ ...group, branches: many }])?.channels.length, 10_000)
 })
 
-test('a stamp of an older version says when, and knows no failures and no channels', t => {
+test('a stamp without failures and channels says when, and knows none', t => {
   const directory = directoryFor(t)
   const finishedAt = '2026-11-24T12:00:00.000Z'
   writeFileSync(
     join(directory, 'last-reconcile.json'),
     JSON.stringify({ finishedAt, ended: 'ok', counts: {} }),
   )
-  assert.deepEqual(readStamp(directory), { finishedAt, failures: {}, channels: [] })
+  assert.deepEqual(readStamp(directory), { finishedAt, ended: 'ok', counts: {}, failures: {}, channels: [] })
 })
 
 test('a stamp that cannot be read now is not overwritten, and that is reported', t => {
