@@ -41,8 +41,8 @@ export async function startUnits(
     )
   }
   throw new OperatorError(`cannot copy to the cache: systemctl start ${describeEnd(how)}`, {
-    // if a unit failed, systemctl itself says where to look
-    hint: lines.some(line => line.includes('journalctl')) ? lines : [...lines, journal],
+    // systemctl may have said where to look, but not so that a shell takes it: the name has backslashes
+    hint: [...lines, journal],
   })
 }
 

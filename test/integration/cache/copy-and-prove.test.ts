@@ -104,6 +104,22 @@ test('what systemctl says is shown, without its control characters', async t => 
   )
 })
 
+test('the command that shows the journal can be pasted, also where systemctl names one that cannot', async t => {
+  const { systemd, copy } = await scene(t, () => ({ unit: 'copy@.service' }))
+  systemd.ends('failed')
+  const unit =
+    'copy@-nix-store-00000000000000000000000000000001\\x2dnixos\\x2dsystem\\x2dnas\\x2d26.05.service'
+  await rejects(
+    copy([{ name: 'out', path: OUT }]),
+    'cannot copy to the cache: systemctl start ended with status 1',
+    [
+      `Job for ${unit} failed because the control process exited with error code.`,
+      `See "systemctl status ${unit}" and "journalctl -xeu ${unit}" for details.`,
+      `see journalctl -u '${unit}'`,
+    ],
+  )
+})
+
 test('the longest unit name that systemd takes is taken, and one more names the path', async t => {
   const { systemd, copy } = await scene(t, () => ({ unit: 'c@.service' }))
   const named = (length: number) => `/nix/store/${'0'.repeat(32)}-${'n'.repeat(length)}`
