@@ -218,13 +218,13 @@ function describeParting(
   ]
 }
 
-/** What is wrong and what settles it; status puts the lines into one. */
 /** Of the log: it is read at any time, and the hook's by anybody, whom the names of users are no business of. */
 function heldInWords(sha: string, { reason, until, scope }: Hold): string {
   const what = scope === 'all' ? 'all channels are held' : 'held'
   return `${what}, not moved to ${short(sha)}: ${reason} (until ${until ?? 'it is released'})`
 }
 
+/** What is wrong and what settles it; status puts the lines into one. */
 export function describeOffBranch(verdict: OffBranch, { dryRun }: { dryRun: boolean }): string[] {
   const { sha, eval: evalId, tracked } = verdict
   const followed = showTrackedRef(tracked)

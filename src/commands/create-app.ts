@@ -70,7 +70,7 @@ export const command: Command<typeof options> = {
   options,
   more,
   logTo: 'stdout',
-  async run({ values, positionals, env, log, report }) {
+  async run({ values, positionals, env, log, report, progress }) {
     if (positionals.length > 0) {
       throw new UsageError(`expected options only, but got “${positionals[0]}”`, {
         hint: 'see hydra-channels create-app --help',
@@ -85,6 +85,7 @@ export const command: Command<typeof options> = {
     const http = createHttp(env)
     try {
       const directory = resolve(values.output ?? '.')
+      progress(`asking ${apiUrl}…`)
       await createApp({ registration, apiUrl, directory, http, log, report, input: process.stdin })
       return 'ok'
     } finally {

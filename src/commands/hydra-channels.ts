@@ -94,7 +94,8 @@ export async function start(args: readonly string[] = process.argv.slice(2)): Pr
   if (name.startsWith('-') && given !== undefined) {
     return main({ ...command, run: () => Promise.reject(optionFirst(name, given)) }, [])
   }
-  return main(command, args)
+  // --help after a word that is no command would say nothing of it
+  return main(command, name === '' || name.startsWith('-') ? args : [name])
 }
 
 function optionFirst(option: string, given: string): UsageError {

@@ -340,6 +340,7 @@ describe('hydra-channels without a command that there is', () => {
     [['app'], `there is no command “app”\ndid you mean create-app?\n${SEE}`],
     [['help', 'statu'], `there is no command “statu”\ndid you mean status?\n${SEE}`],
     [['frobnicate'], `there is no command “frobnicate”\n${SEE}`],
+    [['frobnicate', '--help'], `there is no command “frobnicate”\n${SEE}`],
     [['toString'], `there is no command “toString”\n${SEE}`],
     [
       ['--json', 'status'],

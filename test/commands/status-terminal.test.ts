@@ -88,7 +88,7 @@ async function fleet(stage: Stage): Promise<void> {
   writeStamp(stateDirectory, { ended: 'ok', counts: {}, failures: {} }, { line: assert.fail })
   await stage.command(
     'hydra-channels',
-    ['hold', 'laptop', '--reason', 'on a journey until Monday', '--until', '3d'],
+    ['hold', 'laptop', '--reason', 'its owner is on a journey', '--until', '3d'],
     { env: { HYDRA_CHANNELS_ASKED_BY: 'alice' } },
   )
 }

@@ -1,7 +1,7 @@
 // Which channel is held or released, by what Hydra and GitHub say, or by the rules alone.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { OperatorError, UsageError } from '../../../src/base/errors.ts'
+import { LATER, OperatorError, UsageError } from '../../../src/base/errors.ts'
 import { nameChannel, parseChannelName } from '../../../src/channels/channel-name.ts'
 import { ruleSchema } from '../../../src/channels/rule.ts'
 import { findNamedChannel, refuseUnknown } from '../../../src/commands/known-channels.ts'
@@ -188,5 +188,23 @@ describe('a channel to hold', () => {
     })
     refuseUnknown('x', { ...found, known: 'known' }, [])
     refuseUnknown('x', { ...found, known: { unasked: [] } }, [])
+  })
+})
+
+test('where nobody could be asked, a part of a name may be right, and the message says so', async () => {
+  const away = async (): Promise<never> => {
+    throw new OperatorError('it is away', { hint: ['is it running?', LATER] })
+  }
+  const options = { askHydra: away, askGitHub: away, recorded: [], held: [], limitMs: 1000 }
+  const asked = findNamedChannel('nas', { ...options, rules: [rule('tested-{host}')] })
+  await assert.rejects(asked, (error: OperatorError) => {
+    assert.ok(error instanceof UsageError)
+    assert.equal(error.message, 'no rule makes a channel “nas”')
+    assert.deepEqual(error.hint.slice(-3), [
+      'it is away; is it running?',
+      'it is away; is it running?',
+      'so only the whole name of a branch can be understood',
+    ])
+    return true
   })
 })
