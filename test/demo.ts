@@ -1,4 +1,4 @@
-// A small fleet in one minute: a real PostgreSQL with Hydra's tables, a GitHub on this machine over a real git repository,
+// A small fleet in half a minute: a real PostgreSQL with Hydra's tables, a GitHub on this machine over a real git repository,
 // and the built commands, started for one event after another as Hydra would. In the end status, explain and the page of
 // status, which stays in a folder of its own.
 import { execFileSync } from 'node:child_process'
@@ -40,6 +40,8 @@ async function serveProxy(port: number) {
 }
 
 say('Starting PostgreSQL with the tables of a Hydra, and a GitHub over a bare git repository …')
+say('This takes half a minute. Hooks run in inline mode here, so each log ends with the verdict.')
+say('An “exit 1” is on purpose: there somebody would have to act.')
 const keys = generateKeyPairSync('rsa', { modulusLength: 2048 })
 const cert = selfSigned(GITHUB, keys)
 const key = keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
