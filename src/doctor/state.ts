@@ -5,6 +5,7 @@ import { codeOf, messageOf, OperatorError } from '../base/errors.ts'
 import { journalCommand, RELEASE_ALL, releaseCommand, shellWord } from '../base/links.ts'
 import { count } from '../base/log.ts'
 import { relativeTime } from '../base/time.ts'
+import { whatKeepsFromWriting } from '../base/write-atomically.ts'
 import { parseChannelName } from '../channels/channel-name.ts'
 import { ALL, describeHold, endOf, type Hold, listHolds, readHold } from '../channels/holds.ts'
 import type { Config } from '../config.ts'
@@ -54,7 +55,8 @@ function troubleOfFolder(stateDirectory: string): string | undefined {
   try {
     const { bavail, files, ffree } = statfsSync(stateDirectory)
     // a file system without inodes has 0 of 0
-    if (bavail === 0 || (files > 0 && ffree === 0)) return `there is no room left on its disk: df -h ${word}`
+    if (bavail === 0 || (files > 0 && ffree === 0))
+      return whatKeepsFromWriting({ code: 'ENOSPC' }, stateDirectory)
     accessSync(stateDirectory, constants.W_OK | constants.X_OK)
     return undefined
   } catch (error) {

@@ -309,6 +309,12 @@ describe('shells', { skip: withoutMachine, concurrency: false }, () => {
       'mv /run/kept /var/lib/hydra-channels/last-reconcile.json',
       /^✗ reconcile: no reconcile has ended yet/m,
     ],
+    [
+      'a full disk',
+      'mount -t tmpfs -o size=16k tmpfs /var/lib/hydra-channels; ! head -c 64k /dev/zero >/var/lib/hydra-channels/full',
+      'umount /var/lib/hydra-channels',
+      /^✗ reconcile: no reconcile has ended yet.*\n +there is no room left on its disk: df -h \/var\/lib\/hydra-channels$/m,
+    ],
   ]
   for (const [what, cause, cure, said] of DOCTOR) {
     test(`root’s doctor finds what is broken: ${what}`, async t => {
