@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { REASONS } from '../../src/status/shape.ts'
+import type { Stage } from '../helpers/stage.ts'
 import { channel, evaluate, NAS, twoHosts } from '../helpers/status.ts'
 
 const DOCUMENT = readFileSync(new URL('../../docs/status.md', import.meta.url), 'utf8')
@@ -26,6 +28,17 @@ function standingStill(text: string, now: number): string[] {
   const fires = ([branch, at]: [string, number]) =>
     now - at > Number(days) * Number(seconds) && !isHeld.has(branch)
   return [...samples(text, since)].filter(fires).map(([branch]) => branch)
+}
+
+/** The same of one that compares the reason with a pattern, or with a word. */
+function firing(alert: string, text: string): string[] {
+  const expression = new RegExp(
+    `alert: ${alert}\\n\\s+expr:(?: \\|\\n\\s+max without \\(reason\\) \\(\\n)?\\s+(\\w+)\\{reason=~?"([^"]+)"\\}\\n`,
+  ).exec(DOCUMENT)
+  const [, metric = '', reasons = ''] = expression ?? []
+  assert.notEqual(metric, '', alert)
+  for (const reason of reasons.split('|')) assert.ok((REASONS as readonly string[]).includes(reason), reason)
+  return reasons.split('|').flatMap(reason => [...samples(text, `${metric}{reason="${reason}"}`).keys()])
 }
 
 test('--metrics - writes to standard output what --metrics FILE writes to the file, and says nothing', async t => {
@@ -63,4 +76,46 @@ test('a channel that was never built is in the metrics, and the documented alert
     ['broken', 'nas', 'waiting', 'web'].map(channel).sort(),
   )
   assert.ok((since.get(NAS) ?? 0) <= (since.get(channel('broken')) ?? 0))
+})
+
+const TROUBLE: { what: string; given: (stage: Stage) => unknown }[] = [
+  {
+    what: 'the App is not installed',
+    given: ({ repository }) => Object.assign(repository, { installed: false }),
+  },
+  {
+    what: 'the installation is suspended',
+    given: ({ repository }) => Object.assign(repository, { suspended: true }),
+  },
+  {
+    what: 'the key is of no App',
+    given: ({ config }) => Object.assign(config.github, { appId: 'Iv23liOther' }),
+  },
+  {
+    what: 'GitHub is away',
+    given: ({ config }) => Object.assign(config.github, { apiUrl: 'http://127.0.0.1:9' }),
+  },
+]
+
+for (const { what, given } of TROUBLE) {
+  test(`where nobody knows how far a channel is behind, another alert fires: ${what}`, async t => {
+    const { stage } = await twoHosts(t)
+    const metrics = async () =>
+      (await stage.command('hydra-channels', ['status', '--metrics', '-'], { streams: 'apart' })).stdout
+    assert.deepEqual(firing('ChannelCannotMove', await metrics()), [])
+    given(stage)
+    const text = await metrics()
+    assert.deepEqual(standingStill(text, Number.MAX_SAFE_INTEGER), [])
+    assert.deepEqual(firing('ChannelCannotMove', text).sort(), [channel('nas'), channel('web')])
+  })
+}
+
+test('a hold that is forgotten has an alert, and no other one fires for it', async t => {
+  const { stage } = await twoHosts(t)
+  const held = await stage.command('hydra-channels', ['hold', channel('nas'), '--reason', 'forgotten'])
+  assert.equal(held.status, 0)
+  const { stdout } = await stage.command('hydra-channels', ['status', '--metrics', '-'], { streams: 'apart' })
+  assert.deepEqual(firing('ChannelIsHeld', stdout), [channel('nas')])
+  assert.deepEqual(firing('ChannelCannotMove', stdout), [])
+  assert.ok(!standingStill(stdout, Number.MAX_SAFE_INTEGER).includes(channel('nas')))
 })
