@@ -123,6 +123,13 @@ test('all else is for root, and a message says so', () => {
 const FOR_ROOT = new Set(['config', 'metrics', 'page'])
 const FOR_GROUP = ['status', 'explain', 'history', 'reconcile', 'hold', 'release', 'doctor']
 
+/** They need neither the key nor our state, so nobody has to start a unit for them. */
+const WITHOUT_UNIT = ['create-app']
+
+test('each command of the program is one for the group, or needs no unit', () => {
+  assert.deepEqual(Object.keys(COMMANDS).sort(), [...FOR_GROUP, ...WITHOUT_UNIT].sort())
+})
+
 /** The tables of the program, by command. */
 async function tables(): Promise<{ command: string; options: Options }[]> {
   const found = FOR_GROUP.flatMap(command => COMMANDS[command] ?? [])
