@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { REASONS } from '../../src/status/shape.ts'
 import type { Stage } from '../helpers/stage.ts'
-import { channel, evaluate, NAS, twoHosts } from '../helpers/status.ts'
+import { channel, evaluate, loseDatabase, NAS, REFUSALS, twoHosts } from '../helpers/status.ts'
 
 const DOCUMENT = readFileSync(new URL('../../docs/status.md', import.meta.url), 'utf8')
 
@@ -95,6 +95,14 @@ const TROUBLE: { what: string; given: (stage: Stage) => unknown }[] = [
     what: 'GitHub is away',
     given: ({ config }) => Object.assign(config.github, { apiUrl: 'http://127.0.0.1:9' }),
   },
+  {
+    what: "GitHub's rate limit is reached",
+    given: ({ github }) => {
+      github.fault(REFUSALS.rateLimit)
+      github.fault({ ...REFUSALS.rateLimit, method: 'GET', path: '/' })
+    },
+  },
+  { what: 'the database is away', given: loseDatabase },
 ]
 
 for (const { what, given } of TROUBLE) {
@@ -109,6 +117,14 @@ for (const { what, given } of TROUBLE) {
     assert.deepEqual(firing('ChannelCannotMove', text).sort(), [channel('nas'), channel('web')])
   })
 }
+
+test('of a build that fails, or is queued, that alert says nothing: another one does', async t => {
+  const { stage, c2 } = await twoHosts(t)
+  await evaluate(stage, c2, { nas: 1, web: null })
+  const { stdout } = await stage.command('hydra-channels', ['status', '--metrics', '-'], { streams: 'apart' })
+  assert.deepEqual(firing('ChannelCannotMove', stdout), [])
+  assert.deepEqual(standingStill(stdout, Number.MAX_SAFE_INTEGER).sort(), [channel('nas'), channel('web')])
+})
 
 test('a hold that is forgotten has an alert, and no other one fires for it', async t => {
   const { stage } = await twoHosts(t)
