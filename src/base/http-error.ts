@@ -43,7 +43,7 @@ export function prospectOf(error: Error): Pick<HttpErrorOptions, 'retry' | 'hint
   if (/SELF_SIGNED|ISSUER|LEAF_SIGNATURE/.test(code)) {
     return {
       retry: 'useless',
-      hint: 'has a proxy on the way, or the server, a CA of its own? NODE_EXTRA_CA_CERTS names the file with its certificate',
+      hint: 'has a proxy on the way, or the server, a CA of its own? NixOS: security.pki.certificateFiles; elsewhere NODE_EXTRA_CA_CERTS names the file with its certificate',
     }
   }
   return { retry: 'useless' }
