@@ -79,7 +79,9 @@ const FAULTS: readonly Fault[] = [
     copies: 'of nas',
     break: systemd => systemd.ends('failed', 'nas'),
     said: start('ended with status 1'),
-    hint: /^Job for \S+ failed because .*\nSee "systemctl status \S+" and "journalctl -xeu \S+" for details\.$/,
+    hint: new RegExp(
+      `^Job for \\S+ failed because .*\nSee "systemctl status \\S+" and "journalctl -xeu \\S+" for details\\.${JOURNAL.source}`,
+    ),
   },
   {
     what: 'there is no such unit',
