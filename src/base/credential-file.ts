@@ -37,19 +37,22 @@ export function refuseSecret(
  *
  * @param named.what `the App's private key`
  * @param named.key of the configuration, `github.privateKeyFile`
+ * @param named.isSecretLike a secret in the place of the path could look like a relative one: it is not quoted
  * @throws UsageError if its path is relative and systemd has given this process no such folder
  */
 export function findCredentialFile(
   file: string,
-  { what, key }: { what: string; key: string },
+  { what, key, isSecretLike = false }: { what: string; key: string; isSecretLike?: boolean },
   env: Readonly<Record<string, string | undefined>>,
 ): string {
   if (file.startsWith('/')) return file
   const directory = env.CREDENTIALS_DIRECTORY
   if (directory) return join(directory, file)
   throw new UsageError(
-    `cannot find ${what} “${file}” (${key}): a relative path is looked up in $CREDENTIALS_DIRECTORY, which is not set`,
-    { hint: `give the unit LoadCredential=${file}:/path/of/the/file, or configure an absolute path` },
+    `cannot find ${what}${isSecretLike ? '' : ` “${file}”`} (${key}): a relative path is looked up in $CREDENTIALS_DIRECTORY, which is not set`,
+    {
+      hint: `give the unit LoadCredential=${isSecretLike ? 'NAME' : file}:/path/of/the/file, or configure an absolute path`,
+    },
   )
 }
 

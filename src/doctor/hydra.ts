@@ -124,9 +124,10 @@ async function checkServer(database: Database, connection: Connection): Promise<
   if (!server) throw new Error('a query without a table has one row')
   const { version, role } = server
   const where = showConnection(connection)
-  const whose = `the mode of ${connection.passFile} (${PASS_FILE.key})`
+  const { passFile } = connection
+  const whose = `the mode of ${passFile?.shown} (${PASS_FILE.key})`
   const then = 'they have the password: then change it'
-  const notes = connection.passFile === undefined ? [] : noteMode(connection.passFile, { whose, then })
+  const notes = passFile === undefined ? [] : noteMode(passFile.path, { whose, then })
   return withNotes(`${where}: PostgreSQL ${version} answers`, notes, { connection, database, role })
 }
 

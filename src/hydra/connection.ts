@@ -11,8 +11,8 @@ export interface Connection {
   database: string
   /** only if Hydra's connection string has one; never printed */
   password?: string
-  /** an absolute path: `database.passFile` of the configuration */
-  passFile?: string
+  /** where `database.passFile` of the configuration is, and what a message may say of it */
+  passFile?: { path: string; shown: string }
   /** `require`, `verify-full`, …: libpq's sslmode, where the connection string has one */
   sslMode?: string
   /** where this was found: `configuration`, `HYDRA_DATABASE_URL`, `HYDRA_DBI` or `default` */
@@ -20,8 +20,8 @@ export interface Connection {
 }
 
 export const PASS_FILE = { what: "file with the password of Hydra's database", key: 'database.passFile' }
-/** as libpq has it: `HOST:PORT:DATABASE:ROLE:PASSWORD` */
-const LINE_ITSELF = { what: 'a password', pattern: /^(?:[^:]*:){4}/ }
+/** As libpq has it, `HOST:PORT:DATABASE:ROLE:PASSWORD`, or one of Hydra's connection strings. */
+const LINE_ITSELF = { what: 'a password', pattern: /^(?:[^/:=;@]*[:=;@]|\/(?:[^:]*:){4})/ }
 
 const DEFAULT: Connection = {
   host: '/run/postgresql',
@@ -53,10 +53,14 @@ export function findConnection(
   return DEFAULT
 }
 
-function findPassFile(file: string, env: Readonly<Record<string, string | undefined>>): string {
+function findPassFile(
+  file: string,
+  env: Readonly<Record<string, string | undefined>>,
+): NonNullable<Connection['passFile']> {
   const { what, key } = PASS_FILE
   refuseSecret(file, key, LINE_ITSELF)
-  return findCredentialFile(file, { what: `the ${what}`, key }, env)
+  const path = findCredentialFile(file, { what: `the ${what}`, key, isSecretLike: true }, env)
+  return { path, shown: path === file ? path : 'its file in $CREDENTIALS_DIRECTORY' }
 }
 
 /** The connection for a log: everything but the password. */

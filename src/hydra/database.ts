@@ -115,7 +115,7 @@ export function openClient(
     port: [port] as unknown as number,
     user,
     database,
-    // asked for only when the server wants one
+    // looked up only when the server wants one
     pass: password ?? readPassword(connection),
     ssl: tlsOf(connection),
     ...{ socket: dial }, // not in its types

@@ -26,10 +26,12 @@ export function readPassword(connection: Connection): () => Promise<string> {
   }
   let lines: string
   try {
-    lines = readSmallFile(passFile, { links: 'follow' })
+    lines = readSmallFile(passFile.path, { links: 'follow' })
   } catch (error) {
+    // what follows in Node's message is the path
+    const [why] = messageOf(error).split(', ')
     throw new UsageError(
-      `cannot read the password of Hydra's database in ${passFile} (${PASS_FILE.key}): ${messageOf(error)}`,
+      `cannot read the password of Hydra's database in ${passFile.shown} (${PASS_FILE.key}): ${why}`,
       {
         hint: 'let the user read it whom this runs as, or let systemd hand it over (LoadCredential=)',
         cause: error,

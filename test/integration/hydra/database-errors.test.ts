@@ -161,6 +161,8 @@ test('of several queries of one look that fail, the first is told', async () => 
   assert.match(said, /"nope".* \(42703\)$/)
 })
 
+const at = (path: string) => ({ path, shown: path })
+
 /** A PostgreSQL that asks the role `guarded` for its password, and neither PGPASSWORD nor PGPASSFILE. */
 async function guarded(t: TestContext) {
   const server = await startPostgres()
@@ -227,16 +229,16 @@ test('before that, of database.passFile', async t => {
   const { look, pass: passFile, line } = await guarded(t)
   const others = `db.example.org:5432:hydra:guarded:wrong\n# ${line('wrong')}`
   await writeFile(passFile, `${others}${line(PASSWORD)}`)
-  assert.equal(await look({ passFile }), 'guarded')
+  assert.equal(await look({ passFile: at(passFile) }), 'guarded')
   // as systemd hands it over, with the file that it names: a link, and readable for our user
   symlinkSync(passFile, `${passFile}-link`)
   t.after(() => rmSync(`${passFile}-link`))
-  assert.equal(await look({ passFile: `${passFile}-link` }), 'guarded')
+  assert.equal(await look({ passFile: at(`${passFile}-link`) }), 'guarded')
 
   process.env.PGPASSFILE = join(scene.directory, 'other')
   await writeFile(process.env.PGPASSFILE, line(PASSWORD), { mode: 0o600 })
   await writeFile(passFile, others)
-  await assert.rejects(look({ passFile }), /28P01/)
+  await assert.rejects(look({ passFile: at(passFile) }), /28P01/)
 })
 
 const UNREADABLE: { what: string; content?: string; said: RegExp; hint: RegExp }[] = [
@@ -258,7 +260,7 @@ for (const { what, content, said, hint } of UNREADABLE) {
     const passFile = join(scene.directory, 'pass')
     if (content !== undefined) await writeFile(passFile, content)
     t.after(() => rmSync(passFile, { force: true }))
-    const { password: _, ...connection } = scene.configured({ passFile })
+    const { password: _, ...connection } = scene.configured({ passFile: at(passFile) })
     const [message = '', firstHint = ''] = await scene.troubleOf(connection)
     assert.match(message, said)
     assert.match(firstHint, hint)

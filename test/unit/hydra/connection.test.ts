@@ -4,6 +4,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { UsageError } from '../../../src/base/errors.ts'
 import { type Connection, findConnection, showConnection } from '../../../src/hydra/connection.ts'
+import { readPassword } from '../../../src/hydra/password.ts'
 
 /** The socket of the machine that runs Hydra. */
 const LOCAL = { host: '/run/postgresql', port: 5432, user: 'hydra', database: 'hydra' }
@@ -252,7 +253,8 @@ describe('a connection is shown without its password', () => {
 
 describe('database.passFile of the configuration', () => {
   const configured = { host: 'db.example.org', port: 5432, user: 'hydra-channels', database: 'hydra' }
-  const found = (passFile: string, env = {}) => findConnection({ ...configured, passFile }, env).passFile
+  const found = (passFile: string, env = {}) =>
+    findConnection({ ...configured, passFile }, env).passFile?.path
 
   test('is a path, and a relative one is looked up where systemd hands files over', () => {
     assert.equal(found('/run/secrets/password', { CREDENTIALS_DIRECTORY: '/c' }), '/run/secrets/password')
@@ -264,7 +266,19 @@ describe('database.passFile of the configuration', () => {
     [
       'a relative path, and no such folder',
       'database-password',
-      /^cannot find the file with the password of Hydra's database “database-password” \(database\.passFile\): /,
+      /^cannot find the file with the password of Hydra's database \(database\.passFile\): /,
+    ],
+    ['the password alone', 'GEHEIM', /^cannot find the file with the password of Hydra's database \(/],
+    ['an address', 'postgres://hydra:GEHEIM@db:5432/hydra', /^database\.passFile holds a password itself: /],
+    [
+      'a string of DBI',
+      'dbi:Pg:dbname=hydra;password=GEHEIM',
+      /^database\.passFile holds a password itself: /,
+    ],
+    [
+      'a line that lacks a field',
+      'db:5432:hydra-channels:GEHEIM',
+      /^database\.passFile holds a password itself: /,
     ],
     [
       'the line itself',
@@ -284,9 +298,26 @@ describe('database.passFile of the configuration', () => {
         () => found(passFile),
         (error: Error) => {
           assert.match(error.message, expected)
-          return error instanceof UsageError && !error.message.includes('GEHEIM')
+          assert.ok(error instanceof UsageError)
+          return ![error.message, ...error.hint].some(line => line.includes('GEHEIM'))
         },
       )
     })
   }
+})
+
+test('a password in the place of database.passFile is not said either where no such file is handed over', () => {
+  const configured = { host: 'db.example.org', port: 5432, user: 'hydra-channels', database: 'hydra' }
+  const connection = findConnection(
+    { ...configured, passFile: 'GEHEIM' },
+    { CREDENTIALS_DIRECTORY: '/nonexistent' },
+  )
+  assert.throws(
+    () => readPassword(connection),
+    (error: Error) => {
+      assert.ok(error instanceof UsageError)
+      assert.match(error.message, /in its file in \$CREDENTIALS_DIRECTORY \(database\.passFile\): ENOENT: /)
+      return ![error.message, ...error.hint].some(line => line.includes('GEHEIM'))
+    },
+  )
 })
