@@ -421,17 +421,30 @@ export function describeCommit(sha: string, commit: DescribedCommit | undefined)
   return `${short(sha)} “${commit.subject}”${commit.author === undefined ? '' : ` by ${commit.author}`}`
 }
 
-/** Until a reconcile has tried to copy it, nobody has to look after it. */
 export function notCached(facts: ChannelFacts, around: Surroundings): Found {
-  const { looked, planned, failure } = facts
+  const { looked, planned } = facts
   if (looked?.kind !== 'missing' || !planned || planned.candidate instanceof OperatorError) return undefined
   const { candidate } = planned
-  const isTried = failure !== undefined && failure.sha === candidate?.sha && !failure.dryRun
-  const message =
-    looked.absent === undefined || !around.copies || isTried
-      ? looked.why
-      : `${looked.absent}; ${ifMoving('the next reconcile copies it, and moves the channel', around)}`
+  const message = describeMissing(looked, candidate?.sha, facts, around)
   return { message, url: candidate && buildUrl(around.hydraUrl, candidate.build) }
+}
+
+/** Until a reconcile has tried to copy it, nobody has to look after it. */
+function describeMissing(
+  { why, absent }: Extract<Look, { kind: 'missing' }>,
+  sha: string | undefined,
+  { failure, holds, forbidden, offBranch }: ChannelFacts,
+  around: Surroundings,
+): string {
+  if (absent === undefined || !around.copies) return why
+  if (failure !== undefined && failure.sha === sha && !failure.dryRun) {
+    // what the cache answered after the copy, or why there was none
+    return failure.message.includes(absent) ? why : `${absent}; ${describeFailure(failure, around.now)}`
+  }
+  const isFree = !(holds instanceof OperatorError) && holds.length === 0 && !forbidden && !offBranch
+  return isFree
+    ? `${absent}; ${ifMoving('the next reconcile copies it, and moves the channel', around)}`
+    : absent
 }
 
 /** Whatever it was, the channel has not moved since. */

@@ -357,6 +357,14 @@ describe('what Hydra evaluated and built', () =>
       what: 'the same, although the last reconcile tried to copy it',
       facts: { ...ONE_BEHIND, looked: ABSENT, failure: FAILURE },
       reason: 'not-cached',
+      message:
+        'the cache does not have /nix/store/x; the last reconcile, 30 min ago, could not move it to 4444444: cannot copy to the cache: see its journal',
+      url: 'https://hydra.example.org/build/70',
+    },
+    {
+      what: 'the same, although the last reconcile copied it',
+      facts: { ...ONE_BEHIND, looked: ABSENT, failure: { ...FAILURE, message: `${ABSENT.why} and more` } },
+      reason: 'not-cached',
       message: ABSENT.why,
       url: 'https://hydra.example.org/build/70',
     },

@@ -5,6 +5,7 @@ import { OperatorError, PassingError } from '../../../src/base/errors.ts'
 import type { EvalOfJobs } from '../../../src/hydra/queries/last-evals.ts'
 import { findBetween, findGates, GATES, type GateFacts, type GateName } from '../../../src/status/gates.ts'
 import {
+  ABSENT,
   AHEAD,
   AMBIGUOUS,
   AROUND,
@@ -136,6 +137,20 @@ const cases: Case[] = [
     newestEval: '✓✓✓✓✗✓✓✓✓',
     texts: { cache: ['the cache does not have /nix/store/x'] },
     urls: { cache: [`${HYDRA}/build/70`] },
+  },
+  {
+    what: 'not copied yet, and the next reconcile does that',
+    facts: { ...ONE_BEHIND, looked: ABSENT },
+    candidate: '✓✓✓✓✗✓✓✓✓',
+    newestEval: '✓✓✓✓✗✓✓✓✓',
+    texts: { cache: [`${ABSENT.absent}; the next reconcile copies it, and moves the channel`] },
+  },
+  {
+    what: 'not copied yet, and held: nothing is copied',
+    facts: { ...ONE_BEHIND, looked: ABSENT, hold: HOLD },
+    candidate: '✓✓✓✓✗✓✗✓✓',
+    newestEval: '✓✓✓✓✗✓✗✓✓',
+    texts: { cache: [ABSENT.absent] },
   },
   {
     what: 'to be moved, and the cache is silent',
