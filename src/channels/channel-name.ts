@@ -120,12 +120,14 @@ export function didYouMean(
  * what is known may go by the name of its job or by a part of its branch: any word could be a part.
  *
  * @param known such as an earlier reconcile recorded
+ * @param moreHints of the error that no rule makes it: why less is known than could be
  * @throws UsageError if no rule makes such a branch, or rules of several repositories do
  */
 export function findMakeableChannel(
   rules: readonly Rule[],
   name: string,
   known: readonly Channel[] = [],
+  moreHints: readonly string[] = [],
 ): Channel {
   const { branch } = parseChannelName(name)
   const makeable = new Map<string, Nameable>()
@@ -159,6 +161,7 @@ export function findMakeableChannel(
     hint: [
       ...(suggestion === undefined ? [] : [suggestion]),
       `the rules make ${rules.map(nameChannel).join(', ')}`,
+      ...moreHints,
     ],
   })
 }

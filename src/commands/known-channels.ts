@@ -49,33 +49,17 @@ export async function findNamedChannel(name: string, options: KnownOptions): Pro
   if (found) return knownAs(found.channel)
   const unasked = [hydra, trouble].flatMap(each => (each instanceof OperatorError ? [lineOf(each)] : []))
   const pool = once([...all, ...(unasked.length === 0 ? [] : recorded.map(channel => ({ channel })))])
-  const channel = findMakeable(
+  const channel = findMakeableChannel(
     rules,
     name,
     pool.map(each => each.channel),
-    unasked,
+    unasked.length === 0 ? [] : [...unasked, WHOLE_NAME],
   )
   const known = unasked.length === 0 ? 'unknown' : { unasked }
   return { channel, known, didYouMean: didYouMean(pool, name, rules) }
 }
 
-/** Of a channel that nobody could be asked about, only the rules know something: its branch. */
-function findMakeable(
-  rules: readonly Rule[],
-  name: string,
-  pool: readonly Channel[],
-  unasked: readonly string[],
-): Channel {
-  try {
-    return findMakeableChannel(rules, name, pool)
-  } catch (error) {
-    if (!(error instanceof UsageError) || unasked.length === 0) throw error
-    throw new UsageError(error.message, {
-      hint: [...error.hint, ...unasked, 'so only the whole name of a branch can be understood'],
-      cause: error,
-    })
-  }
-}
+const WHOLE_NAME = 'so a part of a name may not be known: give the whole name of the branch'
 
 const knownAs = (channel: Channel): FoundName => ({ channel, known: 'known', didYouMean: undefined })
 

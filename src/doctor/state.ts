@@ -60,6 +60,7 @@ function troubleOfFolder(stateDirectory: string): string | undefined {
     accessSync(stateDirectory, constants.W_OK | constants.X_OK)
     return undefined
   } catch (error) {
+    if (codeOf(error) === 'EROFS') return whatKeepsFromWriting(error, stateDirectory)
     return codeOf(error) === 'ENOENT'
       ? `make ${word}, as the folder of the user whom reconcile runs as`
       : `this user may not write to ${word}, and reconcile's has to (${messageOf(error)})`

@@ -70,7 +70,6 @@ const fleetOf = (n: number): FleetStatus => ({
     lastReconcile: null,
     nextReconcile: null,
     dryRun: false,
-    copies: true,
     channels: many(n, statusOf),
   },
 })

@@ -203,7 +203,7 @@ test('where nobody could be asked, a part of a name may be right, and the messag
     assert.deepEqual(error.hint.slice(-3), [
       'it is away; is it running?',
       'it is away; is it running?',
-      'so only the whole name of a branch can be understood',
+      'so a part of a name may not be known: give the whole name of the branch',
     ])
     return true
   })
